@@ -1,0 +1,49 @@
+"""An event-sourced job scheduler: each job once, and a ledger that proves it.
+
+Everything a first day needs stands here; the heavy parts are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cronledger._version import __version__
+
+if TYPE_CHECKING:
+    from cronledger.domain.result import JobResult
+    from cronledger.jobs.api import Job, JobContext
+    from cronledger.jobs.decorator import job, submit_job
+    from cronledger.jobs.pipeline import Pipeline
+    from cronledger.jobs.registry import Extension
+    from cronledger.scheduler import Scheduler
+
+__all__ = [
+    "Extension",
+    "Job",
+    "JobContext",
+    "JobResult",
+    "Pipeline",
+    "Scheduler",
+    "__version__",
+    "job",
+    "submit_job",
+]
+
+_HOMES = {
+    "Extension": "cronledger.jobs.registry",
+    "Job": "cronledger.jobs.api",
+    "JobContext": "cronledger.jobs.api",
+    "JobResult": "cronledger.domain.result",
+    "Pipeline": "cronledger.jobs.pipeline",
+    "Scheduler": "cronledger.scheduler",
+    "job": "cronledger.jobs.decorator",
+    "submit_job": "cronledger.jobs.decorator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - the lazy names are this module's purpose
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,209 @@
+"""What a field may hold: one small function per kind of value, which returns it or says what is expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from cronledger.config.problem import nearest, quoted
+from cronledger.config.reference import is_well_formed
+from cronledger.config.yaml_text import Value
+from cronledger.domain.ids import is_name
+
+Check = Callable[[Value], Any]
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", re.ASCII)
+
+
+class Wrong(Exception):
+    """A value is not what its field expects."""
+
+    def __init__(self, message: str, hint: str | None = None, *, at: Value | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.at = at
+
+
+def spelled(value: Value) -> str:
+    """Say what stands in the file.
+
+    >>> from cronledger.config.problem import Place
+    >>> spelled(Value("yes", Place("f", 1, 1))), spelled(Value({}, Place("f", 1, 1)))
+    ("'yes'", 'a mapping')
+    """
+    match value.data:
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case None:
+            return quoted(value.written) if value.written else "empty"
+        case str(text):
+            return quoted(text)
+        case _:
+            return quoted(value.written)
+
+
+def flag(value: Value) -> bool:
+    """Accept true or false."""
+    if not isinstance(value.data, bool):
+        raise Wrong(f"must be true or false, not {spelled(value)}")
+    return value.data
+
+
+def text(value: Value) -> str:
+    """Accept a text that every reader of YAML takes for one."""
+    plain = value.data is not None and bool(value.written)
+    if value.is_doubtful or (plain and not isinstance(value.data, str)):
+        raise Wrong(f"must be text: quote {value.written[:64]}, which YAML reads as something else", f'try "{value.written[:64]}"')
+    if not isinstance(value.data, str):
+        raise Wrong(f"must be text, not {spelled(value)}")
+    return value.data
+
+
+def filled(value: Value) -> str:
+    """Accept a text that is not empty."""
+    if not text(value).strip():
+        raise Wrong("must not be empty")
+    return text(value)
+
+
+def schedule(value: Value) -> str:
+    """Accept a text; empty must be said, because leaving the key out means something else."""
+    if value.data is None:
+        raise Wrong('must be text, not empty: write "" for manual only, or leave the key out for the code\'s default')
+    return text(value)
+
+
+def name(value: Value) -> str:
+    """Accept what a job or an extension may be called: never an import path."""
+    found = text(value)
+    if not is_name(found):
+        raise Wrong(
+            f"{quoted(found)} is not a name: small letters, digits, '_' and '-', beginning with a letter, "
+            "at most 64 (a name, never an import path)"
+        )
+    return found
+
+
+def module(value: Value) -> str:
+    """Accept `module` or `module:object`."""
+    found = text(value)
+    if not _MODULE.fullmatch(found):
+        raise Wrong(f"must be module or module:object, not {quoted(found)}")
+    return found
+
+
+def bootstrap(value: Value) -> str:
+    """Accept the name of an entry or job, or `extension:job`."""
+    found = text(value)
+    if not all(is_name(part) for part in found.split(":", 1)):
+        raise Wrong(f"must be a name or extension:job, not {quoted(found)}")
+    return found
+
+
+def whole(low: int, high: int, *, unset: bool = False) -> Check:
+    """Accept whole numbers in a range, and null where a limit may be lifted."""
+
+    def check(value: Value) -> int | None:
+        if unset and value.data is None:
+            return None
+        if not isinstance(value.data, int) or isinstance(value.data, bool):
+            raise Wrong(f"must be a whole number from {low} to {high}, not {spelled(value)}")
+        if not low <= value.data <= high:
+            raise Wrong(f"must be from {low} to {high}, not {value.data}")
+        return value.data
+
+    return check
+
+
+def number(low: float, high: float, *, unset: bool = False) -> Check:
+    """Accept numbers in a range, and null where a limit may be lifted."""
+
+    def check(value: Value) -> float | None:
+        if unset and value.data is None:
+            return None
+        if not isinstance(value.data, int | float) or isinstance(value.data, bool):
+            raise Wrong(f"must be a number from {low:g} to {high:g}, not {spelled(value)}")
+        if not low <= value.data <= high:
+            raise Wrong(f"must be from {low:g} to {high:g}, not {value.data}")
+        return float(value.data)
+
+    return check
+
+
+def one_of(words: Iterable[str]) -> Check:
+    """Accept one of a few words; the members of an enum come back as such."""
+    known = {str(word): word for word in words}
+
+    def check(value: Value) -> str:
+        if not isinstance(value.data, str) or value.data not in known:
+            near = nearest(value.data, known) if isinstance(value.data, str) else None
+            raise Wrong(f"must be {alternatives(known)}, not {spelled(value)}", f"did you mean {near}?" if near else None)
+        return known[value.data]
+
+    return check
+
+
+def several(check: Check) -> Check:
+    """Accept a list whose items pass a check; each once."""
+
+    def check_all(value: Value) -> tuple[Any, ...]:
+        if value.data is None:
+            return ()
+        if not isinstance(value.data, list):
+            raise Wrong(f"must be a list, not {spelled(value)}")
+        return tuple(dict.fromkeys(_item(check, item) for item in value.data))
+
+    return check_all
+
+
+def _item(check: Check, item: Value) -> Any:
+    try:
+        return check(item)
+    except Wrong as wrong:
+        raise Wrong(f"each item {wrong.message}", wrong.hint, at=wrong.at or item) from None
+
+
+def undefined(what: str) -> Check:
+    """Refuse names of things that nothing defines."""
+
+    def check(value: Value) -> None:
+        items = value.data if isinstance(value.data, list) else [value]
+        for item in items:
+            raise Wrong(f"unknown {what} {quoted(filled(item))} (none is defined)", at=item)
+
+    return check
+
+
+def free(value: Value) -> Any:
+    """Accept anything that JSON can hold; texts may refer to secrets."""
+    match value.data:
+        case list(items):
+            return [free(item) for item in items]
+        case dict(entries):
+            return {key: free(entry) for key, entry in entries.items()}
+        case str(found):
+            if value.is_doubtful:
+                raise Wrong(
+                    f"{quoted(found)} is read differently by different readers of YAML: quote it if it is text",
+                    f'try "{found[:64]}"', at=value,
+                )
+            if not is_well_formed(found):
+                raise Wrong("a reference to a secret is written ${env:NAME}", at=value)
+            return found
+        case plain:
+            return plain
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Join words for a sentence.
+
+    >>> alternatives(["skip", "queue", "allow"])
+    'skip, queue or allow'
+    """
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last

@@ -1,0 +1,114 @@
+"""Every key a configuration may contain, and what it may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cronledger.config import check
+from cronledger.config.check import Check, Wrong
+from cronledger.config.model import Fields, Written
+from cronledger.config.problem import Place, Problems, nearest, quoted
+from cronledger.config.yaml_text import Value
+from cronledger.domain.catchup import CatchUp
+from cronledger.domain.definition import DayMatch, Fold, Gap
+from cronledger.domain.overlap import Overlap
+from cronledger.domain.retry import RetryOn
+
+DAY = 86_400
+YEAR = 366 * DAY
+
+TOP = frozenset({"includes", "application", "scheduler"})
+PROFILE_TOP = frozenset({"application", "scheduler"})
+
+SCALARS: dict[str, Check] = {
+    "enabled": check.flag,
+    "timezone": check.filled,
+    "day_match": check.one_of(DayMatch),
+    "startup_wait_seconds": check.number(0, DAY),
+    "drain_seconds": check.number(0, DAY),
+    "max_runs": check.whole(1, 10_000),
+}
+SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "defaults", "jobs"})
+PROFILE_SCHEDULER = frozenset({*SCALARS, "jobs"})
+
+RETRY: dict[str, Check] = {
+    "max_attempts": check.whole(1, 1000),
+    "backoff_seconds": check.number(0, YEAR),
+    "backoff_factor": check.number(1, 1000),
+    "backoff_max_seconds": check.number(0, YEAR),
+    "jitter": check.flag,
+    "on": check.several(check.one_of(RetryOn)),
+}
+DST: dict[str, Check] = {"gap": check.one_of(Gap), "fold": check.one_of(Fold)}
+
+IDENTITY: dict[str, Check] = {"name": check.name, "extension": check.name, "job": check.name}
+JOB: dict[str, Check] = {
+    "schedule": check.schedule,
+    "timezone": check.filled,
+    "enabled": check.flag,
+    "startup": check.one_of(["inherit", "never"]),
+    "startup_scope": check.one_of(["cluster", "instance"]),
+    "enforce": check.flag,
+    "owner": check.filled,
+    "tags": check.several(check.filled),
+    "overlap": check.one_of(Overlap),
+    "max_concurrent": check.whole(1, 10_000, unset=True),
+    "catch_up": check.one_of(CatchUp),
+    "catch_up_limit": check.whole(1, 100_000),
+    "grace_seconds": check.whole(0, YEAR, unset=True),
+    "timeout_seconds": check.number(0.001, YEAR, unset=True),
+    "idempotent": check.flag,
+    "recovery_attempts": check.whole(0, 1000),
+    "claim_timeout_seconds": check.whole(1, YEAR),
+    "jitter_seconds": check.whole(0, DAY),
+    "priority": check.whole(-1000, 1000),
+    "queue": check.name,
+    "calendar": check.undefined("calendar"),
+    "notify": check.undefined("notice"),
+}
+NESTED: dict[str, dict[str, Check] | None] = {"retry": RETRY, "dst": DST, "parameters": None}
+"""Mappings whose parts are fields of their own, so that each layer may change one of them."""
+
+DEFAULTS = frozenset({*JOB, *NESTED})
+ENTRY = frozenset({*IDENTITY, *DEFAULTS})
+
+
+def known_entries(value: Value, known: frozenset[str], title: str, problems: Problems) -> dict[str, Value]:
+    """Return the entries of a mapping whose keys are known; note the others, and anything but a mapping."""
+    if value.data is None:
+        return {}
+    if not isinstance(value.data, dict):
+        problems.add(value.place, f"{title}must be a mapping of keys to values, not {check.spelled(value)}")
+        return {}
+    entries: dict[str, Value] = {}
+    for key, entry in value.data.items():
+        if key in known:
+            entries[key] = entry
+            continue
+        near = nearest(key, known)
+        meant = f", did you mean '{near}'?" if near else f" (known: {', '.join(sorted(known))})"
+        problems.add(entry.key or entry.place, f"{title}unknown key {quoted(key)}{meant}")
+    return entries
+
+
+def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fields:
+    """Return what passes its check, mappings taken apart; note what does not."""
+    fields: Fields = {}
+    for key, value in entries.items():
+        if key not in NESTED:
+            kind = IDENTITY.get(key) or JOB.get(key) or SCALARS[key]
+            _keep(fields, key, value, kind, title, problems)
+            continue
+        kinds = NESTED[key]
+        known = frozenset(kinds if kinds is not None else value.data if isinstance(value.data, dict) else ())
+        for part, item in known_entries(value, known, f"{title}{key}: ", problems).items():
+            _keep(fields, f"{key}.{part}", item, kinds[part] if kinds is not None else check.free, title, problems)
+    return fields
+
+
+def _keep(fields: Fields, key: str, value: Value, kind: Check, title: str, problems: Problems) -> None:
+    try:
+        fields[key] = Written(kind(value), value.place)
+    except Wrong as wrong:
+        place: Place = (wrong.at or value).place
+        problems.add(place, f"{title}{key}: {wrong.message}", wrong.hint)

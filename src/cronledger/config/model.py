@@ -1,0 +1,95 @@
+"""What the files say, merged, and where each word of it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cronledger.config.problem import Place
+from cronledger.domain.definition import DayMatch
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A value and where it was written; without a place it comes from the code."""
+
+    value: Any
+    place: Place | None = None
+
+    @property
+    def origin(self) -> str:
+        """Name the source for a person: `code`, or a file and line."""
+        return "code" if self.place is None else str(self.place)
+
+
+Fields = dict[str, Written]
+"""Values by field. A part of a mapping has a dotted name: `retry.max_attempts`, `parameters.days`."""
+
+
+class JobEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's decision that a job shall run: one item of `scheduler.jobs`.
+
+    `title` is how messages call it: `jobs[1] 'publish_content'`. `fields` holds only what was written.
+    """
+
+    name: str
+    extension: str
+    job: str
+    title: str
+    place: Place
+    fields: Fields
+
+    def place_of(self, *fields: str) -> Place:
+        """Return where the first of these fields that was written stands, else where the entry begins."""
+        for field in fields:
+            if (written := self.fields.get(field)) and written.place:
+                return written.place
+        return self.place
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """What the profile changes in the entries of one job, or in the one called `name`."""
+
+    name: str | None
+    extension: str
+    job: str
+    title: str
+    place: Place
+    fields: Fields
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the files say, the profile's scalars already in place. Without files: the defaults.
+
+    >>> Settings().enabled, Settings().timezone, Settings().jobs
+    (True, 'UTC', ())
+
+    Attributes:
+        enabled: False: this instance neither plans, runs startup jobs nor claims.
+        extensions: Modules (`module` or `module:object`) that provide jobs.
+        bootstrap_jobs: Entries or registered jobs that run at start whatever their code says.
+        startup_wait_seconds: How long readiness waits for the startup runs of this boot.
+        drain_seconds: How long a stopping instance waits for its runs.
+        max_runs: How many runs one instance performs at once.
+        defaults: Fields for every job, weaker than its entry.
+        application_database_url: The application's database, or a reference to it.
+        application: Whatever else stands under `application:`; jobs see it as `ctx.config`.
+        files: In reading order.
+        places: Where each scalar setting and each bootstrap job (`bootstrap_jobs.NAME`) was written.
+    """
+
+    enabled: bool = True
+    timezone: str = "UTC"
+    day_match: DayMatch = DayMatch.OR
+    extensions: tuple[str, ...] = ()
+    bootstrap_jobs: tuple[str, ...] = ()
+    startup_wait_seconds: float = 300
+    drain_seconds: float = 25
+    max_runs: int = 100
+    jobs: tuple[JobEntry, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    defaults: Fields = {}
+    application_database_url: str | None = None
+    application: dict[str, Any] = {}
+    files: tuple[str, ...] = ()
+    places: dict[str, Place] = {}

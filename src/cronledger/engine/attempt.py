@@ -1,0 +1,87 @@
+"""One attempt at a run, as its instance sees it: what it appends to the run's stream.
+
+Appends stand at the version this attempt knows. If somebody else wrote to the stream, a request to cancel
+for instance, it is read again; an attempt that finds it no longer owns the run stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+
+from cronledger.domain import events as e
+from cronledger.domain import run
+from cronledger.domain.ids import Position, run_stream
+from cronledger.domain.run import Phase, RunState
+from cronledger.engine.world import World
+from cronledger.errors import Conflict
+from cronledger.ledger.api import Item, Write
+
+
+class ClaimLost(Exception):
+    """The run was given to another attempt, or has ended, while this one was at work."""
+
+
+class Attempt:
+    """A claimed run, from its start to its outcome."""
+
+    def __init__(self, world: World, state: RunState, fence: Position) -> None:
+        self._world = world
+        self._lock = anyio.Lock()
+        self.run = state
+        self.fence = fence
+        self.scope = anyio.CancelScope()
+        self.finished_steps: dict[str, Any] = {}
+        self.steps_done = 0
+        self.steps_failed = 0
+        self.is_draining = False
+
+    @property
+    def actor(self) -> e.Actor:
+        """The job's code is who speaks."""
+        return e.Actor.of_job(self.run.job)
+
+    async def record(self, *bodies: e.Body) -> None:
+        """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run."""
+        await self.append(lambda state: [run.about(state, body, self.actor) for body in bodies])
+
+    async def append(self, decide: Callable[[RunState], Sequence[e.Event]]) -> bool:
+        """Append what is decided from the run's state; return whether there was anything to say."""
+        async with self._lock:
+            while True:
+                events = tuple(decide(self.run))
+                if not events:
+                    return False
+                write = Write(run_stream(self.run.run_id), events, expected=self.run.version)
+                try:
+                    await self._world.append(Item((write,)))
+                except Conflict:
+                    await self._read_again()
+                    continue
+                self.run = msgspec.structs.replace(self.run, version=self.run.version + len(events))
+                return True
+
+    async def recall_steps(self) -> None:
+        """Learn which steps earlier attempts have finished, so that they are not repeated."""
+        sources = [self.run.run_id] if self.run.attempt > 1 else []
+        sources += [self.run.of] if self.run.of else []
+        for source in sources:
+            for recorded in await self._world.stream_of(source):
+                if isinstance(recorded.body, e.StepSucceeded):
+                    self.finished_steps[recorded.body.name] = recorded.body.result
+
+    async def _read_again(self) -> None:
+        state: RunState | None = None
+        for recorded in await self._world.stream_of(self.run.run_id):
+            state = run.evolve(state, recorded)
+        mine = self.run
+        if state is None or (state.phase, state.attempt, state.instance) != (
+            Phase.RUNNING,
+            mine.attempt,
+            mine.instance,
+        ):
+            raise ClaimLost(mine.run_id)
+        self.run = state

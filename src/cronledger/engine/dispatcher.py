@@ -1,0 +1,108 @@
+"""Claiming: every instance takes waiting runs whose job it provides, as many as it has room for.
+
+The claim is the append of `run.started` at the run's expected version: of several instances one wins, and
+the losers go on with the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cronledger.domain import run
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.ids import JobName, RunId, run_stream
+from cronledger.domain.job import JobState
+from cronledger.domain.overlap import Overlap, may_start
+from cronledger.domain.run import RunState
+from cronledger.engine.board import Board
+from cronledger.engine.world import World
+from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
+
+CLAIMS_AT_ONCE = 250
+
+
+class Dispatcher:
+    """Decides which waiting runs this instance claims."""
+
+    def __init__(
+        self,
+        world: World,
+        board: Board,
+        *,
+        provides: Callable[[JobDefinition], bool],
+        room: Callable[[], int],
+        only: frozenset[RunId] | None = None,
+    ) -> None:
+        self._world = world
+        self._board = board
+        self._provides = provides
+        self._room = room
+        self._only = only
+
+    def may_claim(self, state: JobState, taken: int) -> bool:
+        """Whether a run of the job that is about to be triggered could be performed here at once."""
+        definition = state.definition
+        return (
+            definition is not None
+            and self._only is None
+            and self._room() > taken
+            and self._provides(definition)
+            and not state.in_flight
+        )
+
+    def next_claim(self, now: datetime) -> datetime | None:
+        """Return when the next waiting run may be claimed, if that is still to come."""
+        times = [state.claim_from for state in self._board.waiting.values() if state.claim_from]
+        return min((instant for instant in times if instant > now), default=None)
+
+    async def tick(self, now: datetime, perform: Callable[[RunState, Appended | Same], None]) -> bool:
+        """Claim what can be claimed and hand it over; return whether more is waiting that had no room."""
+        room = min(self._room(), CLAIMS_AT_ONCE)
+        claimable = self._claimable(now)
+        chosen = claimable[: max(0, room)]
+        if chosen:
+            answers = await self._world.submit([self._claim(state) for state in chosen])
+            for state, answer in zip(chosen, answers, strict=True):
+                if isinstance(answer, Appended | Same):
+                    perform(state, answer)
+        return len(claimable) > len(chosen) and room > 0
+
+    def _claimable(self, now: datetime) -> Sequence[RunState]:
+        running: dict[JobName, int] = {}
+        claimable = []
+        for state in sorted(self._board.waiting.values(), key=self._order):
+            definition = self._definition(state)
+            if definition is None or not self._is_for_us(state, now) or not self._provides(definition):
+                continue
+            count = running.setdefault(state.job, len(self._board.jobs[state.job].running))
+            if not may_start(definition.overlap, running=count, max_concurrent=definition.max_concurrent):
+                continue
+            running[state.job] = count + 1
+            claimable.append(state)
+        return claimable
+
+    def _is_for_us(self, state: RunState, now: datetime) -> bool:
+        return (
+            not state.cancel_requested
+            and state.bound_to in (None, self._world.instance)
+            and (state.claim_from is None or state.claim_from <= now)
+            and (self._only is None or state.run_id in self._only)
+        )
+
+    def _order(self, state: RunState) -> tuple[int, int]:
+        definition = self._definition(state)
+        return (-(definition.priority if definition else 0), state.position)
+
+    def _claim(self, state: RunState) -> Item:
+        """Ask for the run; a policy that counts the others also asks that the job has been quiet."""
+        definition = self._definition(state)
+        counts = definition is None or definition.overlap is not Overlap.ALLOW or definition.max_concurrent
+        quiet = Quiet(state.job, self._board.jobs[state.job].position) if counts else None
+        events = tuple(run.start(state))
+        write = Write(run_stream(state.run_id), events, expected=state.version, quiet_since=quiet)
+        return Item((write,))
+
+    def _definition(self, state: RunState) -> JobDefinition | None:
+        known = self._board.jobs.get(state.job)
+        return known.definition if known else None

@@ -1,0 +1,213 @@
+"""Performing: the job's own code, isolated, timed and cancellable, and an honest outcome.
+
+Whatever a job raises ends its own run and nothing else. A thread cannot be stopped: at its deadline the run
+ends all the same, and the slot stays taken until the thread returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from cronledger.domain import run
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.ids import JobName, Position, RunId, run_stream
+from cronledger.domain.result import JobResult
+from cronledger.domain.retry import RetryOn
+from cronledger.domain.run import Ended, Outcome, RunState
+from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.steps import Recorder
+from cronledger.engine.world import World
+from cronledger.jobs.api import Job, JobContext, RunInfo
+from cronledger.jobs.calling import call
+from cronledger.ledger.api import Item, Write
+from cronledger.ledger.codec import bounded_error, bounded_message
+
+log = logging.getLogger("cronledger.run")
+
+
+class Provision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is given besides its own parameters."""
+
+    find: Callable[[str, str], Job | None]
+    config: Mapping[str, Any] = {}
+    db: Any = None
+    services: Sequence[object] = ()
+
+
+class Executor:
+    """Performs claimed runs, up to `max_runs` at once, each as a task of its own."""
+
+    def __init__(
+        self, world: World, provision: Provision, *, max_runs: int, definition_of: Callable[[JobName], JobDefinition | None]
+    ) -> None:
+        self._world = world
+        self._provision = provision
+        self._definition_of = definition_of
+        self._max_runs = max_runs
+        self._threads = anyio.CapacityLimiter(max_runs)
+        self._tasks: TaskGroup | None = None
+        self.attempts: dict[RunId, Attempt] = {}
+        self.ended = lambda: None
+
+    def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
+        """Give the executor the task group that its runs live in; `ended` is called after each."""
+        self._tasks = tasks
+        self.ended = ended
+
+    @property
+    def room(self) -> int:
+        """How many more runs may be claimed; threads left behind by a time-out still take their slot."""
+        return self._max_runs - max(len(self.attempts), self._threads.borrowed_tokens)
+
+    @property
+    def stuck_threads(self) -> int:
+        """How many threads still run code whose run has ended."""
+        return max(0, self._threads.borrowed_tokens - len(self.attempts))
+
+    def provides(self, definition: JobDefinition) -> bool:
+        """Whether this instance has the code of a job."""
+        return self._provision.find(definition.extension, definition.job or definition.name) is not None
+
+    def perform(self, state: RunState, fence: Position) -> None:
+        """Begin to perform a run whose claim is durable."""
+        assert self._tasks is not None
+        attempt = Attempt(self._world, state, fence)
+        self.attempts[state.run_id] = attempt
+        self._tasks.start_soon(self._perform, attempt)
+
+    def cancel(self, run_id: RunId) -> None:
+        """Stop the attempt at a run, if it is performed here."""
+        attempt = self.attempts.get(run_id)
+        if attempt is not None:
+            attempt.run = msgspec.structs.replace(attempt.run, cancel_requested=True)
+            attempt.scope.cancel()
+
+    def drain(self) -> None:
+        """Stop every attempt; each hands its run back or ends it."""
+        for attempt in list(self.attempts.values()):
+            attempt.is_draining = True
+            attempt.scope.cancel()
+
+    async def _perform(self, attempt: Attempt) -> None:
+        definition = self._definition_of(attempt.run.job)
+        began = self._world.clock.monotonic()
+        try:
+            if definition is None:
+                ended = Ended(outcome=Outcome.FAILED, error=f"job '{attempt.run.job}' is not defined")
+            else:
+                ended = await self._run_code(attempt, definition)
+            took = round((self._world.clock.monotonic() - began) * 1000)
+            if not ended.duration_ms:
+                ended = msgspec.structs.replace(ended, duration_ms=took)
+            await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
+        finally:
+            self.attempts.pop(attempt.run.run_id, None)
+            self.ended()
+
+    async def _run_code(self, attempt: Attempt, definition: JobDefinition) -> Ended:
+        """Call the job and say how it came out, whatever it does."""
+        job = self._provision.find(definition.extension, definition.job or definition.name)
+        assert job is not None, "only provided jobs are claimed"
+        timed_out = False
+        try:
+            with attempt.scope:
+                await attempt.recall_steps()
+                ctx = self._context(attempt, definition, job)
+                with anyio.move_on_after(definition.timeout_seconds) as deadline:
+                    returned = await call(job.execute, ctx, threads=self._threads)
+                    return _ended(returned, attempt)
+                timed_out = deadline.cancelled_caught
+        except BaseException as error:  # noqa: BLE001 - the one place where a job's own code may raise anything
+            if isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf:
+                raise
+            return _raised(error)
+        if timed_out:
+            text = f"took longer than timeout_seconds ({definition.timeout_seconds:g})"
+            return Ended(outcome=Outcome.TIMED_OUT, retry_on=RetryOn.TIMEOUT, error=text)
+        return Ended(outcome=Outcome.CANCELLED)
+
+    def _context(self, attempt: Attempt, definition: JobDefinition, job: Job) -> JobContext:
+        state = attempt.run
+        parameters: Any = {**definition.parameters, **state.parameters}
+        if job.params is not None:
+            parameters = msgspec.convert(parameters, job.params, strict=False)
+        info = RunInfo(
+            id=state.run_id,
+            job=state.job,
+            attempt=state.attempt,
+            fire_at=state.fire_at,
+            cause=state.cause,
+            fence=attempt.fence,
+        )
+        return JobContext(
+            info,
+            steps=Recorder(attempt, self._world.clock),
+            params=parameters,
+            config=self._provision.config,
+            db=self._provision.db,
+            services=self._provision.services,
+            enforce=definition.enforce,
+            log=logging.LoggerAdapter(
+                logging.getLogger(f"cronledger.jobs.{state.job}"),
+                {"job": state.job, "run_id": state.run_id},
+            ),
+            is_cancelled=lambda: attempt.scope.cancel_called,
+            idempotency_key=run_stream(_first_of_chain(state)),
+            threads=self._threads,
+        )
+
+    async def _record(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
+        """Append the outcome; what a lost attempt reports is kept beside it and changes nothing."""
+
+        def decide(state: RunState) -> Sequence[Any]:
+            if ended.outcome is Outcome.CANCELLED and attempt.is_draining and not state.cancel_requested:
+                return run.interrupt(state, definition, attempt.actor)
+            return run.finish(state, ended, definition)
+
+        try:
+            await attempt.append(decide)
+        except ClaimLost:
+            late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
+            await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
+        level = logging.INFO if ended.error is None else logging.ERROR
+        log.log(
+            level,
+            "%s %s after %s ms%s",
+            attempt.run.run_id, ended.outcome.value, ended.duration_ms, f": {ended.error}" if ended.error else "",
+            extra={"job": attempt.run.job, "run_id": attempt.run.run_id},
+        )  # fmt: skip
+
+
+def _ended(returned: Any, attempt: Attempt) -> Ended:
+    """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
+    result = returned if isinstance(returned, JobResult) else JobResult.success()
+    stats = {
+        "message": bounded_message(result.message),
+        "items_processed": result.items_processed,
+        "items_failed": result.items_failed,
+        "duration_ms": result.duration_ms or 0,
+    }
+    if not result.ok:
+        error = bounded_error(result.message or "the job reported a failure")
+        return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error, **stats)
+    if attempt.steps_failed:
+        outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
+        return Ended(outcome=outcome, error=f"{attempt.steps_failed} steps failed", **stats)
+    return Ended(outcome=Outcome.SUCCEEDED, **stats)
+
+
+def _raised(error: BaseException) -> Ended:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=bounded_error(text))
+
+
+def _first_of_chain(state: RunState) -> RunId:
+    """Return the first run of a chain of retries: the name that foreign systems may rely on."""
+    return RunId(state.run_id.partition("!retry-")[0]) if state.of else state.run_id

@@ -1,0 +1,150 @@
+"""Planning: every fire time that has come is triggered or skipped, and both are recorded.
+
+The domain decides; here is a heap of next fire times, so that a wake-up looks at nothing that is not due,
+and the append, one item per job: a job whose item conflicts is read and decided again, the others go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from cronledger.domain import events as e
+from cronledger.domain import job, run
+from cronledger.domain.ids import JobName, RunId, Term, job_stream, run_stream
+from cronledger.domain.job import Decision, JobState
+from cronledger.domain.overlap import Overlap
+from cronledger.engine.board import Board
+from cronledger.engine.world import World
+from cronledger.errors import Early, Fenced
+from cronledger.ledger.api import Answer, Appended, Item, Quiet, Write
+
+CHUNK = 250
+"""Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
+EARLY_PAUSE = timedelta(milliseconds=5)
+
+Claims = Callable[[JobState, int], bool]
+Claimed = Callable[[e.Event, Appended], None]
+
+
+class Planner:
+    """The heap of next fire times of all jobs, for the leader."""
+
+    def __init__(self, world: World, board: Board) -> None:
+        self._world = world
+        self._board = board
+        self._heap: list[tuple[datetime, JobName]] = []
+        self._next: dict[JobName, datetime] = {}
+        self._not_before: datetime | None = None
+
+    def next_due(self) -> datetime | None:
+        """Return the earliest instant at which there is something to decide."""
+        while self._heap:
+            fire_at, name = self._heap[0]
+            if self._next.get(name) == fire_at:
+                return max(fire_at, self._not_before) if self._not_before else fire_at
+            heapq.heappop(self._heap)
+        return None
+
+    async def tick(self, now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed) -> None:
+        """Decide what is due at `now`. Raises Fenced once the term is over.
+
+        `may_claim` says whether this instance can perform the run at once: then the claim is part of the
+        same append, and `claimed` is told.
+        """
+        self._refresh()
+        self._not_before = None
+        due = self._take_due(now)
+        for start in range(0, len(due), CHUNK):
+            await self._decide(due[start : start + CHUNK], now, term, may_claim, claimed)
+
+    def _refresh(self) -> None:
+        """Learn the next fire time of every job that has changed."""
+        changed, self._board.changed = self._board.changed, set()
+        for name in changed:
+            self._push(name)
+
+    def _push(self, name: JobName) -> None:
+        state = self._board.jobs.get(name)
+        fire_at = job.next_fire(state) if state else None
+        if fire_at is None:
+            self._next.pop(name, None)
+        elif self._next.get(name) != fire_at:
+            self._next[name] = fire_at
+            heapq.heappush(self._heap, (fire_at, name))
+
+    def _take_due(self, now: datetime) -> list[JobName]:
+        due: list[JobName] = []
+        while self._heap and self._heap[0][0] <= now:
+            fire_at, name = heapq.heappop(self._heap)
+            if self._next.get(name) == fire_at:
+                del self._next[name]
+                due.append(name)
+        return due
+
+    async def _decide(
+        self, names: Sequence[JobName], now: datetime, term: Term, may_claim: Claims, claimed: Claimed
+    ) -> None:
+        items: list[Item] = []
+        asked: list[JobName] = []
+        starts: list[list[e.Event]] = []
+        room = 0
+        for name in names:
+            state = self._board.jobs.get(name)
+            if state is None:
+                continue
+            decision = job.due(state, now)
+            claims = [first for first in decision.triggers[:1] if _at_once(first) and may_claim(state, room)]
+            room += len(claims)
+            item = self._item(state, decision, claims, term)
+            if item is None:
+                self._push(name)
+                continue
+            items.append(item)
+            asked.append(name)
+            starts.append(claims)
+        if items:
+            answers = await self._world.submit(items)
+            for name, answer, claims in zip(asked, answers, starts, strict=True):
+                self._answered(name, answer, claims, claimed)
+
+    def _item(self, state: JobState, decision: Decision, claims: list[e.Event], term: Term) -> Item | None:
+        """Ask for all that was decided about one job, guarded by what the decision was based on."""
+        if not decision.skips and not decision.triggers:
+            return None
+        policy = state.definition.overlap if state.definition else Overlap.SKIP
+        quiet = None if policy is Overlap.ALLOW else Quiet(state.name, state.position)
+        writes = [Write(job_stream(state.name), decision.skips, expected=state.version, quiet_since=quiet)]
+        for trigger in decision.triggers:
+            assert trigger.run_id is not None
+            events = [trigger] + [run.start_of(trigger) for claim in claims if claim is trigger]
+            writes.append(Write(run_stream(trigger.run_id), tuple(events)))
+        writes += self._cancels(decision.replaced)
+        return Item(tuple(writes), fence=term)
+
+    def _cancels(self, replaced: Iterable[RunId]) -> list[Write]:
+        writes = []
+        for run_id in replaced:
+            state = self._board.runs.get(run_id)
+            events = run.request_cancel(state, job.PLANNER, "replaced by a newer run") if state else []
+            if state and events:
+                writes.append(Write(run_stream(run_id), tuple(events), expected=state.version))
+        return writes
+
+    def _answered(self, name: JobName, answer: Answer, claims: list[e.Event], claimed: Claimed) -> None:
+        """Go on with the job; one that was refused is decided again from fresh state at the next tick."""
+        if isinstance(answer, Fenced):
+            raise answer
+        if isinstance(answer, Appended):
+            for event in claims:
+                claimed(event, answer)
+            return
+        if isinstance(answer, Early):
+            self._not_before = self._world.now() + EARLY_PAUSE
+        self._board.changed.add(name)
+
+
+def _at_once(trigger: e.Event) -> bool:
+    """Whether nobody has to wait before claiming the run."""
+    return isinstance(trigger.body, e.RunTriggered) and trigger.body.claim_from is None

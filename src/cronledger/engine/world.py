@@ -1,0 +1,109 @@
+"""Everything of the outside that the engine touches, as one value: injected, real or simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from cronledger.clock import Clock
+from cronledger.domain import events as e
+from cronledger.domain import run
+from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
+from cronledger.domain.job import JobState
+from cronledger.entropy import Entropy
+from cronledger.ledger.api import Answer, Appended, Head, Item, Same
+
+T = TypeVar("T")
+
+
+class LeaderLock(Protocol):
+    """Contends for leadership by itself; whoever holds it may take over at once."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this instance holds the lock, as far as is known."""
+
+    @property
+    def session(self) -> int | None:
+        """The database session that holds it, where there is one."""
+
+    def contend(self, on_change: Callable[[], None]) -> None:
+        """Begin to contend; `on_change` is called from any thread when `held` changes."""
+
+    def release(self) -> None:
+        """Give the lock up and stop contending."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What an instance needs to know of the past: the folds as of a position."""
+
+    position: Position
+    jobs: dict[JobName, JobState]
+    runs: list[run.RunState]
+    revisions: tuple[str, ...]
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """A process as the others see it."""
+
+    id: InstanceId
+    kind: str
+    epoch: int | None
+    jobs: frozenset[str]
+    config_revision: str | None
+    is_dead: bool
+
+
+class World(Protocol):
+    """Clock, ids, the ledger, the lock, the signs of life and the spawning of jobs."""
+
+    clock: Clock
+    entropy: Entropy
+    instance: InstanceId
+    build: str
+    leader_lock: LeaderLock
+
+    def now(self) -> datetime:
+        """Return the instant by the ledger's clock, as far as it is known here."""
+
+    async def append(self, item: Item) -> Appended | Same:
+        """Append one item durably; raise its refusal."""
+
+    async def submit(self, items: Sequence[Item]) -> list[Answer]:
+        """Append each item or have it refused; answers in the order asked."""
+
+    async def head(self) -> Head:
+        """Return the head of the ledger."""
+
+    async def renew(self, term: Term, lease: timedelta) -> Head:
+        """Prolong the lease of a term; raise Fenced once a later one has begun."""
+
+    async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
+        """Return the next events, in order and without gaps."""
+
+    async def stream_of(self, run_id: RunId) -> list[e.Recorded]:
+        """Return all events of a run."""
+
+    async def load(self) -> Loaded:
+        """Return the folds up to about the head, without reading all of history again."""
+
+    async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
+        """Return those of the named runs that exist."""
+
+    async def instances(self) -> list[Instance]:
+        """Return every process that has given a sign of life, the dead ones marked."""
+
+    async def known_builds(self) -> frozenset[str]:
+        """Return the builds that have led before."""
+
+    async def beat(self, **facts: Any) -> None:
+        """Tell the others something about this instance: its epoch, state, configuration."""
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call a function on the loop's thread; may be called from any thread."""
+
+    async def project(self) -> None:
+        """Bring the views up to the head."""

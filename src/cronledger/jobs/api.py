@@ -1,0 +1,188 @@
+"""What a job is, and what it is given when it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar, overload
+
+import anyio
+import msgspec
+
+from cronledger.domain.events import Cause
+from cronledger.domain.ids import RunId
+from cronledger.domain.result import JobResult
+from cronledger.errors import DatabaseNotAvailable, ServiceNotAvailable
+
+T = TypeVar("T")
+
+
+class Job:
+    """A named piece of work. Members may be attributes or methods; only `name` and `execute` are required.
+
+    >>> class Tidy(Job):
+    ...     name = "tidy"
+    ...     schedule = "0 0 3 * * *"
+    ...
+    ...     async def execute(self, ctx: JobContext) -> JobResult:
+    ...         return JobResult.success().with_message("nothing to do")
+    """
+
+    name: Any = ""
+    description: Any = ""
+    schedule: Any = ""
+    run_on_startup: Any = False
+    tags: Any = ()
+    extension: Any = None
+    idempotent: Any = False
+    params: type[msgspec.Struct] | None = None
+
+    async def execute(self, ctx: JobContext) -> JobResult | None:
+        """Do the work. None means success; raise for what should not have happened."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what to do: define `execute`")
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a job is performing.
+
+    `fence` is the position of the attempt's start: it grows with every attempt, so a foreign system can
+    refuse an older one. `fire_at` is the fire time of a scheduled run, None otherwise.
+    """
+
+    id: RunId
+    job: str
+    attempt: int
+    fire_at: datetime | None
+    cause: Cause
+    fence: int
+
+
+class Step(Protocol):
+    """A step that is being performed."""
+
+    name: str
+
+    def report(
+        self,
+        *,
+        processed: int | None = None,
+        failed: int | None = None,
+        message: str | None = None,
+        result: object = None,
+    ) -> None:
+        """Add counts, a message and a small result to what the ledger keeps of this step."""
+
+
+class Steps(Protocol):
+    """Records the steps of one run: implemented by the engine, and in memory by `cronledger.testing`."""
+
+    def open(self, name: str) -> AbstractAsyncContextManager[Step]:
+        """Record a step round a block of code."""
+
+    async def perform(
+        self, name: str, work: Callable[..., Any] | Job, args: Sequence[Any], ctx: JobContext
+    ) -> Any:
+        """Record a step round a call; a step that has succeeded before returns its recorded result."""
+
+
+class StepHandle:
+    """Either `async with ctx.step("name") as step:` or `await ctx.step("name", function, ...)`."""
+
+    def __init__(self, open_step: Callable[[], AbstractAsyncContextManager[Step]], call: Awaitable[Any] | None) -> None:
+        self._open = open_step
+        self._call = call
+        self._block: AbstractAsyncContextManager[Step] | None = None
+
+    def __await__(self) -> Any:
+        if self._call is None:
+            raise TypeError("a step without a function is used as `async with ctx.step(name):`")
+        return self._call.__await__()
+
+    async def __aenter__(self) -> Step:
+        if self._call is not None:
+            raise TypeError("a step with a function is awaited: `await ctx.step(name, function)`")
+        self._block = self._open()
+        return await self._block.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        assert self._block is not None
+        return await self._block.__aexit__(*error)
+
+
+class JobContext:
+    """What one run is given; every run has its own."""
+
+    def __init__(
+        self,
+        run: RunInfo,
+        *,
+        steps: Steps,
+        params: Any = None,
+        config: Mapping[str, Any] | None = None,
+        db: Any = None,
+        services: Sequence[object] = (),
+        enforce: bool = True,
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger] | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        idempotency_key: str | None = None,
+        threads: anyio.CapacityLimiter | None = None,
+    ) -> None:
+        self.run = run
+        self.params: Any = params if params is not None else {}
+        self.config: Mapping[str, Any] = MappingProxyType(dict(config or {}))
+        self.enforce = enforce
+        self.log = log or logging.getLogger("cronledger.jobs")
+        self.idempotency_key = idempotency_key or f"run-{run.id}"
+        self.threads = threads
+        self._db = db
+        self._services = tuple(services)
+        self._steps = steps
+        self._is_cancelled = is_cancelled
+
+    @property
+    def db(self) -> Any:
+        """The application's database engine; raises DatabaseNotAvailable if none is configured."""
+        if self._db is None:
+            raise DatabaseNotAvailable
+        return self._db
+
+    @property
+    def db_or_none(self) -> Any | None:
+        """The application's database engine, or None if none is configured."""
+        return self._db
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants this run to stop: long plain functions look here from time to time."""
+        return self._is_cancelled()
+
+    def service(self, kind: type[T]) -> T:
+        """Return the application's or an extension's service of a type.
+
+        Raises ServiceNotAvailable with the type's name if nobody provides one.
+        """
+        for service in self._services:
+            if isinstance(service, kind):
+                return service
+        raise ServiceNotAvailable(f"{kind.__module__}.{kind.__qualname__}")
+
+    def step(self, name: str, work: Callable[..., Any] | Job | None = None, *args: Any) -> StepHandle:
+        """Record a part of this run: as a block, or round a function or another job.
+
+        A step that has succeeded is not repeated when its run is tried again: its recorded result stands.
+        """
+        call = None if work is None else self._steps.perform(name, work, args, self)
+        return StepHandle(lambda: self._steps.open(name), call)
+
+
+@overload
+def member(job: Job, name: str) -> Any: ...
+@overload
+def member(job: Job, name: str, default: Any) -> Any: ...
+def member(job: Job, name: str, default: Any = None) -> Any:
+    """Read a member of a job that may be written as an attribute or as a method."""
+    value = getattr(job, name, default)
+    return value() if callable(value) and name != "params" else value

@@ -1,0 +1,135 @@
+"""Finding jobs: entry points, modules named in the configuration, modules given on the command line.
+
+A module provides what it submits or decorates, its `Extension` objects and classes, and what the modules
+it imports from submit. An import that fails names the module and hides nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from cronledger.errors import RegistryError
+from cronledger.jobs.api import Job
+from cronledger.jobs.decorator import NOTES
+from cronledger.jobs.registry import Extension, Registry, default_extension
+
+ENTRY_POINTS = "cronledger.extensions"
+
+
+def discover(registry: Registry, *, extensions: Sequence[str] = (), app: Sequence[str] = ()) -> None:
+    """Fill a registry from entry points, configured modules and `--app` modules, in this order.
+
+    Raises RegistryError naming the module that cannot be imported or the names that collide.
+    """
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        add(registry, _loaded(point.value), f"entry point {point.name}")
+    for reference in extensions:
+        _refuse_writable_by_others(reference)
+        add(registry, _loaded(reference), reference)
+    for reference in app:
+        add(registry, _loaded(reference), reference)
+
+
+def add(registry: Registry, provider: Any, source: str) -> None:
+    """Add whatever provides jobs: a module, an extension (object or class), a job, or a list of these.
+
+    Raises RegistryError if it is none of them.
+    """
+    if isinstance(provider, ModuleType):
+        _add_module(registry, provider)
+    elif isinstance(provider, Extension):
+        registry.add_extension(provider)
+    elif isinstance(provider, type) and issubclass(provider, Extension):
+        registry.add_extension(provider())
+    elif isinstance(provider, Job):
+        registry.add(provider, str(provider.extension or default_extension(type(provider).__module__)))
+    elif isinstance(provider, list | tuple):
+        for each in provider:
+            add(registry, each, source)
+    else:
+        raise RegistryError(
+            f"{source} is a {type(provider).__name__}, not a module, an Extension, a Job or a list of these"
+        )
+
+
+def _add_module(registry: Registry, module: ModuleType) -> None:
+    for noted in _modules_of(module):
+        for job, extension in vars(noted).get(NOTES, ()):
+            registry.add(job, extension)
+    for value in vars(module).values():
+        if isinstance(value, Extension) or _is_own_extension(value, module):
+            add(registry, value, module.__name__)
+
+
+def _is_own_extension(value: object, module: ModuleType) -> bool:
+    """Whether a class is an extension written here, not one that was only imported to build on."""
+    return (
+        isinstance(value, type)
+        and issubclass(value, Extension)
+        and value is not Extension
+        and value.__module__ == module.__name__
+        and not any(isinstance(other, value) for other in vars(module).values())
+    )
+
+
+def _modules_of(module: ModuleType, seen: set[str] | None = None) -> Iterator[ModuleType]:
+    """Yield the module and, transitively, those it imports from that submit jobs."""
+    seen = set() if seen is None else seen
+    if module.__name__ in seen:
+        return
+    seen.add(module.__name__)
+    yield module
+    for name in list(_referenced(module)):
+        other = sys.modules.get(name)
+        if other is not None and (NOTES in vars(other) or name.startswith(module.__name__ + ".")):
+            yield from _modules_of(other, seen)
+
+
+def _referenced(module: ModuleType) -> Iterable[str]:
+    for value in vars(module).values():
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(name, str):
+            yield name
+
+
+def _loaded(reference: str) -> Any:
+    """Import `module` or `module:object`."""
+    module_name, _, attribute = reference.partition(":")
+    folder = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - a foreign module may raise anything
+        raise RegistryError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}",
+            hint="the current folder is importable; check the name and what the module itself imports",
+        ) from error
+    for part in attribute.split(".") if attribute else ():
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise RegistryError(f"module {module_name!r} has no {attribute!r}") from None
+    return found
+
+
+def _refuse_writable_by_others(reference: str) -> None:
+    """Refuse to run code from a file that any user of the machine may change."""
+    module_name = reference.partition(":")[0]
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        return
+    if spec is None or spec.origin is None or not os.path.exists(spec.origin):  # noqa: PTH110
+        return
+    if os.stat(spec.origin).st_mode & 0o002:  # noqa: PTH116
+        raise RegistryError(
+            f"extension {module_name!r} is writable by everyone: {spec.origin}", hint="chmod o-w it"
+        )

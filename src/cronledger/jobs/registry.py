@@ -1,0 +1,137 @@
+"""Which jobs the code provides: one registry, fed by submitted jobs, decorated functions and extensions."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from cronledger.domain.ids import is_name
+from cronledger.errors import RegistryError
+from cronledger.jobs.api import Job, member
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that code provides, with its defaults; `module` says where it was written."""
+
+    extension: str
+    name: str
+    description: str
+    schedule: str
+    run_on_startup: bool
+    tags: tuple[str, ...]
+    idempotent: bool
+    module: str
+    job: Job
+
+
+class Extension:
+    """An installable set of jobs under one name. Subclass it and define `jobs`, or pass them.
+
+    >>> class Tidy(Job):
+    ...     name = "tidy"
+    >>> [job.name for job in Extension(name="house", jobs=[Tidy()]).jobs()]
+    ['tidy']
+    """
+
+    name: Any = ""
+
+    def __init__(
+        self, name: str | None = None, jobs: Iterable[Job] = (), services: Sequence[object] = ()
+    ) -> None:
+        if name is not None:
+            self.name = name
+        self._jobs = list(jobs)
+        self.services: Sequence[object] = tuple(services)
+
+    def jobs(self) -> Iterable[Job]:
+        """Return the jobs this extension provides."""
+        return self._jobs
+
+
+class Registry:
+    """All jobs by (extension, job). Made once, in the scheduler; nothing registers itself at import."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[tuple[str, str], Registered] = {}
+        self._extensions: dict[str, object] = {}
+        self.services: list[object] = []
+
+    def add(self, job: Job, extension: str) -> None:
+        """Register one job under an extension's name; the same object twice is once.
+
+        Raises RegistryError if the name is unusable or another job has it.
+        """
+        name = str(member(job, "name") or "")
+        source = type(job).__module__
+        for what, text in (("extension", extension), ("job", name)):
+            if not is_name(text):
+                raise RegistryError(
+                    f"{source}: {text!r} cannot be the name of a{'n' if what == 'extension' else ''} {what}",
+                    hint="use lower-case letters, digits, '_' and '-', beginning with a letter, at most 64",
+                )
+        known = self._jobs.get((extension, name))
+        if known is not None and known.job is not job:
+            raise RegistryError(
+                f"two jobs are called '{name}' in extension '{extension}': "
+                f"one in {known.module}, one in {source}",
+                hint="rename one of them, or give it another extension",
+            )
+        self._extensions.setdefault(extension, None)
+        self._jobs[extension, name] = Registered(
+            extension=extension,
+            name=name,
+            description=str(member(job, "description", "")),
+            schedule=str(member(job, "schedule", "") or ""),
+            run_on_startup=bool(member(job, "run_on_startup", False)),
+            tags=tuple(member(job, "tags", ()) or ()),
+            idempotent=bool(member(job, "idempotent", False)),
+            module=source,
+            job=job,
+        )
+
+    def add_extension(self, extension: Extension) -> None:
+        """Register an extension's jobs and services."""
+        name = str(extension.name() if callable(extension.name) else extension.name)
+        if not name:
+            name = _snake(type(extension).__name__.removesuffix("Extension"))
+        self._extensions.setdefault(name, extension)
+        for job in extension.jobs():
+            self.add(job, name)
+        self.services.extend(service for service in extension.services if service not in self.services)
+
+    def registered(self) -> list[Registered]:
+        """Return every job, by extension and name."""
+        return [self._jobs[key] for key in sorted(self._jobs)]
+
+    def find(self, extension: str, job: str) -> Registered | None:
+        """Return the job that an extension provides under a name."""
+        return self._jobs.get((extension, job))
+
+    def extensions(self) -> dict[str, list[Registered]]:
+        """Return the jobs of each loaded extension; one without jobs is there with an empty list."""
+        grouped: dict[str, list[Registered]] = {name: [] for name in sorted(self._extensions)}
+        for registered in self.registered():
+            grouped[registered.extension].append(registered)
+        return grouped
+
+
+def default_extension(module: str) -> str:
+    """Name the extension of jobs that do not say: the last part of the module's name.
+
+    >>> default_extension("shop.jobs.blog")
+    'blog'
+    """
+    name = module.rpartition(".")[2]
+    if name == "__main__":
+        path = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
+        name = re.split(r"[/\\]", str(path))[-1].removesuffix(".py")
+    return _snake(name)
+
+
+def _snake(name: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"[^a-z0-9_-]", "_", words).strip("_")

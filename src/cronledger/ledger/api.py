@@ -1,0 +1,188 @@
+"""What a ledger is: append under one head, read in one order.
+
+The contract, the same for memory, SQLite and PostgreSQL:
+
+- An *item* is one caller's request; it is accepted or refused as a whole. Items of one batch never affect
+  each other except in order.
+- Under the head, for each item in this order: a fence must be the current term (`Fenced`); ids that are all
+  there already, at the same places with the same commitments, are `Same`, and any other use of a used id is
+  `LedgerDamaged`; every stream must be at its expected version and every quiet job quiet (`Conflict`);
+  no scheduled trigger may stand before its fire time (`Early`).
+- Accepted items get dense positions from 1 in order and a `recorded_at` that never goes back. What was
+  answered is durable. Readers see positions in order, without gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from cronledger.domain.events import Event, Recorded
+from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
+from cronledger.errors import Refusal
+
+START = 0
+"""The version of a stream that has no event yet."""
+
+
+class Quiet(msgspec.Struct, frozen=True):
+    """No event of `job` was recorded after position `since`, in whatever stream."""
+
+    job: JobName
+    since: Position
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Events for one stream, which must be at version `expected` (None: at whatever version).
+
+    Without events it is a guard: the item is refused unless the stream is still at that version.
+    """
+
+    stream: Stream
+    events: tuple[Event, ...] = ()
+    expected: int | None = START
+    quiet_since: Quiet | None = None
+
+
+class Takeover(msgspec.Struct, frozen=True):
+    """The item begins a new term: the fence plus one, led by `leader` with a lease.
+
+    Refused as `Led` while a leader's lease runs, unless `force` (the lock is held).
+    """
+
+    leader: InstanceId
+    lease: timedelta
+    epoch: int
+    force: bool
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One request: writes that stand or fall together, under a fence if a leader asks."""
+
+    writes: tuple[Write, ...]
+    fence: Term | None = None
+    takeover: Takeover | None = None
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """An event ready to be stored: made once per intention and kept across retries."""
+
+    event: Event
+    id: bytes
+    salt: bytes
+    body: str
+    commitment: bytes
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """An item whose events are sealed, write by write."""
+
+    item: Item
+    sealed: tuple[tuple[Sealed, ...], ...]
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The item stands at these positions (both 0 for an item that held only guards)."""
+
+    first: Position
+    last: Position
+    recorded_at: datetime
+
+
+class Same(msgspec.Struct, frozen=True):
+    """The item had been appended before, with the same ids."""
+
+    first: Position
+    last: Position
+    recorded_at: datetime
+
+
+Answer = Appended | Same | Refusal
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The one row that orders appends. `clock` is the ledger's clock at the moment of reading."""
+
+    position: Position
+    recorded_at: datetime
+    term: Term
+    leader: InstanceId | None
+    lease_until: datetime | None
+    epoch: int
+    lineage: str
+    min_writer: int
+    clock: datetime
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """An event exactly as kept: for export and verification. `body` and `salt` are None once erased."""
+
+    position: int
+    id: bytes
+    stream: str
+    version: int
+    type: str
+    schema: int
+    must_understand: bool
+    recorded_at: int
+    instance: str
+    term: int | None
+    actor: str
+    job: str | None
+    attempt: int | None
+    fire_at: int | None
+    cause: str | None
+    commitment: bytes
+    salt: bytes | None
+    body: str | None
+
+
+class Ledger(Protocol):
+    """All events in one order. Synchronous: every call is one short transaction."""
+
+    @property
+    def instance(self) -> InstanceId:
+        """The process that speaks through this object."""
+
+    def prepare(self, item: Item) -> Prepared:
+        """Give every event its id, salt and commitment, once per intention."""
+
+    def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
+        """Append each item or refuse it, and answer in the order asked.
+
+        Raises LedgerDamaged, and appends nothing of the batch, if an id is used again for another event;
+        LedgerUnreachable if the outcome is unknown: submit the same prepared items again.
+        """
+
+    def append(self, *writes: Write, fence: Term | None = None) -> Appended | Same:
+        """Append one item; raise its refusal.
+
+        Raises Conflict, Fenced, Early, LedgerDamaged or LedgerUnreachable.
+        """
+
+    def renew(self, term: Term, lease: timedelta) -> Head:
+        """Set the lease of the current term to end `lease` from now; a lease of zero ends it.
+
+        Raises Fenced once a later term has begun.
+        """
+
+    def head(self) -> Head:
+        """Return the head as it stands."""
+
+    def read_all(self, after: Position, limit: int) -> list[Recorded]:
+        """Return up to `limit` events after a position, in order.
+
+        Raises LedgerGap if one is missing.
+        """
+
+    def read_stream(self, stream: Stream, after: int = START) -> list[Recorded]:
+        """Return a stream's events after a version, in order."""
+
+    def read_stored(self, after: Position, limit: int) -> list[Stored]:
+        """Return up to `limit` events after a position exactly as kept, asserting nothing."""
+
+    def position_at(self, instant: datetime) -> Position:
+        """Return the position of the last event recorded at or before an instant, 0 if there is none."""

@@ -1,0 +1,167 @@
+"""Reading the ledger: one set of statements for both databases.
+
+Appending differs between them and is handed in as an `Appender`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, text
+
+from cronledger.domain.events import Recorded
+from cronledger.domain.ids import InstanceId, Position, Stream, Term
+from cronledger.entropy import Entropy
+from cronledger.errors import LedgerGap
+from cronledger.ledger.admission import settled
+from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
+from cronledger.ledger.codec import prepared, recorded
+from cronledger.ledger.instants import from_micros, to_micros
+
+Reading = Callable[[], AbstractContextManager[Connection]]
+
+_COLUMNS = (
+    "e.position, e.id, e.stream, e.version, e.type, e.schema, e.must_understand, e.recorded_at, e.instance, "
+    "e.term, e.actor, e.job, e.attempt, e.fire_at, e.cause, e.commitment, b.salt, b.body"
+)
+_FROM = f"SELECT {_COLUMNS} FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"  # noqa: S608
+
+_ALL = text(f"{_FROM} WHERE e.position > :after ORDER BY e.position LIMIT :limit")
+_STREAM = text(f"{_FROM} WHERE e.stream = :stream AND e.version > :after ORDER BY e.version")
+_HEAD = text("SELECT position FROM head")
+_FIRST = text("SELECT min(position) FROM event")
+_AT = text("SELECT recorded_at FROM event WHERE position = :position")
+
+
+class Appender(Protocol):
+    """What differs between the databases: the transaction that moves the head."""
+
+    def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
+        """Append each item or refuse it."""
+
+    def renew(self, term: Term, lease: timedelta) -> Head:
+        """Set the lease of the current term to end `lease` from now."""
+
+    def head(self) -> Head:
+        """Return the head as it stands."""
+
+
+class SqlLedger:
+    """The ledger in a database."""
+
+    def __init__(
+        self, instance: InstanceId, *, appender: Appender, reading: Reading, entropy: Entropy
+    ) -> None:
+        self._instance = instance
+        self._appender = appender
+        self._reading = reading
+        self._entropy = entropy
+
+    @property
+    def instance(self) -> InstanceId:
+        """The process that speaks through this object."""
+        return self._instance
+
+    def prepare(self, item: Item) -> Prepared:
+        """Give every event its id, salt and commitment."""
+        return prepared(item, self._entropy)
+
+    def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
+        """Append each item or refuse it."""
+        return self._appender.submit(batch) if batch else []
+
+    def append(self, *writes: Write, fence: Term | None = None) -> Appended | Same:
+        """Append one item; raise its refusal."""
+        return settled(self.submit([self.prepare(Item(writes, fence))])[0])
+
+    def renew(self, term: Term, lease: timedelta) -> Head:
+        """Set the lease of the current term to end `lease` from now."""
+        return self._appender.renew(term, lease)
+
+    def head(self) -> Head:
+        """Return the head as it stands."""
+        return self._appender.head()
+
+    def read_all(self, after: Position, limit: int) -> list[Recorded]:
+        """Return up to `limit` events after a position, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(_ALL, {"after": after, "limit": limit}).all()
+            last = after + len(rows)
+            end: int = last if len(rows) == limit else connection.execute(_HEAD).scalar_one()
+        for expected, row in enumerate(rows, after + 1):
+            if row[0] != expected:
+                raise LedgerGap(expected, row[0])
+        if last < end:
+            raise LedgerGap(last + 1, end + 1)
+        return [recorded(_stored(row)) for row in rows]
+
+    def read_stream(self, stream: Stream, after: int = START) -> list[Recorded]:
+        """Return a stream's events after a version, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(_STREAM, {"stream": stream, "after": after}).all()
+        return [recorded(_stored(row)) for row in rows]
+
+    def read_stored(self, after: Position, limit: int) -> list[Stored]:
+        """Return up to `limit` events after a position exactly as kept."""
+        with self._reading() as connection:
+            rows = connection.execute(_ALL, {"after": after, "limit": limit}).all()
+        return [_stored(row) for row in rows]
+
+    def position_at(self, instant: datetime) -> Position:
+        """Return the position of the last event recorded at or before an instant.
+
+        Positions are dense and `recorded_at` never goes back, so halving finds it without an index.
+        """
+        wanted = to_micros(instant)
+        with self._reading() as connection:
+            end: int = connection.execute(_HEAD).scalar_one()
+            start: int = connection.execute(_FIRST).scalar_one() or 1
+            low, high = start - 1, end
+            while low < high:
+                middle = (low + high + 1) // 2
+                at = connection.execute(_AT, {"position": middle}).scalar_one_or_none()
+                if at is None:
+                    raise LedgerGap(middle, middle + 1)
+                low, high = (middle, high) if at <= wanted else (low, middle - 1)
+        return Position(0 if low < start else low)
+
+
+def head_of(row: Sequence[Any], clock: datetime) -> Head:
+    """Return the head from its columns: position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer."""
+    return Head(
+        position=Position(row[0]),
+        recorded_at=from_micros(row[1]),
+        term=Term(row[2]),
+        leader=None if row[3] is None else InstanceId(row[3]),
+        lease_until=None if row[4] is None else from_micros(row[4]),
+        epoch=row[5],
+        lineage=row[6],
+        min_writer=row[7],
+        clock=clock,
+    )
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    return Stored(
+        position=row[0],
+        id=row[1],
+        stream=row[2],
+        version=row[3],
+        type=row[4],
+        schema=row[5],
+        must_understand=bool(row[6]),
+        recorded_at=row[7],
+        instance=row[8],
+        term=row[9],
+        actor=row[10],
+        job=row[11],
+        attempt=row[12],
+        fire_at=row[13],
+        cause=row[14],
+        commitment=row[15],
+        salt=row[16],
+        body=row[17],
+    )
