@@ -74,7 +74,9 @@ class Early(Refusal):
     code = "early"
 
     def __init__(self, fire_at: datetime, clock: datetime) -> None:
-        super().__init__(f"fire time {fire_at.isoformat()} has not come: the ledger's clock says {clock.isoformat()}")
+        super().__init__(
+            f"fire time {fire_at.isoformat()} has not come: the ledger's clock says {clock.isoformat()}"
+        )
         self.fire_at = fire_at
         self.clock = clock
 
@@ -161,7 +163,9 @@ class UnknownZone(CronledgerError):
     exit_code = 5
 
     def __init__(self, zone: str, *, hint: str | None = None) -> None:
-        super().__init__(f"unknown time zone {zone!r}", hint=hint or "use a name such as 'UTC' or 'Europe/Berlin'")
+        super().__init__(
+            f"unknown time zone {zone!r}", hint=hint or "use a name such as 'UTC' or 'Europe/Berlin'"
+        )
         self.zone = zone
 
 

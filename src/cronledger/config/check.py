@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cronledger.config.problem import nearest, quoted
@@ -58,7 +57,10 @@ def text(value: Value) -> str:
     """Accept a text that every reader of YAML takes for one."""
     plain = value.data is not None and bool(value.written)
     if value.is_doubtful or (plain and not isinstance(value.data, str)):
-        raise Wrong(f"must be text: quote {value.written[:64]}, which YAML reads as something else", f'try "{value.written[:64]}"')
+        raise Wrong(
+            f"must be text: quote {value.written[:64]}, which YAML reads as something else",
+            f'try "{value.written[:64]}"',
+        )
     if not isinstance(value.data, str):
         raise Wrong(f"must be text, not {spelled(value)}")
     return value.data
@@ -74,8 +76,10 @@ def filled(value: Value) -> str:
 def schedule(value: Value) -> str:
     """Accept a text; empty must be said, because leaving the key out means something else."""
     if value.data is None:
-        raise Wrong('must be text, not empty: write "" for manual only, or leave the key out for the code\'s default')
-    return text(value)
+        raise Wrong(
+            'must be text, not empty: write "" for manual only, or leave the key out for the code\'s default'
+        )
+    return text(value).strip(" \t")
 
 
 def name(value: Value) -> str:
@@ -142,7 +146,10 @@ def one_of(words: Iterable[str]) -> Check:
     def check(value: Value) -> str:
         if not isinstance(value.data, str) or value.data not in known:
             near = nearest(value.data, known) if isinstance(value.data, str) else None
-            raise Wrong(f"must be {alternatives(known)}, not {spelled(value)}", f"did you mean {near}?" if near else None)
+            raise Wrong(
+                f"must be {alternatives(known)}, not {spelled(value)}",
+                f"did you mean {near}?" if near else None,
+            )
         return known[value.data]
 
     return check
@@ -188,15 +195,24 @@ def free(value: Value) -> Any:
             return {key: free(entry) for key, entry in entries.items()}
         case str(found):
             if value.is_doubtful:
-                raise Wrong(
-                    f"{quoted(found)} is read differently by different readers of YAML: quote it if it is text",
-                    f'try "{found[:64]}"', at=value,
-                )
-            if not is_well_formed(found):
-                raise Wrong("a reference to a secret is written ${env:NAME}", at=value)
-            return found
+                what = f"{quoted(found)} is read differently by different readers of YAML"
+                raise Wrong(f"{what}: quote it if it is a text", f'try "{found[:64]}"', at=value)
+            return _well_formed(value)
         case plain:
             return plain
+
+
+def secret(value: Value) -> str:
+    """Accept a text that may refer to a secret: `${env:NAME}`."""
+    filled(value)
+    return _well_formed(value)
+
+
+def _well_formed(value: Value) -> str:
+    found: str = value.data
+    if not is_well_formed(found):
+        raise Wrong("a reference to a secret is written ${env:NAME}", at=value)
+    return found
 
 
 def alternatives(words: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from cronledger.config import check
 from cronledger.config.check import Check, Wrong
 from cronledger.config.model import Fields, Written
-from cronledger.config.problem import Place, Problems, nearest, quoted
+from cronledger.config.problem import Problems, nearest, quoted
 from cronledger.config.yaml_text import Value
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Fold, Gap
@@ -97,18 +97,21 @@ def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fie
     for key, value in entries.items():
         if key not in NESTED:
             kind = IDENTITY.get(key) or JOB.get(key) or SCALARS[key]
-            _keep(fields, key, value, kind, title, problems)
+            keep(fields, key, value, kind, title=title, problems=problems)
             continue
         kinds = NESTED[key]
         known = frozenset(kinds if kinds is not None else value.data if isinstance(value.data, dict) else ())
         for part, item in known_entries(value, known, f"{title}{key}: ", problems).items():
-            _keep(fields, f"{key}.{part}", item, kinds[part] if kinds is not None else check.free, title, problems)
+            kind = kinds[part] if kinds is not None else check.free
+            keep(fields, f"{key}.{part}", item, kind, title=title, problems=problems)
     return fields
 
 
-def _keep(fields: Fields, key: str, value: Value, kind: Check, title: str, problems: Problems) -> None:
+def keep(fields: Fields, key: str, value: Value, kind: Check, *, title: str, problems: Problems) -> None:
+    """Add a field if its value passes the check; else note what was expected."""
     try:
         fields[key] = Written(kind(value), value.place)
     except Wrong as wrong:
-        place: Place = (wrong.at or value).place
-        problems.add(place, f"{title}{key}: {wrong.message}", wrong.hint)
+        place = (wrong.at or value).place
+        if not problems.stand_at(place):
+            problems.add(place, f"{title}{key}: {wrong.message}", wrong.hint)

@@ -33,8 +33,10 @@ class Reading:
         """Return the documents of a file and, where allowed, of everything it includes."""
         return list(self._read(path, Place(shown(path), 1, 1), (), includes=includes))
 
-    def _read(self, path: Path, referrer: Place, chain: tuple[Path, ...], *, includes: bool) -> Iterator[Document]:
-        identity = Path(os.path.realpath(path))
+    def _read(
+        self, path: Path, referrer: Place, chain: tuple[Path, ...], *, includes: bool
+    ) -> Iterator[Document]:
+        identity = _identity(path)
         if identity in chain:
             names = " -> ".join(shown(each) for each in (*chain[chain.index(identity) :], identity))
             self._problems.add(referrer, f"includes go in a circle: {names}")
@@ -65,7 +67,8 @@ class Reading:
             return None
         except _TooOpen:
             self._problems.add(
-                Place(file, 1, 1), "everybody may write this file, so anybody could run code through it",
+                Place(file, 1, 1),
+                "everybody may write this file, so anybody could run code through it",
                 f"chmod o-w {file}",
             )
             return None
@@ -78,15 +81,26 @@ class Reading:
         return Document(file, document.data)
 
     def _included(self, wanted: Value) -> Iterator[Value]:
+        if self._problems.stand_at(wanted.place):
+            return
         items = [wanted] if isinstance(wanted.data, str) else wanted.data or []
         if not isinstance(items, list):
             self._problems.add(wanted.place, "includes: must be a list of paths")
             return
         for item in items:
+            if self._problems.stand_at(item.place):
+                continue
             if isinstance(item.data, str) and item.data and not item.is_doubtful:
                 yield item
             else:
                 self._problems.add(item.place, "includes: must be a list of paths")
+
+
+def _identity(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a NUL in the name; opening it will say so
+        return path
 
 
 class _TooOpen(Exception):

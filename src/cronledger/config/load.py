@@ -120,14 +120,14 @@ class _Merge:
         known = frozenset(value.data) if value is not None and isinstance(value.data, dict) else frozenset()
         found: Fields = {}
         for key, entry in self._block(top, "application", known).items():
-            fields.keep(found, key, entry, check.secret if key == "database_url" else check.free,
-                        "application.", self._problems)
+            kind = check.secret if key == "database_url" else check.free
+            fields.keep(found, key, entry, kind, title="application.", problems=self._problems)
         return found
 
     def _list(self, scheduler: dict[str, Value], key: str, kind: check.Check) -> Fields:
         found: Fields = {}
         if key in scheduler:
-            fields.keep(found, key, scheduler[key], check.several(kind), "", self._problems)
+            fields.keep(found, key, scheduler[key], check.several(kind), title="", problems=self._problems)
         items = scheduler[key].data or () if found else ()
         return {item.data: Written(item.data, item.place) for item in items}
 

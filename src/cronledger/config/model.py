@@ -29,7 +29,7 @@ Fields = dict[str, Written]
 class JobEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's decision that a job shall run: one item of `scheduler.jobs`.
 
-    `title` is how messages call it: `jobs[1] 'publish_content'`. `fields` holds only what was written.
+    `title` is how messages begin: `jobs[1] 'publish_content': `. `fields` holds only what was written.
     """
 
     name: str
@@ -41,10 +41,7 @@ class JobEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     def place_of(self, *fields: str) -> Place:
         """Return where the first of these fields that was written stands, else where the entry begins."""
-        for field in fields:
-            if (written := self.fields.get(field)) and written.place:
-                return written.place
-        return self.place
+        return _place_of(self, fields)
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +53,15 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     place: Place
     fields: Fields
+
+    def place_of(self, *fields: str) -> Place:
+        """Return where the first of these fields that was written stands, else where the item begins."""
+        return _place_of(self, fields)
+
+
+def _place_of(item: JobEntry | Override, fields: tuple[str, ...]) -> Place:
+    places = [written.place for field in fields if (written := item.fields.get(field))]
+    return next((place for place in places if place), item.place)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

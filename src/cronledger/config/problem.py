@@ -61,6 +61,10 @@ class Problems:
         if len(self._found) == MOST_PROBLEMS:
             self._refuse(["more problems are not shown: correct these first"])
 
+    def stand_at(self, place: Place) -> bool:
+        """Whether something is wrong here already, so that a consequence of it need not be told."""
+        return any(problem.place == place for problem in self._found)
+
     def refuse(self) -> None:
         """Raise ConfigError with every problem, if there are any."""
         if self._found:
@@ -68,16 +72,14 @@ class Problems:
 
     def _refuse(self, more: list[str]) -> None:
         files = list(dict.fromkeys(problem.place.file for problem in self._found))
-        ordered = sorted(
-            self._found, key=lambda p: (files.index(p.place.file), p.place.line, p.place.column)
-        )
+        ordered = sorted(self._found, key=lambda p: (files.index(p.place.file), p.place.line, p.place.column))
         raise ConfigError([str(problem) for problem in ordered] + more)
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal would obey instead of show.
+    r"""Replace what a terminal would obey instead of show.
 
-    >>> printable("a\\x1b[31mb")
+    >>> printable("a\x1b[31mb")
     'a\ufffd[31mb'
     """
     return "".join(letter if letter.isprintable() else " " if letter == "\t" else "\ufffd" for letter in text)
@@ -86,8 +88,8 @@ def printable(text: str) -> str:
 def quoted(text: str) -> str:
     """Quote a text from a file for a message, shortened and without control characters.
 
-    >>> quoted("x" * 100)[-6:]
-    "xxx…'"
+    >>> quoted("yes"), len(quoted("x" * 100))
+    ("'yes'", 67)
     """
     shown = text if len(text) <= 64 else text[:64] + "…"
     return f"'{printable(shown)}'"

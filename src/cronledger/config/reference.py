@@ -37,7 +37,9 @@ def _value(name: str, environ: Mapping[str, str]) -> str:
         return environ[name]
     path = environ.get(f"{name}_FILE")
     if path is None:
-        raise ConfigError([f"the environment variable {name} (or {name}_FILE) is not set, and the configuration needs it"])
+        raise ConfigError(
+            [f"the environment variable {name} (or {name}_FILE) is not set, and the configuration needs it"]
+        )
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:

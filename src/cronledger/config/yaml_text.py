@@ -26,8 +26,12 @@ DEEPEST = 20
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = yaml.reader.Reader.NON_PRINTABLE
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,14})")
-_DECIMAL = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?")
-_WORDS = {word: value for value in (True, False) for word in (str(value), str(value).lower(), str(value).upper())}
+_DECIMAL = re.compile(
+    r"[-+]?(?:(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
+)
+_WORDS = {
+    word: value for value in (True, False) for word in (str(value), str(value).lower(), str(value).upper())
+}
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _ELSEWHERE = re.compile(r"[yYnN]|0o[0-7]+|[-+]?[0-9]{16,}")
 """What this dialect and PyYAML's tables leave a text, and other readers or writers do not."""
@@ -61,7 +65,7 @@ class _Unreadable(Exception):
 
 
 def parse(data: bytes, file: str, problems: Problems) -> Value | None:
-    """Return the document in a file, or None if it is empty or cannot be read; add what is wrong to `problems`.
+    """Return the document in a file, or None if it is empty or unreadable; add what is wrong to `problems`.
 
     >>> document = parse(b"scheduler: {enabled: on}", "config.yaml", Problems())
     >>> document.data["scheduler"].data["enabled"].is_doubtful
@@ -148,9 +152,13 @@ class _Document:
 
     def _refuse_extras(self, event: yaml.Event, place: Place) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self._problems.add(place, "aliases (*) are not supported", 'put a text that begins with * in quotes')
+            self._problems.add(
+                place, "aliases (*) are not supported", "put a text that begins with * in quotes"
+            )
         elif getattr(event, "anchor", None) is not None:
-            self._problems.add(place, "anchors (&) are not supported", "put a text that begins with & in quotes")
+            self._problems.add(
+                place, "anchors (&) are not supported", "put a text that begins with & in quotes"
+            )
         elif getattr(event, "tag", None) is not None:
             self._problems.add(place, "tags (!) are not supported", "put a text that begins with ! in quotes")
 
@@ -169,7 +177,9 @@ class _Document:
             elif key.written == "<<":
                 self._problems.add(key.place, "merge keys (<<) are not supported", "write the values out")
             elif first := entries.get(name):
-                self._problems.add(key.place, f"{quoted(name)} stands twice; it is already in line {_line(first)}")
+                self._problems.add(
+                    key.place, f"{quoted(name)} stands twice; it is already in line {_line(first)}"
+                )
             else:
                 entries[name] = value
         return entries
@@ -184,16 +194,32 @@ class _Document:
         return _plain(text, place, key)
 
     def _explain(self, error: yaml.YAMLError) -> _Unreadable:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        place = self._place(mark) if mark is not None else Place(self._file, 1, 1)
+        place = self._marked(error)
         context = getattr(error, "context", None) or ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+        problem = (
+            getattr(error, "problem", None) or getattr(error, "reason", None) or "nothing that can be read"
+        )
         if "alias" in context:
             return _Unreadable(place, "an unquoted * begins a YAML alias", f"try {_in_quotes(place)}")
         if "cannot start any token" in problem:
             first = place.source[place.column - 1 : place.column]
-            return _Unreadable(place, f"a plain text cannot begin with {quoted(first)}", f"try {_in_quotes(place)}")
+            if first == "\t":
+                return _Unreadable(place, "a tab cannot be used as indentation", "use blanks")
+            return _Unreadable(
+                place, f"a plain text cannot begin with {quoted(first)}", f"try {_in_quotes(place)}"
+            )
         return _Unreadable(place, f"not valid YAML: {problem}{f' ({context})' if context else ''}")
+
+    def _marked(self, error: yaml.YAMLError) -> Place:
+        """Return where an error is; the last text of the file, if it was only noticed at the end."""
+        context, problem = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
+        marks = [context] if "alias" in (getattr(error, "context", None) or "") else [problem, context]
+        places = [self._place(mark) for mark in marks if mark is not None]
+        return next((place for place in places if place.source), self._end())
+
+    def _end(self) -> Place:
+        last = max((index for index, line in enumerate(self._lines) if line.strip()), default=0)
+        return Place(self._file, last + 1, len(self._lines[last]) + 1, self._lines[last])
 
 
 def _plain(text: str, place: Place, key: Place | None) -> Value:

@@ -96,7 +96,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What is decided about a job's due fire times: events for its own stream, runs, and runs in their way."""
+    """What is decided about due fire times: events for the job's stream, runs, and runs in their way."""
 
     skips: tuple[e.Event, ...] = ()
     triggers: tuple[e.Event, ...] = ()
@@ -114,6 +114,11 @@ def next_fire(state: JobState) -> datetime | None:
         return None
     schedule = schedule_for(state.definition)
     return schedule.next_after(state.planned_until) if schedule else None
+
+
+def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
+    """Return the earliest fire time once everything up to an instant has been decided."""
+    return next_fire(msgspec.structs.replace(state, planned_until=decided, undecided=()))
 
 
 def due(state: JobState, now: datetime) -> Decision:
@@ -251,9 +256,7 @@ def _evolve_job(state: JobState, recorded: e.Recorded) -> JobState:
     before = state
     match body:
         case e.JobRegistered() | e.JobRedefined():
-            state = replace(
-                state, **moved, definition=body.definition, revision=body.revision, retired=False
-            )
+            state = replace(state, **moved, definition=body.definition, revision=body.revision, retired=False)
         case e.JobRetired():
             state = replace(state, **moved, retired=True)
         case e.JobEnabled() | e.JobDisabled():

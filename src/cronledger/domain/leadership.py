@@ -1,8 +1,8 @@
 """Who may plan: terms, leases, and how long a leader may trust its last renewal.
 
-    candidate --takeover (lock held, or lease run out)--> leader --renew at a third of the lease--> leader
-                                                            |-- another term, lock gone, trust over --> candidate
-                                                            +-- shutdown: resign ---------------------> gone
+    candidate --take over: lock held, or lease run out--> leader --renew, at a third of the lease--> leader
+                                                            |-- later term, lock gone, trust over--> candidate
+                                                            +-- shutdown: resign ------------------> gone
 
 The lock makes a change of leader fast, the lease bounds it when a leader stalls, the term makes it safe:
 every append of a leader claims its term under the head and is refused once a later one has begun. So a
@@ -56,7 +56,9 @@ def trusted_until(sent_at: float, lease: Lease) -> float:
     return sent_at + lease.seconds - lease.margin_seconds
 
 
-def may_stand(*, have_lock: bool, leader: InstanceId | None, lease_until: datetime | None, clock: datetime) -> bool:
+def may_stand(
+    *, have_lock: bool, leader: InstanceId | None, lease_until: datetime | None, clock: datetime
+) -> bool:
     """Whether a candidate may begin a new term: it holds the lock, or nobody's lease runs."""
     return have_lock or leader is None or lease_until is None or lease_until < clock
 

@@ -45,7 +45,9 @@ def pause(policy: Retry, run_id: str, attempt: int) -> timedelta:
     datetime.timedelta(seconds=20)
     """
     try:
-        seconds = min(policy.backoff_max_seconds, policy.backoff_seconds * policy.backoff_factor ** (attempt - 1))
+        seconds = min(
+            policy.backoff_max_seconds, policy.backoff_seconds * policy.backoff_factor ** (attempt - 1)
+        )
     except OverflowError:
         seconds = policy.backoff_max_seconds
     if policy.jitter:

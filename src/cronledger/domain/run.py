@@ -21,7 +21,6 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
 from cronledger.domain.retry import RetryOn, pause, stable_fraction
 
-
 CLAIMED = e.Actor.engine("dispatcher")
 
 

@@ -15,7 +15,7 @@ PAGE = 1000
 
 
 class Board:
-    """The folds that decisions use, kept in memory. `changed` collects jobs whose next fire may have moved."""
+    """The folds that decisions use. `changed` collects the jobs whose next fire time may have moved."""
 
     def __init__(self) -> None:
         self.position = Position(0)
@@ -80,7 +80,11 @@ class Board:
         if after is None:
             return
         self.jobs[name] = after
-        if before is None or after.version != before.version or after.planned_until is not before.planned_until:
+        if (
+            before is None
+            or after.version != before.version
+            or after.planned_until is not before.planned_until
+        ):
             self.changed.add(name)
 
     def _fold_run(self, recorded: e.Recorded, run_id: RunId) -> None:

@@ -33,21 +33,20 @@ class Configuration:
         self.revision = revision
 
     async def apply(self, world: World, board: Board, term: Term) -> None:
-        """Make this revision current, if it may; jobs that changed meanwhile are tried again next time."""
+        """Make this revision current, if it may."""
         if not await self._may_apply(world, board):
             return
-        changes = self._changes(board)
-        for start in range(0, len(changes), JOBS_PER_ITEM):
-            chunk = changes[start : start + JOBS_PER_ITEM]
+        applied: list[e.Event] = []
+        while changes := self._changes(board)[:JOBS_PER_ITEM]:
             try:
-                await world.append(Item(tuple(write for write, _ in chunk), fence=term))
+                await world.append(Item(tuple(write for write, _ in changes), fence=term))
+                applied += [event for _, event in changes]
             except Conflict:
-                await board.follow(world)
-                return await self.apply(world, board, term)
-        if changes or self.revision not in board.revisions[-1:]:
-            await self._record(world, board, [event for _, event in changes], term)
-        await board.follow(world)
-        return None
+                log.info("a job was changed by an operator meanwhile; looking again")
+            await board.follow(world)
+        if applied or self.revision not in board.revisions[-1:]:
+            await self._record(world, board, applied, term)
+            await board.follow(world)
 
     async def _may_apply(self, world: World, board: Board) -> bool:
         current = board.revisions[-1] if board.revisions else None
@@ -57,7 +56,7 @@ class Configuration:
         holders = [each.id for each in living if each.config_revision == current]
         if holders:
             log.warning(
-                "configuration %s was superseded by %s, which %s still carries: the ledger's definitions stay",
+                "configuration %s was superseded by %s, which %s carries: the ledger's definitions stay",
                 self.revision, current, holders[0],
             )  # fmt: skip
         return not holders

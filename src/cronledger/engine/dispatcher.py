@@ -57,8 +57,9 @@ class Dispatcher:
         return min((instant for instant in times if instant > now), default=None)
 
     async def tick(self, now: datetime, perform: Callable[[RunState, Appended | Same], None]) -> bool:
-        """Claim what can be claimed and hand it over; return whether more is waiting that had no room."""
+        """Claim what can be claimed and hand it over; return whether to look again at once."""
         room = min(self._room(), CLAIMS_AT_ONCE)
+        again = False
         claimable = self._claimable(now)
         chosen = claimable[: max(0, room)]
         if chosen:
@@ -66,7 +67,9 @@ class Dispatcher:
             for state, answer in zip(chosen, answers, strict=True):
                 if isinstance(answer, Appended | Same):
                     perform(state, answer)
-        return len(claimable) > len(chosen) and room > 0
+                else:
+                    again = True
+        return again or (len(claimable) > len(chosen) and self._room() > 0)
 
     def _claimable(self, now: datetime) -> Sequence[RunState]:
         running: dict[JobName, int] = {}

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
@@ -27,7 +28,6 @@ from cronledger.engine.world import World
 from cronledger.jobs.api import Job, JobContext, RunInfo
 from cronledger.jobs.calling import call
 from cronledger.ledger.api import Item, Write
-from cronledger.ledger.codec import bounded_error, bounded_message
 
 log = logging.getLogger("cronledger.run")
 
@@ -45,7 +45,12 @@ class Executor:
     """Performs claimed runs, up to `max_runs` at once, each as a task of its own."""
 
     def __init__(
-        self, world: World, provision: Provision, *, max_runs: int, definition_of: Callable[[JobName], JobDefinition | None]
+        self,
+        world: World,
+        provision: Provision,
+        *,
+        max_runs: int,
+        definition_of: Callable[[JobName], JobDefinition | None],
     ) -> None:
         self._world = world
         self._provision = provision
@@ -54,7 +59,7 @@ class Executor:
         self._threads = anyio.CapacityLimiter(max_runs)
         self._tasks: TaskGroup | None = None
         self.attempts: dict[RunId, Attempt] = {}
-        self.ended = lambda: None
+        self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
         """Give the executor the task group that its runs live in; `ended` is called after each."""
@@ -86,7 +91,7 @@ class Executor:
         """Stop the attempt at a run, if it is performed here."""
         attempt = self.attempts.get(run_id)
         if attempt is not None:
-            attempt.run = msgspec.structs.replace(attempt.run, cancel_requested=True)
+            attempt.run = replace(attempt.run, cancel_requested=True)
             attempt.scope.cancel()
 
     def drain(self) -> None:
@@ -105,7 +110,7 @@ class Executor:
                 ended = await self._run_code(attempt, definition)
             took = round((self._world.clock.monotonic() - began) * 1000)
             if not ended.duration_ms:
-                ended = msgspec.structs.replace(ended, duration_ms=took)
+                ended = replace(ended, duration_ms=took)
             await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         finally:
             self.attempts.pop(attempt.run.run_id, None)
@@ -124,8 +129,11 @@ class Executor:
                     returned = await call(job.execute, ctx, threads=self._threads)
                     return _ended(returned, attempt)
                 timed_out = deadline.cancelled_caught
-        except BaseException as error:  # noqa: BLE001 - the one place where a job's own code may raise anything
-            if isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf:
+        except BaseException as error:
+            if (
+                isinstance(error, anyio.get_cancelled_exc_class())
+                and anyio.current_effective_deadline() == -math.inf
+            ):
                 raise
             return _raised(error)
         if timed_out:
@@ -177,35 +185,34 @@ class Executor:
             late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
         level = logging.INFO if ended.error is None else logging.ERROR
-        log.log(
-            level,
-            "%s %s after %s ms%s",
-            attempt.run.run_id, ended.outcome.value, ended.duration_ms, f": {ended.error}" if ended.error else "",
-            extra={"job": attempt.run.job, "run_id": attempt.run.run_id},
-        )  # fmt: skip
+        said = f": {ended.error}" if ended.error else ""
+        about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
+        text = "%s %s after %s ms%s"
+        log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, said, extra=about)
 
 
 def _ended(returned: Any, attempt: Attempt) -> Ended:
     """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
     result = returned if isinstance(returned, JobResult) else JobResult.success()
-    stats = {
-        "message": bounded_message(result.message),
-        "items_processed": result.items_processed,
-        "items_failed": result.items_failed,
-        "duration_ms": result.duration_ms or 0,
-    }
+    told = Ended(
+        outcome=Outcome.SUCCEEDED,
+        message=result.message,
+        items_processed=result.items_processed,
+        items_failed=result.items_failed,
+        duration_ms=result.duration_ms or 0,
+    )
     if not result.ok:
-        error = bounded_error(result.message or "the job reported a failure")
-        return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error, **stats)
+        error = result.message or "the job reported a failure"
+        return replace(told, outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error)
     if attempt.steps_failed:
         outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
-        return Ended(outcome=outcome, error=f"{attempt.steps_failed} steps failed", **stats)
-    return Ended(outcome=Outcome.SUCCEEDED, **stats)
+        return replace(told, outcome=outcome, error=f"{attempt.steps_failed} steps failed")
+    return told
 
 
 def _raised(error: BaseException) -> Ended:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=bounded_error(text))
+    return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
 
 
 def _first_of_chain(state: RunState) -> RunId:

@@ -18,6 +18,7 @@ from cronledger.ledger.api import Head, Item, Takeover, Write
 
 log = logging.getLogger("cronledger.leader")
 ACTOR = e.Actor.engine("leader")
+PATIENCE_SECONDS = 1.0
 
 
 class Leader:
@@ -29,6 +30,8 @@ class Leader:
         self.term: Term | None = None
         self._trusted_until = 0.0
         self._renew_at = 0.0
+        self._vacant_since: float | None = None
+        self._had_lock = False  # a term that was won by an expired lease is led without the lock
 
     @property
     def renew_at(self) -> float:
@@ -42,7 +45,7 @@ class Leader:
         boottime = self._world.clock.boottime()
         if head.term != self.term:
             self.step_down("a later term has begun")
-        elif not self._world.leader_lock.held and head.leader == self._world.instance and self._lost_lock(head):
+        elif self._had_lock and not self._world.leader_lock.held:
             self.step_down("the lock is gone")
         elif boottime > self._trusted_until:
             self.step_down("the lease could not be renewed in time")
@@ -67,12 +70,6 @@ class Leader:
                 log.info("term %s was already over", term)
         self._world.leader_lock.release()
 
-    def _lost_lock(self, head: Head) -> bool:
-        """Whether the term was won with the lock; one won by an expired lease is led without it."""
-        return self._had_lock and head.term == self.term
-
-    _had_lock = False
-
     async def _renew(self) -> None:
         sent_at = self._world.clock.boottime()
         term = self.term
@@ -91,6 +88,9 @@ class Leader:
         if not may_stand(
             have_lock=have_lock, leader=head.leader, lease_until=head.lease_until, clock=head.clock
         ):
+            self._vacant_since = None
+            return False
+        if not have_lock and self._is_soon(self._world.clock.boottime()):
             return False
         sent_at = self._world.clock.boottime()
         epoch = await self._epoch(head)
@@ -110,8 +110,16 @@ class Leader:
         log.info("term %s: this instance leads (epoch %s, by %s)", self.term, epoch, why)
         return True
 
+    def _is_soon(self, boottime: float) -> bool:
+        """Whether whoever holds the lock should still be given the time to stand first."""
+        if self._vacant_since is None:
+            self._vacant_since = boottime
+        return boottime < self._vacant_since + PATIENCE_SECONDS
+
     async def _epoch(self, head: Head) -> int:
-        living = [each for each in await self._world.instances() if not each.is_dead and each.kind == "service"]
+        living = [
+            each for each in await self._world.instances() if not each.is_dead and each.kind == "service"
+        ]
         opens = opens_epoch(
             epoch=head.epoch,
             living=frozenset(each.epoch for each in living if each.epoch is not None),

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.ids import JobName, RunId
+from cronledger.domain.ids import JobName, RunId, Term
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine import recovery, startup
@@ -34,6 +34,7 @@ log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
+GOODBYE_SECONDS = 5.0
 
 
 class Kind(StrEnum):
@@ -65,9 +66,7 @@ class Engine:
         self.board = Board()
         self._leader = Leader(world, plan.lease)
         self._planner = Planner(world, self.board)
-        self.executor = Executor(
-            world, provision, max_runs=plan.max_runs, definition_of=self._definition_of
-        )
+        self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
             world,
             self.board,
@@ -78,6 +77,8 @@ class Engine:
         self._woken = anyio.Event()
         self._stopping = False
         self.ready = anyio.Event()
+        self.drained = anyio.Event()
+        self._drain_scope = anyio.CancelScope()
         self._startup_triggered = False
         self._recover_at = 0.0
         self._project_at = 0.0
@@ -93,6 +94,10 @@ class Engine:
         """Ask the loop to end: leadership goes at once, runs get the drain time."""
         self._stopping = True
         self.wake()
+
+    def abandon(self) -> None:
+        """Drain no longer: hand every run back now."""
+        self._drain_scope.cancel()
 
     async def run(self) -> None:
         """Take part until stopped, then drain."""
@@ -110,6 +115,7 @@ class Engine:
                 with anyio.CancelScope(shield=True):
                     await self._drain(tasks)
         await self._world.project()
+        self.drained.set()
 
     # --- one pass ---------------------------------------------------------------------------------------
 
@@ -119,9 +125,8 @@ class Engine:
             head = await self._world.head()
             if head.position > self.board.position:
                 await self.board.follow(self._world)
-            if leads:
-                await self._lead(head)
-            more = self._plan.enabled and await self._claim()
+            more = leads and await self._lead(head)
+            more |= self._plan.enabled and await self._claim()
             self._obey_cancels()
             await self._check_ready()
         except Fenced:
@@ -133,11 +138,12 @@ class Engine:
         if not more:
             await self._wait()
 
-    async def _lead(self, head: Head) -> None:
+    async def _lead(self, head: Head) -> bool:
+        """Do what only the leader does; return whether to look again at once."""
         elected = await self._leader.tick(head)
         term = self._leader.term
         if term is None:
-            return
+            return False
         if elected:
             self._startup_triggered = False
             await self.board.follow(self._world)
@@ -148,18 +154,18 @@ class Engine:
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
             self._startup_triggered = True
         now = self._world.now()
-        await self._planner.tick(
+        again = await self._planner.tick(
             now, term, may_claim=self._dispatcher.may_claim, claimed=self._perform_triggered
         )
-        await self._every_second(now)
+        await self._every_second(now, term)
+        return again
 
-    async def _every_second(self, now: datetime) -> None:
+    async def _every_second(self, now: datetime, term: Term) -> None:
         """Do what need not be done at once: look for lost runs, keep the views near the head."""
         elapsed = self._world.clock.monotonic()
-        assert self._leader.term is not None
         if elapsed >= self._recover_at:
             self._recover_at = elapsed + RECOVERY_SECONDS
-            await recovery.tick(self._world, self.board, now, self._leader.term)
+            await recovery.tick(self._world, self.board, now, term)
         if elapsed >= self._project_at:
             self._project_at = elapsed + PROJECTION_SECONDS
             await self._world.project()
@@ -282,12 +288,10 @@ class Engine:
     async def _drain(self, tasks: TaskGroup) -> None:
         """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
         self.ready.set()
-        try:
+        with anyio.move_on_after(GOODBYE_SECONDS):
             await self._leader.resign("drain")
-        except LedgerUnreachable as error:
-            log.warning("could not resign: %s", error)
-        await self._world.beat(state="draining")
-        with anyio.move_on_after(self._plan.drain_seconds):
+            await self._world.beat(state="draining")
+        with self._drain_scope, anyio.move_on_after(self._plan.drain_seconds):
             await self._until_idle()
         if self.executor.attempts:
             self.executor.drain()

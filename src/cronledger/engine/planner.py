@@ -18,7 +18,7 @@ from cronledger.domain.overlap import Overlap
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
-from cronledger.ledger.api import Answer, Appended, Item, Quiet, Write
+from cronledger.ledger.api import Appended, Item, Quiet, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
@@ -47,8 +47,8 @@ class Planner:
             heapq.heappop(self._heap)
         return None
 
-    async def tick(self, now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed) -> None:
-        """Decide what is due at `now`. Raises Fenced once the term is over.
+    async def tick(self, now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed) -> bool:
+        """Decide what is due at `now`; return whether to look again at once. Raises Fenced after the term.
 
         `may_claim` says whether this instance can perform the run at once: then the claim is part of the
         same append, and `claimed` is told.
@@ -56,18 +56,19 @@ class Planner:
         self._refresh()
         self._not_before = None
         due = self._take_due(now)
+        again = False
         for start in range(0, len(due), CHUNK):
-            await self._decide(due[start : start + CHUNK], now, term, may_claim, claimed)
+            again |= await self._decide(due[start : start + CHUNK], now, term, may_claim, claimed)
+        return again
 
     def _refresh(self) -> None:
         """Learn the next fire time of every job that has changed."""
         changed, self._board.changed = self._board.changed, set()
         for name in changed:
-            self._push(name)
+            state = self._board.jobs.get(name)
+            self._push(name, job.next_fire(state) if state else None)
 
-    def _push(self, name: JobName) -> None:
-        state = self._board.jobs.get(name)
-        fire_at = job.next_fire(state) if state else None
+    def _push(self, name: JobName, fire_at: datetime | None) -> None:
         if fire_at is None:
             self._next.pop(name, None)
         elif self._next.get(name) != fire_at:
@@ -85,9 +86,9 @@ class Planner:
 
     async def _decide(
         self, names: Sequence[JobName], now: datetime, term: Term, may_claim: Claims, claimed: Claimed
-    ) -> None:
+    ) -> bool:
         items: list[Item] = []
-        asked: list[JobName] = []
+        asked: list[JobState] = []
         starts: list[list[e.Event]] = []
         room = 0
         for name in names:
@@ -99,15 +100,26 @@ class Planner:
             room += len(claims)
             item = self._item(state, decision, claims, term)
             if item is None:
-                self._push(name)
+                self._push(name, job.next_fire(state))
                 continue
             items.append(item)
-            asked.append(name)
+            asked.append(state)
             starts.append(claims)
-        if items:
-            answers = await self._world.submit(items)
-            for name, answer, claims in zip(asked, answers, starts, strict=True):
-                self._answered(name, answer, claims, claimed)
+        again = False
+        for state, answer, claims in zip(asked, await self._world.submit(items), starts, strict=True):
+            if isinstance(answer, Fenced):
+                raise answer
+            if isinstance(answer, Early):
+                self._not_before = self._world.now() + EARLY_PAUSE
+                self._push(state.name, job.next_fire(state))
+            elif isinstance(answer, Appended):
+                self._push(state.name, job.next_fire_after(state, now))
+                for event in claims:
+                    claimed(event, answer)
+            else:
+                self._board.changed.add(state.name)
+                again = True
+        return again
 
     def _item(self, state: JobState, decision: Decision, claims: list[e.Event], term: Term) -> Item | None:
         """Ask for all that was decided about one job, guarded by what the decision was based on."""
@@ -131,18 +143,6 @@ class Planner:
             if state and events:
                 writes.append(Write(run_stream(run_id), tuple(events), expected=state.version))
         return writes
-
-    def _answered(self, name: JobName, answer: Answer, claims: list[e.Event], claimed: Claimed) -> None:
-        """Go on with the job; one that was refused is decided again from fresh state at the next tick."""
-        if isinstance(answer, Fenced):
-            raise answer
-        if isinstance(answer, Appended):
-            for event in claims:
-                claimed(event, answer)
-            return
-        if isinstance(answer, Early):
-            self._not_before = self._world.now() + EARLY_PAUSE
-        self._board.changed.add(name)
 
 
 def _at_once(trigger: e.Event) -> bool:

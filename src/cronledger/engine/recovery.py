@@ -30,7 +30,9 @@ async def tick(world: World, board: Board, now: datetime, term: Term) -> None:
         known = board.jobs.get(state.job)
         definition = known.definition if known else None
         if state.phase is Phase.WAITING:
-            decided.append((state, run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR)))
+            decided.append(
+                (state, run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR))
+            )
         elif state.instance != world.instance:
             if living is None:
                 living = frozenset(each.id for each in await world.instances() if not each.is_dead)

@@ -15,7 +15,7 @@ from cronledger.engine.attempt import Attempt, ClaimLost
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.calling import call
 from cronledger.jobs.pipeline import StepFailed
-from cronledger.ledger.codec import bounded_error, bounded_message, normalised
+from cronledger.ledger.normal import normalised
 
 RESULT_BYTES = 16 * 1024
 
@@ -111,7 +111,7 @@ class Recorder:
                 duration_ms=self._elapsed(began),
                 items_processed=step.processed,
                 items_failed=step.failed,
-                message=bounded_message(step.message),
+                message=step.message,
                 result=_small(step.result),
             )
         )
@@ -124,8 +124,8 @@ class Recorder:
                 duration_ms=self._elapsed(began),
                 items_processed=step.processed,
                 items_failed=step.failed,
-                message=bounded_message(step.message),
-                error=bounded_error(error) or "",
+                message=step.message,
+                error=error,
             )
         )
 

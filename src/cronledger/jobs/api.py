@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, TypeVar, overload
 
 import anyio
@@ -91,7 +91,9 @@ class Steps(Protocol):
 class StepHandle:
     """Either `async with ctx.step("name") as step:` or `await ctx.step("name", function, ...)`."""
 
-    def __init__(self, open_step: Callable[[], AbstractAsyncContextManager[Step]], call: Awaitable[Any] | None) -> None:
+    def __init__(
+        self, open_step: Callable[[], AbstractAsyncContextManager[Step]], call: Awaitable[Any] | None
+    ) -> None:
         self._open = open_step
         self._call = call
         self._block: AbstractAsyncContextManager[Step] | None = None
@@ -107,9 +109,11 @@ class StepHandle:
         self._block = self._open()
         return await self._block.__aenter__()
 
-    async def __aexit__(self, *error: Any) -> bool | None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
         assert self._block is not None
-        return await self._block.__aexit__(*error)
+        return await self._block.__aexit__(kind, error, trace)
 
 
 class JobContext:

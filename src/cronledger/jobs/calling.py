@@ -15,7 +15,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
 
     A thread cannot be stopped: when the caller is cancelled it is left behind and its result is dropped.
     """
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 - an object may be async to call
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return await function(*args)
     returned, error = await anyio.to_thread.run_sync(
         _outcome, function, args, abandon_on_cancel=True, limiter=threads

@@ -107,7 +107,7 @@ def _loaded(reference: str) -> Any:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a foreign module may raise anything
+    except Exception as error:
         raise RegistryError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}",
             hint="the current folder is importable; check the name and what the module itself imports",

@@ -49,11 +49,13 @@ class Pipeline(Job):
     ['one', 'second']
     """
 
-    def __init__(self, steps: Iterable[Any], *, on_error: str = "continue", name: str = "", schedule: str = "") -> None:
+    def __init__(
+        self, steps: Iterable[Any], *, on_error: str = "continue", name: str = "", schedule: str = ""
+    ) -> None:
         self.steps = [_step(step) for step in steps]
         self.on_error = OnError(on_error)
-        self.name = name
-        self.schedule = schedule
+        self.name = name or self.name
+        self.schedule = schedule or self.schedule
         names = [step.name for step in self.steps]
         for step_name in names:
             if names.count(step_name) > 1:
@@ -74,7 +76,9 @@ class Pipeline(Job):
                 failed.append(failure.name)
                 if (step.on_error or self.on_error) is OnError.STOP:
                     raise
-        message = f"{done} steps succeeded, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else "")
+        message = f"{done} steps succeeded, {len(failed)} failed" + (
+            f": {', '.join(failed)}" if failed else ""
+        )
         result = JobResult.success() if done or not failed else JobResult.failure(message)
         return result.with_stats(done, len(failed)).with_message(message)
 

@@ -86,9 +86,9 @@ class Registry:
             name=name,
             description=str(member(job, "description", "")),
             schedule=str(member(job, "schedule", "") or ""),
-            run_on_startup=bool(member(job, "run_on_startup", False)),
+            run_on_startup=bool(member(job, "run_on_startup")),
             tags=tuple(member(job, "tags", ()) or ()),
-            idempotent=bool(member(job, "idempotent", False)),
+            idempotent=bool(member(job, "idempotent")),
             module=source,
             job=job,
         )

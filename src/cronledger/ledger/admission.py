@@ -222,7 +222,11 @@ def early_at(item: Item) -> Iterable[datetime]:
     """Return the fire times that an item's scheduled triggers stand for."""
     for write in item.writes:
         for event in write.events:
-            if event.cause is Cause.SCHEDULE and event.fire_at is not None and event.body.type == "run.triggered":
+            if (
+                event.cause is Cause.SCHEDULE
+                and event.fire_at is not None
+                and event.body.type == "run.triggered"
+            ):
                 yield event.fire_at
 
 

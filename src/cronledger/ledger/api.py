@@ -4,7 +4,8 @@ The contract, the same for memory, SQLite and PostgreSQL:
 
 - An *item* is one caller's request; it is accepted or refused as a whole. Items of one batch never affect
   each other except in order.
-- Under the head, for each item in this order: a fence must be the current term (`Fenced`); ids that are all
+- Under the head, for each item in this order: a fence must be the current term (`Fenced`; a takeover that is
+  asked for again and stands already is `Same`), and nobody else's lease may run (`Led`); ids that are all
   there already, at the same places with the same commitments, are `Same`, and any other use of a used id is
   `LedgerDamaged`; every stream must be at its expected version and every quiet job quiet (`Conflict`);
   no scheduled trigger may stand before its fire time (`Early`).
@@ -26,6 +27,9 @@ from cronledger.errors import Refusal
 
 START = 0
 """The version of a stream that has no event yet."""
+
+MIN_WRITER = 1
+"""The oldest way of writing that may append to a ledger made today."""
 
 
 class Quiet(msgspec.Struct, frozen=True):

@@ -18,12 +18,20 @@ from cronledger.domain.ids import InstanceId, Position, Stream, Term
 from cronledger.entropy import Entropy
 from cronledger.errors import Fenced, LedgerGap
 from cronledger.ledger.admission import Facts, Kept, Row, admit, named, settled
-from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
+from cronledger.ledger.api import (
+    MIN_WRITER,
+    START,
+    Answer,
+    Appended,
+    Head,
+    Item,
+    Prepared,
+    Same,
+    Stored,
+    Write,
+)
 from cronledger.ledger.codec import prepared, recorded
 from cronledger.ledger.instants import EPOCH, to_micros
-
-MIN_WRITER = 1
-"""The oldest form of this package that may append to a ledger of today."""
 
 
 class MemoryLog:
@@ -145,7 +153,9 @@ class MemoryLedger:
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant."""
         with self.log.lock:
-            return Position(bisect_right(self.log.events, to_micros(instant), key=lambda each: each.recorded_at))
+            return Position(
+                bisect_right(self.log.events, to_micros(instant), key=lambda each: each.recorded_at)
+            )
 
 
 def contiguous(stored: list[Stored], after: int) -> list[Stored]:

@@ -27,7 +27,7 @@ _COLUMNS = (
     "e.position, e.id, e.stream, e.version, e.type, e.schema, e.must_understand, e.recorded_at, e.instance, "
     "e.term, e.actor, e.job, e.attempt, e.fire_at, e.cause, e.commitment, b.salt, b.body"
 )
-_FROM = f"SELECT {_COLUMNS} FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"  # noqa: S608
+_FROM = f"SELECT {_COLUMNS} FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"  # noqa: S608 - of constants
 
 _ALL = text(f"{_FROM} WHERE e.position > :after ORDER BY e.position LIMIT :limit")
 _STREAM = text(f"{_FROM} WHERE e.stream = :stream AND e.version > :after ORDER BY e.version")
@@ -130,7 +130,7 @@ class SqlLedger:
 
 
 def head_of(row: Sequence[Any], clock: datetime) -> Head:
-    """Return the head from its columns: position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer."""
+    """Return the head from its columns, in the order of the table, and the ledger's clock."""
     return Head(
         position=Position(row[0]),
         recorded_at=from_micros(row[1]),

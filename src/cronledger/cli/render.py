@@ -1,0 +1,230 @@
+"""How an answer looks: a table for people, tab-separated columns for pipes, JSON and YAML for programs.
+
+Data is data: whatever a job's name, message or error contains, it cannot move the cursor, change colours or
+break a line of the output. Answers go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+import msgspec
+import typer
+
+from cronledger.cli.options import Output
+from cronledger.errors import ConfigError, CronledgerError
+
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_IDENTITY = ("position", "run_id", "name")
+_BOLD, _RED, _GREEN, _YELLOW, _CYAN, _PLAIN = (
+    "\x1b[1m",
+    "\x1b[31m",
+    "\x1b[32m",
+    "\x1b[33m",
+    "\x1b[36m",
+    "\x1b[0m",
+)
+_COLOURS = {
+    "succeeded": _GREEN,
+    "running": _CYAN,
+    "waiting": _CYAN,
+    "partial": _YELLOW,
+    "cancelled": _YELLOW,
+    "skipped": _YELLOW,
+    "failed": _RED,
+    "timed_out": _RED,
+    "lost": _RED,
+    "ERROR": _RED,
+    "WARN": _YELLOW,
+}
+
+
+def emit(
+    ctx: typer.Context,
+    document: object,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: Sequence[Mapping[str, object]] | None = None,
+    text: str | None = None,
+) -> None:
+    """Print an answer in the form that was asked for.
+
+    `rows` and `columns` are its table; where there are no rows, `text` stands for it, and where there is
+    neither, the document's own fields, one a line.
+    """
+    output: Output = ctx.obj.output
+    match output:
+        case Output.JSON:
+            print_json(document)
+        case Output.JSONL:
+            for line in _inside(document):
+                _write(_safe_json(msgspec.json.encode(line)))
+        case Output.YAML:
+            _write(msgspec.yaml.encode(msgspec.to_builtins(document)).decode().rstrip("\n"))
+        case Output.NAME:
+            for row in rows if rows is not None else [document]:
+                _write(clean(_identity(row)))
+        case Output.TABLE:
+            _people(document, columns, rows, text)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document, indented, its keys in the order given."""
+    _write(_safe_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
+
+
+def note(ctx: typer.Context, text: str) -> None:
+    """Say something beside the answer, to a person: on standard error, and not to programs."""
+    if ctx.obj.output is Output.TABLE:
+        sys.stderr.write("\n".join(map(clean, text.splitlines())) + "\n")
+
+
+def fail(error: CronledgerError, output: Output) -> int:
+    """Print an error where errors go, in the form of the output, and return its exit code."""
+    if output is Output.JSON or output is Output.JSONL:
+        facts = {"code": error.code, "message": error.message, "hint": error.hint}
+        sys.stderr.write(_safe_json(msgspec.json.encode({"error": facts})) + "\n")
+        return error.exit_code
+    lines = error.message.splitlines()
+    if not isinstance(error, ConfigError):
+        lines[:1] = [f"cronledger: error: {lines[0] if lines else ''}"]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    sys.stderr.write("\n".join(clean(line) for line in lines) + "\n")
+    return error.exit_code
+
+
+def clean(text: str) -> str:
+    r"""Show control characters instead of obeying them.
+
+    >>> print(clean("tidy\x1b[31m\n"))
+    tidy\x1b[31m\n
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether colours are wanted on a stream: NO_COLOR forbids, FORCE_COLOR demands, else a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+# --- for people -----------------------------------------------------------------------------------------
+
+
+def _people(
+    document: object,
+    columns: Sequence[str] | None,
+    rows: Sequence[Mapping[str, object]] | None,
+    text: str | None,
+) -> None:
+    on_terminal = sys.stdout.isatty()
+    if rows is not None and (rows or not on_terminal or text is None):
+        names = list(columns) if columns else list(rows[0]) if rows else []
+        _table(names, rows, on_terminal=on_terminal)
+    elif text is not None:
+        _write("\n".join(clean(line) for line in text.splitlines()))
+    else:
+        _card(msgspec.to_builtins(document), on_terminal=on_terminal)
+
+
+def _table(columns: list[str], rows: Sequence[Mapping[str, object]], *, on_terminal: bool) -> None:
+    cells = [[_cell(row.get(name), on_terminal=on_terminal) for name in columns] for row in rows]
+    colour = has_colour(sys.stdout)
+    if not on_terminal:
+        for line in [columns, *cells]:
+            _write("\t".join(line))
+        return
+    widths = [max(map(_width, column)) for column in zip(columns, *cells, strict=True)]
+    room = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * len(widths[:-1])
+    heading = _aligned([name.upper().replace("_", " ") for name in columns], widths, room)
+    _write(f"{_BOLD}{heading}{_PLAIN}" if colour else heading)
+    for line in cells:
+        _write(_aligned(line, widths, room, colour=colour))
+
+
+def _aligned(cells: list[str], widths: list[int], room: int, *, colour: bool = False) -> str:
+    shown: list[str] = []
+    for index, cell in enumerate(cells):
+        is_last = index == len(cells) - 1
+        fitted = _cut(cell, room) if is_last else cell + " " * (widths[index] - _width(cell))
+        shown.append(f"{_COLOURS[cell]}{fitted}{_PLAIN}" if colour and cell in _COLOURS else fitted)
+    return "  ".join(shown).rstrip()
+
+
+def _card(document: Any, *, on_terminal: bool) -> None:
+    if not isinstance(document, Mapping):
+        _write(_cell(document, on_terminal=on_terminal))
+        return
+    width = max(map(len, document), default=0)
+    for key, value in document.items():
+        shown = _cell(value, on_terminal=on_terminal)
+        _write(f"{key.ljust(width)}  {shown}".rstrip() if on_terminal else f"{key}\t{shown}")
+
+
+def _cell(value: object, *, on_terminal: bool) -> str:
+    match value:
+        case None:
+            return "-" if on_terminal else ""
+        case bool():
+            words = ("no", "yes") if on_terminal else ("false", "true")
+            return words[value]
+        case datetime():
+            return str(msgspec.to_builtins(value))
+        case dict():
+            return clean(msgspec.json.encode(value).decode())
+        case list() | tuple() | set() | frozenset():
+            return ",".join(_cell(item, on_terminal=on_terminal) for item in value)
+        case _:
+            return clean(str(value))
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )
+
+
+def _cut(text: str, room: int) -> str:
+    if room < 10 or _width(text) <= room:
+        return text
+    while _width(text) >= room:
+        text = text[:-1]
+    return text + "…"
+
+
+# --- for programs ---------------------------------------------------------------------------------------
+
+
+def _inside(document: object) -> Iterable[object]:
+    """Return the list inside a document, or the document alone if it holds none."""
+    if isinstance(document, Mapping):
+        return next((value for value in document.values() if isinstance(value, list | tuple)), [document])
+    return document if isinstance(document, list | tuple) else [document]
+
+
+def _identity(row: object) -> str:
+    if not isinstance(row, Mapping):
+        return str(row)
+    return str(next((row[key] for key in _IDENTITY if key in row), next(iter(row.values()), "")))
+
+
+def _safe_json(encoded: bytes) -> str:
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode())
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")

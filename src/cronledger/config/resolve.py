@@ -1,0 +1,194 @@
+"""Files and code to definitions. Pure: the same settings and the same registry give the same revision.
+
+For every field the strongest layer that says something wins: code < `scheduler.defaults` < entry < profile.
+Mappings (`retry`, `dst`, `parameters`) are merged key by key. Every registered job gets a definition; one
+without an entry only runs by hand, or at start if `bootstrap_jobs` names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from cronledger.config.model import Fields, Override, Settings, Written
+from cronledger.config.pairing import Pair, bootstrap, overrides, pairs
+from cronledger.config.problem import Problems
+from cronledger.config.schedule import check_effective
+from cronledger.domain import cron_advice
+from cronledger.domain.definition import Dst, JobDefinition, Startup
+from cronledger.domain.ids import JobName
+from cronledger.domain.overlap import Overlap
+from cronledger.domain.retry import Retry
+from cronledger.jobs.registry import Registered, Registry
+
+
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
+    """The definitions as configured here.
+
+    Attributes:
+        definitions: Entries in the order of the files, then the other registered jobs.
+        origins: For each job, where each field comes from: `code`, `default`, or a file and line.
+        warnings: What is allowed and probably not meant.
+        revision: Names this set of definitions: 12 hexadecimal digits of their SHA-256.
+    """
+
+    definitions: tuple[JobDefinition, ...]
+    origins: dict[JobName, dict[str, str]]
+    warnings: tuple[str, ...]
+    revision: str
+
+
+def resolve(settings: Settings, registry: Registry) -> Resolution:
+    """Combine settings and registered jobs; raises ConfigError with every problem.
+
+    >>> resolve(Settings(), Registry()).definitions
+    ()
+    """
+    problems = Problems()
+    paired = pairs(settings, registry, problems)
+    overridden = overrides(settings, problems)
+    booted = bootstrap(settings, paired, problems)
+    merged = [_merged(settings, pair, overridden[pair.code.extension, pair.code.name]) for pair in paired]
+    for pair, fields in zip(paired, merged, strict=True):
+        check_effective(fields, pair, problems)
+    problems.refuse()
+    definitions: list[JobDefinition] = []
+    origins: dict[JobName, dict[str, str]] = {}
+    warnings: list[str] = []
+    for pair, fields in zip(paired, merged, strict=True):
+        startup, origin = _startup(pair, fields, booted.get(pair.name))
+        definition = _definition(pair, fields, startup)
+        definitions.append(definition)
+        origins[pair.name] = {**_origins(fields), "startup": origin}
+        warnings += _advice(pair, fields, definition, booted.get(pair.name))
+    return Resolution(
+        definitions=tuple(definitions),
+        origins=origins,
+        warnings=tuple(warnings),
+        revision=revision_of(definitions),
+    )
+
+
+def revision_of(definitions: list[JobDefinition]) -> str:
+    """Name a set of definitions by what they say, whatever their order."""
+    ordered = sorted(definitions, key=lambda definition: definition.name)
+    return hashlib.sha256(msgspec.json.encode(ordered, order="sorted")).hexdigest()[:12]
+
+
+# --- values ---------------------------------------------------------------------------------------------
+
+
+def _merged(settings: Settings, pair: Pair, overriding: list[Override]) -> Fields:
+    """Lay what each layer says over what the weaker ones say."""
+    fields = _said_by_code(pair.code) | _said_for_all(settings)
+    if pair.entry is None:
+        fields.pop("schedule", None)
+        return fields
+    fields |= pair.entry.fields
+    for override in overriding:
+        if override.name in (None, pair.name):
+            fields |= override.fields
+    return fields
+
+
+def _said_by_code(code: Registered) -> Fields:
+    said = {
+        "description": code.description,
+        "schedule": code.schedule.strip(" \t"),
+        "tags": code.tags,
+        "idempotent": code.idempotent,
+    }
+    return {key: Written(value) for key, value in said.items() if value}
+
+
+def _said_for_all(settings: Settings) -> Fields:
+    shared: Fields = {}
+    for key in ("timezone", "day_match"):
+        value, place = getattr(settings, key), settings.places.get(key)
+        if place is not None or value != getattr(_UNSAID, key):
+            shared[key] = Written(value, place)
+    return shared | settings.defaults
+
+
+_UNSAID = Settings()
+
+
+def _definition(pair: Pair, fields: Fields, startup: Startup) -> JobDefinition:
+    values: dict[str, Any] = {"parameters": {}, "retry": {}, "dst": {}}
+    for key, written in fields.items():
+        field, _, part = key.partition(".")
+        if part:
+            values[field][part] = written.value
+        elif field in _TAKEN:
+            values[field] = written.value
+    return JobDefinition(
+        **{**values, "retry": Retry(**values["retry"]), "dst": Dst(**values["dst"])},
+        name=pair.name,
+        extension=pair.code.extension,
+        job=pair.code.name,
+        scheduled=pair.entry is not None,
+        startup=startup,
+    )
+
+
+_TAKEN = frozenset(JobDefinition.__struct_fields__) - {"name", "extension", "job", "scheduled", "startup"}
+
+
+def _origins(fields: Fields) -> dict[str, str]:
+    """Say for each field of a definition, and each part of its mappings, where it comes from."""
+    origins = dict.fromkeys(JobDefinition.__struct_fields__, "default")
+    for key, written in fields.items():
+        field = key.partition(".")[0]
+        if field in origins:
+            origins[key] = origins[field] = written.origin
+    return origins
+
+
+# --- startup --------------------------------------------------------------------------------------------
+
+
+def _startup(pair: Pair, fields: Fields, booted: str | None) -> tuple[Startup, str]:
+    """Apply the startup rule: a listed job's code wants it, or `bootstrap_jobs`, and nothing forbids it."""
+    wants = pair.code.run_on_startup and pair.entry is not None
+    if forbidden := _forbidden(fields):
+        return Startup.NEVER, forbidden.origin
+    if not wants and booted is None:
+        return Startup.NEVER, "default"
+    if scope := fields.get("startup_scope"):
+        return Startup(scope.value), scope.origin
+    return Startup.CLUSTER, booted or "code"
+
+
+def _forbidden(fields: Fields) -> Written | None:
+    """Return what keeps a job from running at start."""
+    for field, word in (("enabled", False), ("startup", "never")):
+        written = fields.get(field)
+        if written is not None and written.value == word:
+            return written
+    return None
+
+
+# --- advice ---------------------------------------------------------------------------------------------
+
+
+def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str | None) -> list[str]:
+    """Name what is allowed and probably not meant."""
+    advice: list[str] = []
+    if booted is not None and (forbidden := _forbidden(fields)):
+        what = f"bootstrap_jobs names '{pair.name}', but {forbidden.origin} keeps it from running at start"
+        advice.append(f"{booted}: {what}")
+    if pair.entry is None:
+        if booted is None and (pair.code.schedule or pair.code.run_on_startup):
+            job = f"{definition.extension}:{definition.job}"
+            advice.append(f"{job} is available but has no entry in scheduler.jobs: it runs only by hand")
+        return advice
+    if definition.max_concurrent is not None and definition.overlap is not Overlap.ALLOW:
+        place = fields["max_concurrent"].origin
+        advice.append(f"{place}: '{pair.name}': max_concurrent has no effect without `overlap: allow`")
+    if definition.schedule:
+        place = fields["schedule"].origin
+        remarks = cron_advice.advice(definition.schedule, day_match=definition.day_match)
+        advice += [f"{place}: '{pair.name}': {remark}" for remark in remarks]
+    return advice

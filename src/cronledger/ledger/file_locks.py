@@ -1,0 +1,177 @@
+"""Locks that the kernel frees when their process dies: `flock` on files beside a SQLite database.
+
+The database file itself is never opened here: closing any descriptor of it would drop SQLite's own locks.
+A forked child closes its copies, or the lock would outlive the parent; and a file that was deleted and made
+again is a different lock, so the inode is compared after locking and while holding.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Event, Thread, current_thread
+
+from cronledger.domain.ids import InstanceId
+
+PAUSE_SECONDS = 0.1
+WATCH_SECONDS = 1.0
+
+
+class FileLock:
+    """One exclusive lock on one file; not waiting, not counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+
+    def take(self) -> bool:
+        """Try to take the lock; whether it is held now. Raises OSError where files cannot be locked."""
+        if self._descriptor is not None:
+            return self.is_intact()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return self.is_intact()
+
+    def is_intact(self) -> bool:
+        """Whether the lock is held and the file still has its name; a lock without a name is given back."""
+        if self._descriptor is None:
+            return False
+        try:
+            named, held = self.path.stat(), os.fstat(self._descriptor)
+        except OSError:
+            self.release()
+            return False
+        if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
+            self.release()
+            return False
+        return True
+
+    def release(self, *, remove: bool = False) -> None:
+        """Give the lock back, and delete its file first if it will not be used again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+    def _forget(self) -> None:
+        self.release()
+
+
+class FileLeaderLock:
+    """The leader's lock of a SQLite ledger, contended for on a thread of its own."""
+
+    session: int | None = None
+    """There is no database session behind this lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+        self._stopping = Event()
+        self._thread: Thread | None = None
+        self._held = False
+        self.error: str | None = None
+        """Why the lock cannot be contended for, if it cannot."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this instance holds the lock."""
+        return self._held
+
+    def contend(self, on_change: Callable[[], None]) -> None:
+        """Try until held, then watch; `on_change` is called, on the lock's thread, on every change."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = Thread(target=self._run, args=(on_change,), name="cronledger-leader", daemon=True)
+            self._thread.start()
+
+    def release(self) -> None:
+        """Give the lock back and contend no longer."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
+            if thread is not current_thread():
+                thread.join()
+        self._held = False
+
+    def _run(self, on_change: Callable[[], None]) -> None:
+        try:
+            while not self._stopping.is_set():
+                held = self._try()
+                if held != self._held:
+                    self._held = held
+                    on_change()
+                self._stopping.wait(WATCH_SECONDS if held else PAUSE_SECONDS)
+        finally:
+            self._lock.release()
+
+    def _try(self) -> bool:
+        try:
+            held = self._lock.take()
+        except OSError as error:
+            self.error = f"the lock file {self._lock.path} cannot be used: {error.strerror}"
+            return False
+        self.error = None
+        return held
+
+
+class FileInstanceLock:
+    """The sign that one process lives, on a file that it removes when it goes."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+        # Somebody who asks whether we are dead holds the file for a moment.
+        any(self.held for _ in range(3))
+
+    @property
+    def held(self) -> bool:
+        """Whether the sign stands; it is set up again if somebody removed its file."""
+        try:
+            return self._lock.take()
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Take the sign down."""
+        self._lock.release(remove=True)
+
+
+def instance_file(database: Path, instance: str) -> Path:
+    """Return the file that one process holds while it lives."""
+    return database.with_name(f"{database.name}.instance-{instance}")
+
+
+def dead_instances(database: Path, instances: Iterable[InstanceId]) -> set[InstanceId]:
+    """Return those of the instances whose process is provably gone."""
+    return {instance for instance in instances if _is_free(instance_file(database, instance))}
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        path.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(descriptor)

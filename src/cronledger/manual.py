@@ -1,0 +1,191 @@
+"""Manual runs: triggered by a person or a program, beside the schedule and never moving it.
+
+A run is performed by a living instance that provides the job. Where there is none, this process performs it
+itself, under the same rules: it has a row as an instance, claims only its own runs, and never leads.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from cronledger.clock import Clock
+from cronledger.config.resolve import Resolution
+from cronledger.domain import events as e
+from cronledger.domain import run
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.ids import InstanceId, RunId, keyed_run, manual_run, run_stream
+from cronledger.domain.job import JobState
+from cronledger.domain.overlap import Overlap as OverlapPolicy
+from cronledger.domain.overlap import admit
+from cronledger.domain.run import Phase, RunState
+from cronledger.engine.definitions import Configuration
+from cronledger.engine.loop import Kind, Plan
+from cronledger.entropy import Entropy, uuid7
+from cronledger.errors import Conflict, Overlap, UnknownJob
+from cronledger.ledger import instances
+from cronledger.ledger.api import Quiet, Write
+from cronledger.ledger.database import Store
+from cronledger.projections import fold, job_status
+
+if TYPE_CHECKING:
+    from cronledger.scheduler import Scheduler
+
+TRIES = 20
+POLL_SECONDS = 0.2
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What somebody wants to run, and on whose word."""
+
+    definition: JobDefinition
+    parameters: dict[str, Any]
+    actor: str
+    reason: str | None = None
+    key: str | None = None
+
+
+def definition_of(resolution: Resolution, name: str) -> JobDefinition:
+    """Find a job by its label or as `extension:job`. Raises UnknownJob with what was probably meant."""
+    by_name = {definition.name: definition for definition in resolution.definitions}
+    if name in by_name:
+        return by_name[name]  # type: ignore[index] # a text that equals a JobName is one
+    extension, _, job = name.partition(":")
+    found = [
+        each
+        for each in resolution.definitions
+        if job and (each.extension, each.job or each.name) == (extension, job)
+    ]
+    if len(found) == 1:
+        return found[0]
+    close = difflib.get_close_matches(name, by_name, n=1)
+    raise UnknownJob(name, hint=f"did you mean '{close[0]}'?" if close else None)
+
+
+def provided_by_the_living(store: Store) -> frozenset[str]:
+    """Return the jobs that some living instance can perform."""
+    with store.reading() as connection:
+        rows = [row for row in instances.all_rows(connection) if row.kind == Kind.SERVICE]
+    dead = store.dead_instances([row.id for row in rows])
+    return frozenset(
+        job for row in rows if row.id not in dead and row.state != "draining" for job in row.jobs
+    )
+
+
+def trigger(
+    store: Store, request: Request, clock: Clock, entropy: Entropy, *, bound_to: InstanceId | None = None
+) -> RunId:
+    """Append the trigger of a manual run, under the job's overlap policy. Raises Overlap or Conflict."""
+    definition = request.definition
+    actor = e.Actor.operator(request.actor)
+    run_id = (
+        keyed_run(definition.name, request.actor, request.key)
+        if request.key
+        else manual_run(definition.name, uuid7(clock.now(), entropy))
+    )
+    event = run.trigger(
+        definition,
+        run_id,
+        e.Cause.MANUAL,
+        actor,
+        parameters=request.parameters,
+        instance=bound_to,
+        reason=request.reason,
+    )
+    conflict: Conflict | None = None
+    for _ in range(TRIES):
+        if request.key and store.ledger.read_stream(run_stream(run_id)):
+            return run_id
+        state = _state(store, definition)
+        policy = (state.definition or definition).overlap
+        if not admit(policy, 1, in_flight=len(state.in_flight)):
+            raise Overlap(definition.name, state.in_flight[0])
+        quiet = None if policy is OverlapPolicy.ALLOW else Quiet(definition.name, state.position)
+        writes = [Write(run_stream(run_id), (event,), quiet_since=quiet)]
+        writes += _replaced(store, state, actor) if policy is OverlapPolicy.REPLACE else []
+        try:
+            store.ledger.append(*writes)
+        except Conflict as error:
+            conflict = error
+            continue
+        return run_id
+    assert conflict is not None
+    raise conflict
+
+
+async def perform(
+    scheduler: Scheduler, store: Store, *, here: Sequence[Request], there: Sequence[Request], wait: bool
+) -> list[RunState]:
+    """Trigger every request and follow it; perform those of `here` in this process."""
+    clock, entropy = scheduler.clock, scheduler.entropy
+    bound_to = store.ledger.instance
+
+    def triggered() -> tuple[list[RunId], list[RunId]]:
+        return (
+            [trigger(store, request, clock, entropy, bound_to=bound_to) for request in here],
+            [trigger(store, request, clock, entropy) for request in there],
+        )
+
+    mine, others = await anyio.to_thread.run_sync(triggered)
+    run_ids = [*mine, *others]
+    if not mine:
+        try:
+            return await _followed(store, run_ids, wait=wait)
+        finally:
+            await anyio.to_thread.run_sync(store.close)
+    resolution = scheduler.resolution
+    configuration = Configuration(resolution.definitions, resolution.revision)
+    plan = Plan(
+        kind=Kind.ONESHOT,
+        max_runs=max(1, len(mine)),
+        only=frozenset(mine),
+        drain_seconds=scheduler.settings.drain_seconds,
+    )
+    async with scheduler.instance_at_work(store, configuration, plan):
+        await _followed(store, mine, wait=True)
+        return await _followed(store, run_ids, wait=wait)
+
+
+async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> list[RunState]:
+    """Read the runs' streams until all have ended."""
+
+    def folded() -> list[RunState]:
+        states = []
+        for run_id in run_ids:
+            state: RunState | None = None
+            for recorded in store.ledger.read_stream(run_stream(run_id)):
+                state = run.evolve(state, recorded)
+            assert state is not None, "it has just been triggered"
+            states.append(state)
+        return states
+
+    while True:
+        states = await anyio.to_thread.run_sync(folded)
+        if not wait or all(state.phase is Phase.ENDED for state in states):
+            return states
+        await anyio.sleep(POLL_SECONDS)
+
+
+def _state(store: Store, definition: JobDefinition) -> JobState:
+    fold.catch_up(store)
+    with store.reading() as connection:
+        known = job_status.one(connection, definition.name)
+    return known or JobState(name=definition.name)
+
+
+def _replaced(store: Store, state: JobState, actor: e.Actor) -> list[Write]:
+    """Ask the runs in the way to stop."""
+    writes = []
+    for run_id in state.in_flight:
+        other: RunState | None = None
+        for recorded in store.ledger.read_stream(run_stream(run_id)):
+            other = run.evolve(other, recorded)
+        events = run.request_cancel(other, actor, "replaced by a manual run") if other else []
+        if other and events:
+            writes.append(Write(run_stream(run_id), tuple(events), expected=other.version))
+    return writes

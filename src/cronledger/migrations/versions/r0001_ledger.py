@@ -1,0 +1,54 @@
+"""The ledger: events, their head, and the rows around them; and the first views."""
+
+from __future__ import annotations
+
+from importlib import resources
+from uuid import UUID
+
+from alembic import op
+from sqlalchemy import Connection
+
+from cronledger.entropy import SystemEntropy
+from cronledger.ledger.api import MIN_WRITER
+from cronledger.ledger.schema import HEAD, METADATA
+from cronledger.projections import tables
+
+revision = "0001"
+down_revision: str | None = None
+branch_labels: str | None = None
+depends_on: str | None = None
+
+_IMMUTABLE = (
+    "CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is immutable'); END"
+)
+
+
+def upgrade() -> None:
+    """Create everything."""
+    connection = op.get_bind()
+    METADATA.create_all(connection)
+    tables.METADATA.create_all(connection)
+    if connection.dialect.name == "sqlite":
+        _protect(connection)
+    else:
+        _install(connection)
+    connection.execute(
+        HEAD.insert(), _HEAD_ROW | {"lineage": str(UUID(bytes=SystemEntropy().token(), version=4))}
+    )
+
+
+_HEAD_ROW = {"id": 1, "position": 0, "recorded_at": 0, "term": 0, "epoch": 0, "min_writer": MIN_WRITER}
+
+
+def _protect(connection: Connection) -> None:
+    for table in ("event", "event_body"):
+        for verb in ("UPDATE", "DELETE"):
+            connection.exec_driver_sql(_IMMUTABLE.format(table=table, verb=verb))
+
+
+def _install(connection: Connection) -> None:
+    schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+    code = resources.files("cronledger.migrations").joinpath("postgres.sql").read_text()
+    # Without parameters, the driver sends many statements as they are.
+    connection.connection.cursor().execute(code.replace("{schema}", str(schema)))

@@ -1,0 +1,169 @@
+"""A table whose columns are the fields of a struct, derived from its annotations once.
+
+Instants are microseconds since 1970, enums and texts are text, booleans are 0 and 1; whatever is made of
+parts (a struct, a tuple, a dict) is JSON text. The statements are the same on both databases but for the
+mark that stands for a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import inspect
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    select,
+)
+from sqlalchemy.types import TypeEngine
+
+from cronledger.ledger.instants import from_micros, to_micros
+from cronledger.ledger.schema import BIG, KEY
+
+T = TypeVar("T", bound=msgspec.Struct)
+Key = tuple[Any, ...]
+Convert = Callable[[Any], Any]
+
+_MARKS = {"qmark": "?", "pyformat": "%s"}
+_to_json = msgspec.json.Encoder(order="sorted").encode
+
+
+class Rows(Generic[T]):
+    """A table of one struct: what it looks like, and how its rows are read and written."""
+
+    def __init__(self, struct: type[T], name: str, metadata: MetaData, *, key: tuple[str, ...]) -> None:
+        fields = [_Field(field, hint) for field, hint in _fields(struct)]
+        self.key = key
+        self.names = tuple(field.name for field in fields)
+        self.table = Table(
+            name,
+            metadata,
+            *(Column(field.name, field.type, nullable=field.nullable) for field in fields),
+            PrimaryKeyConstraint(*key),
+            sqlite_strict=True,
+        )
+        self._struct = struct
+        self._values = attrgetter(*self.names)
+        self._key = attrgetter(*key)
+        self._dumps = [(at, field.dump) for at, field in enumerate(fields) if field.dump]
+        self._loads = [(at, field.load) for at, field in enumerate(fields) if field.load]
+
+    def key_of(self, state: T) -> Key:
+        """Return the key under which a state is kept."""
+        return (self._key(state),) if len(self.key) == 1 else self._key(state)
+
+    def dump(self, state: T) -> tuple[Any, ...]:
+        """Return the columns of a state, in order."""
+        values = list(self._values(state))
+        for at, convert in self._dumps:
+            value = values[at]
+            if value is not None:
+                values[at] = convert(value)
+        return tuple(values)
+
+    def load(self, row: Sequence[Any]) -> T:
+        """Return the state that a row stands for."""
+        values = list(row)
+        for at, convert in self._loads:
+            value = values[at]
+            if value is not None:
+                values[at] = convert(value)
+        return self._struct(**dict(zip(self.names, values, strict=True)))
+
+    def read(self, connection: Connection, statement: Select[Any]) -> list[T]:
+        """Return the states that a SELECT of this table's columns finds."""
+        return [self.load(tuple(row)) for row in connection.execute(statement)]
+
+    def select(self) -> Select[Any]:
+        """Begin a SELECT of all columns."""
+        return select(self.table)
+
+    def find(self, connection: Connection, keys: Collection[Key]) -> dict[Key, T]:
+        """Return the states that are kept under some of the keys, by one SELECT."""
+        if not keys:
+            return {}
+        mark = _MARKS[connection.dialect.paramstyle]
+        group = f"({', '.join([mark] * len(self.key))})"
+        statement = (
+            f"SELECT {_quoted(self.names)} FROM {self.table.name} "  # noqa: S608 - names of our own
+            f"WHERE ({_quoted(self.key)}) IN (VALUES {', '.join([group] * len(keys))})"
+        )
+        values = tuple(value for key in keys for value in key)
+        states = [self.load(tuple(row)) for row in connection.exec_driver_sql(statement, values)]
+        return {self.key_of(state): state for state in states}
+
+    def put(self, connection: Connection, states: Iterable[T]) -> None:
+        """Insert the states, or replace those kept under their keys."""
+        moved = ", ".join(f'"{name}" = excluded."{name}"' for name in self.names if name not in self.key)
+        self._write(connection, states, f"UPDATE SET {moved}")
+
+    def add(self, connection: Connection, states: Iterable[T]) -> None:
+        """Insert the states whose keys are not taken."""
+        self._write(connection, states, "NOTHING")
+
+    def _write(self, connection: Connection, states: Iterable[T], if_taken: str) -> None:
+        rows = [self.dump(state) for state in states]
+        if rows:
+            mark = _MARKS[connection.dialect.paramstyle]
+            statement = (
+                f"INSERT INTO {self.table.name} ({_quoted(self.names)}) "  # noqa: S608 - names of our own
+                f"VALUES ({', '.join([mark] * len(self.names))}) "
+                f"ON CONFLICT ({_quoted(self.key)}) DO {if_taken}"
+            )
+            connection.exec_driver_sql(statement, rows)
+
+
+class _Field:
+    """One column: its type, and how a value gets in and out."""
+
+    def __init__(self, field: inspect.Field, hint: Any) -> None:
+        self.name = field.name
+        kinds = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        bare = [kind for kind in kinds if not isinstance(kind, inspect.NoneType)]
+        self.nullable = len(bare) < len(kinds) or isinstance(field.type, inspect.AnyType)
+        self.type: TypeEngine[Any]
+        self.dump: Convert | None
+        self.load: Convert | None
+        self.type, self.dump, self.load = _conversion(bare[0] if len(bare) == 1 else None, hint)
+
+
+def _conversion(
+    kind: inspect.Type | None, hint: Any
+) -> tuple[TypeEngine[Any], Convert | None, Convert | None]:
+    match kind:
+        case inspect.StrType():
+            return KEY, None, None
+        case inspect.IntType():
+            return BIG, None, None
+        case inspect.BoolType():
+            return Integer(), int, bool
+        case inspect.DateTimeType():
+            return BIG, to_micros, from_micros
+        case inspect.EnumType(cls=enum):
+            return KEY, str, enum
+        case _:
+            return Text(), _to_text, msgspec.json.Decoder(hint).decode
+
+
+def _fields(struct: type[msgspec.Struct]) -> list[tuple[inspect.Field, Any]]:
+    described = inspect.type_info(struct)
+    assert isinstance(described, inspect.StructType)
+    hints = get_type_hints(struct)
+    return [(field, hints[field.name]) for field in described.fields]
+
+
+def _to_text(value: Any) -> str:
+    return _to_json(value).decode()
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,405 @@
+"""The scheduler: puts the parts together, starts them, and drains them.
+
+The only place that knows every part. `Scheduler(...)` reads no file and opens no database; that happens
+when it is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import platform
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from cronledger import manual
+from cronledger._version import __version__
+from cronledger.clock import Clock, SystemClock
+from cronledger.config.load import find_config, find_profile, load
+from cronledger.config.model import Settings
+from cronledger.config.reference import resolve_secret
+from cronledger.config.resolve import Resolution, resolve
+from cronledger.domain import events as e
+from cronledger.domain.ids import InstanceId, RunId, instance_id, instance_stream
+from cronledger.domain.leadership import Lease
+from cronledger.domain.run import RunState
+from cronledger.engine.definitions import Configuration
+from cronledger.engine.executor import Provision
+from cronledger.engine.loop import Engine, Plan
+from cronledger.entropy import Entropy, SystemEntropy
+from cronledger.errors import LedgerUnreachable
+from cronledger.jobs.api import Job
+from cronledger.jobs.discovery import add, discover
+from cronledger.jobs.registry import Extension, Registry
+from cronledger.ledger import instances
+from cronledger.ledger.api import Write
+from cronledger.ledger.database import Store, application_engine, open_store
+from cronledger.migrations import check, upgrade
+from cronledger.world import ProcessWorld
+
+DEFAULT_DATABASE = "sqlite:///cronledger.db"
+ACTOR = e.Actor.engine("instance")
+log = logging.getLogger("cronledger.instance")
+
+
+class Scheduler:
+    """An instance of the scheduler, for a process of its own or inside an application.
+
+    Args:
+        database_url: The ledger; default `CRONLEDGER_DATABASE_URL`, `DATABASE_URL`, `sqlite:///cronledger.db`.
+        config: The configuration file; default as the command line finds it.
+        profile: The profile that overrides it.
+        instance: A label for this process; a process id and a boot id are always added.
+        app: Modules or objects that provide jobs, as `MODULE` or `MODULE:OBJECT`.
+        extensions, jobs: Extensions and jobs as objects.
+        services: What `ctx.service(Type)` finds.
+        db: What `ctx.db` gives; default: an engine for `application.database_url` of the configuration.
+        clock, entropy, lease: The outside world, for tests.
+
+    >>> scheduler = Scheduler(database_url="memory://example", jobs=[])
+    >>> async def application():
+    ...     async with scheduler.running():
+    ...         return "serving"
+    >>> import asyncio
+    >>> asyncio.run(application())
+    'serving'
+    """
+
+    def __init__(
+        self,
+        *,
+        database_url: str | None = None,
+        config: str | Path | None = None,
+        profile: str | Path | None = None,
+        instance: str | None = None,
+        app: Sequence[str] = (),
+        extensions: Sequence[Extension | str] = (),
+        jobs: Sequence[Job] = (),
+        services: Sequence[object] = (),
+        db: Any = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.entropy = entropy or SystemEntropy()
+        self.database_url = database_url or _database_url_from(os.environ)
+        self._config = Path(config) if config else None
+        self._profile = Path(profile) if profile else None
+        self._label = instance or os.environ.get("CRONLEDGER_INSTANCE") or socket.gethostname()
+        self._app = tuple(app)
+        self._extensions = tuple(extensions)
+        self._jobs = tuple(jobs)
+        self._services = tuple(services)
+        self._db = db
+        self._lease = lease or Lease()
+        self._engine: Engine | None = None
+        self._world: ProcessWorld | None = None
+
+    # --- what is configured -----------------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration as read; raises ConfigError with everything that is wrong with it."""
+        folder = Path.cwd()
+        config = self._config or find_config(folder)
+        return load(config, self._profile or find_profile(config, folder))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Every job that code provides; raises RegistryError."""
+        registry = Registry()
+        for extension in self._extensions:
+            if isinstance(extension, Extension):
+                registry.add_extension(extension)
+        named = [extension for extension in self._extensions if isinstance(extension, str)]
+        discover(registry, extensions=[*self.settings.extensions, *named], app=self._app)
+        for job in self._jobs:
+            add(registry, job, "Scheduler(jobs=...)")
+        return registry
+
+    @cached_property
+    def resolution(self) -> Resolution:
+        """Every job as defined here; raises ConfigError."""
+        return resolve(self.settings, self.registry)
+
+    # --- running ----------------------------------------------------------------------------------------
+
+    def open(self, *, migrate: bool | None = None) -> Store:
+        """Open the ledger; SQLite files are created and upgraded, PostgreSQL only if `migrate`.
+
+        Raises SchemaOutdated or LedgerUnreachable. The caller closes it.
+        """
+        identity = instance_id(self._label, os.getpid(), self.entropy.token()[:6].hex())
+        store = open_store(
+            self.database_url, instance=identity, clock=self.clock, entropy=self.entropy, create=True
+        )
+        try:
+            if migrate or (migrate is None and store.kind != "postgres"):
+                upgrade(store)
+            check(store)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @asynccontextmanager
+    async def running(self, *, migrate: bool | None = None) -> AsyncIterator[Scheduler]:
+        """Take part while the block lasts: ready when it is entered, drained when it is left."""
+        configuration = self._configuration()
+        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
+        async with self.instance_at_work(store, configuration, self._service_plan()) as engine:
+            await engine.ready.wait()
+            yield self
+
+    @asynccontextmanager
+    async def lifespan(self, _application: object = None) -> AsyncIterator[None]:
+        """Take part while an ASGI application lives: `Starlette(lifespan=scheduler.lifespan)`."""
+        async with self.running():
+            yield
+
+    @contextmanager
+    def background(self) -> Iterator[Scheduler]:
+        """Take part while the block lasts, in a thread and loop of its own: for programs without a loop."""
+        ready = threading.Event()
+        stop = threading.Event()
+        failure: list[BaseException] = []
+
+        async def serve() -> None:
+            try:
+                async with self.running():
+                    ready.set()
+                    await asyncio.get_running_loop().run_in_executor(None, stop.wait)
+            except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
+                failure.append(error)
+            finally:
+                ready.set()
+
+        thread = threading.Thread(target=lambda: anyio.run(serve), name="cronledger", daemon=True)
+        thread.start()
+        ready.wait()
+        try:
+            if failure:
+                raise failure[0]
+            yield self
+        finally:
+            stop.set()
+            thread.join()
+
+    async def serve(self, *, for_seconds: float | None = None, migrate: bool | None = None) -> int:
+        """Run an instance until SIGTERM or SIGINT, or for a time; return how many threads are stuck.
+
+        The first signal drains; a second one ends at once.
+        """
+        configuration = self._configuration()
+        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with self.instance_at_work(store, configuration, self._service_plan()) as engine:
+                with anyio.move_on_after(for_seconds):
+                    async for _ in signals:
+                        break
+                engine.stop()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_drain_no_longer, signals, engine)
+                    await engine.drained.wait()
+                    tasks.cancel_scope.cancel()
+                return engine.executor.stuck_threads
+
+    async def trigger(
+        self,
+        job: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> RunId:
+        """Trigger a manual run of a job, durably, and return its name without waiting for it.
+
+        The same `key` from the same actor triggers one run, however often it is asked for.
+        Raises UnknownJob, Overlap or Conflict.
+        """
+        definition = manual.definition_of(self.resolution, job)
+        request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
+        if self._world is not None:
+            return await self._world.read(
+                manual.trigger, self._world.store, request, self.clock, self.entropy
+            )
+
+        def once() -> RunId:
+            store = self.open()
+            try:
+                return manual.trigger(store, request, self.clock, self.entropy)
+            finally:
+                store.close()
+
+        return await anyio.to_thread.run_sync(once)
+
+    async def run_manually(
+        self,
+        names: Sequence[str],
+        *,
+        parameters: Mapping[str, str] | None = None,
+        actor: str,
+        reason: str | None = None,
+        local: bool = False,
+        wait: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - the option of the command line
+    ) -> list[RunState]:
+        """Trigger runs and, if `wait`, follow them to their end; perform them here if nobody else can.
+
+        Raises UnknownJob, Overlap, Conflict, or TimeoutError once `timeout` seconds have passed.
+        """
+        definitions = [manual.definition_of(self.resolution, name) for name in names]
+        requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in definitions]
+        store = await anyio.to_thread.run_sync(self.open)
+        living = await anyio.to_thread.run_sync(manual.provided_by_the_living, store)
+        here = [request for request in requests if local or request.definition.name not in living]
+        there = [request for request in requests if request not in here]
+        with anyio.fail_after(timeout):
+            return await manual.perform(self, store, here=here, there=there, wait=wait)
+
+    # --- putting together -------------------------------------------------------------------------------
+
+    def _configuration(self) -> Configuration:
+        return Configuration(self.resolution.definitions, self.resolution.revision)
+
+    def _service_plan(self) -> Plan:
+        settings = self.settings
+        return Plan(
+            enabled=settings.enabled,
+            max_runs=settings.max_runs,
+            lease=self._lease,
+            startup_wait_seconds=settings.startup_wait_seconds,
+            drain_seconds=settings.drain_seconds,
+        )
+
+    def _provision(self) -> Provision:
+        registry = self.registry
+
+        def find(extension: str, job: str) -> Job | None:
+            registered = registry.find(extension, job)
+            return registered.job if registered else None
+
+        db = self._db
+        if db is None and self.settings.application_database_url:
+            db = application_engine(resolve_secret(self.settings.application_database_url, os.environ))
+        return Provision(
+            find=find,
+            config=self.settings.application,
+            db=db,
+            services=(*self._services, *registry.services),
+        )
+
+    @asynccontextmanager
+    async def instance_at_work(
+        self, store: Store, configuration: Configuration, plan: Plan
+    ) -> AsyncIterator[Engine]:
+        """Bring an instance up on an open store, and take it down with everything it holds."""
+        world = ProcessWorld(
+            store,
+            instance=store.ledger.instance,
+            clock=self.clock,
+            entropy=self.entropy,
+            build=os.environ.get("CRONLEDGER_BUILD", __version__),
+        )
+        lock = store.instance_lock(world.instance)
+        wake = None
+        try:
+            await world.head()
+            await world.read(lock.hold)
+            await world.read(self._sign_on, world, configuration, plan)
+            world.beats.start()
+            engine = Engine(world, configuration, self._provision(), plan)
+            wake = store.wake(lambda: world.call_soon(engine.wake))
+            self._engine, self._world = engine, world
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(engine.run)
+                try:
+                    yield engine
+                finally:
+                    engine.stop()
+        finally:
+            self._engine = self._world = None
+            with anyio.CancelScope(shield=True):
+                if wake is not None:
+                    wake.close()
+                await anyio.to_thread.run_sync(self._sign_off, world, lock)
+
+    def _sign_on(self, world: ProcessWorld, configuration: Configuration, plan: Plan) -> None:
+        """Give the instance its row and its first event."""
+        store = world.store
+        jobs = sorted(
+            name
+            for name, definition in configuration.definitions.items()
+            if plan.enabled and self.registry.find(definition.extension, definition.job or name)
+        )
+        row = instances.InstanceRow(
+            id=store.ledger.instance,
+            name=self._label,
+            kind=plan.kind.value,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            build=world.build,
+            started_at=world.now(),
+            beat_at=world.now(),
+            state="starting",
+            jobs=tuple(jobs),
+            config_revision=configuration.revision,
+        )
+        with store.writing() as connection:
+            instances.register(connection, row)
+        body = e.InstanceStarted(
+            kind=row.kind,
+            host=row.host,
+            pid=row.pid,
+            build=world.build,
+            python=platform.python_version(),
+            tzdata=importlib.metadata.version("tzdata"),
+        )
+        stream = instance_stream(InstanceId(row.id))
+        store.ledger.append(Write(stream, (e.Event(body=body, actor=ACTOR),)))
+
+    def _sign_off(self, world: ProcessWorld, lock: Any) -> None:
+        """Say goodbye as far as the ledger still listens, and let go of everything."""
+        store = world.store
+        world.beats.stop()
+        try:
+            event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
+            store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
+            with store.writing() as connection:
+                instances.retire(connection, world.instance)
+        except LedgerUnreachable as error:
+            log.warning("the ledger did not hear this instance's goodbye: %s", error)
+        finally:
+            world.close()
+            lock.release()
+            store.close()
+
+
+async def _drain_no_longer(signals: Any, engine: Engine) -> None:
+    """End at once when asked a second time."""
+    async for _ in signals:
+        engine.abandon()
+        return
+
+
+def _database_url_from(environ: Mapping[str, str]) -> str:
+    """Read the ledger's address from the environment, or from the file that a `*_FILE` variable names."""
+    for name in ("CRONLEDGER_DATABASE_URL", "DATABASE_URL"):
+        if environ.get(name):
+            return environ[name]
+        if environ.get(f"{name}_FILE"):
+            return Path(environ[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
+    return DEFAULT_DATABASE

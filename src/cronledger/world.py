@@ -1,0 +1,273 @@
+"""The real world: threads, a database, and the machine's clocks, as the engine sees them.
+
+Synchronous below, asynchronous above: the one writer thread appends, a small pool of threads reads, one
+thread gives the signs of life, and the loop awaits their answers. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from cronledger.clock import Clock
+from cronledger.domain import events as e
+from cronledger.domain import run
+from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
+from cronledger.engine.world import Instance, Loaded
+from cronledger.entropy import Entropy
+from cronledger.errors import CronledgerError, LedgerUnreachable
+from cronledger.ledger import instances
+from cronledger.ledger.api import Answer, Appended, Head, Item, Same
+from cronledger.ledger.database import Store
+from cronledger.ledger.writer import Writer
+from cronledger.projections import fold, job_status, leadership, run_history
+
+T = TypeVar("T")
+BEAT_SECONDS = 5.0
+MISSED_BEATS = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+READERS = 2
+
+
+class Waiter:
+    """A request that waits for the writer's answers, on the loop that asked."""
+
+    __slots__ = ("answers", "future", "missing")
+
+    def __init__(self, count: int, future: asyncio.Future[list[Answer | BaseException]]) -> None:
+        self.answers: list[Answer | BaseException | None] = [None] * count
+        self.missing = count
+        self.future = future
+
+
+class ProcessWorld:
+    """Implements `cronledger.engine.world.World` for a process of its own or a host application."""
+
+    def __init__(
+        self, store: Store, *, instance: InstanceId, clock: Clock, entropy: Entropy, build: str
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.entropy = entropy
+        self.instance = instance
+        self.build = build
+        self.leader_lock = store.leader_lock()
+        self._loop = asyncio.get_running_loop()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
+        self._writer = Writer(store.ledger, self._on_answers)
+        self._offset: float | None = None
+        self.beats = Beats(store, instance, self.now)
+
+    # --- time -------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """Return the ledger's clock: the machine's own for a file, the server's as last seen otherwise."""
+        if self._offset is None:
+            return self.clock.now()
+        return _instant(self.clock.boottime() + self._offset)
+
+    def _observe(self, head: Head) -> Head:
+        if self.store.kind == "postgres":
+            self._offset = head.clock.timestamp() - self.clock.boottime()
+        return head
+
+    # --- appending --------------------------------------------------------------------------------------
+
+    async def append(self, item: Item) -> Appended | Same:
+        """Append one item; raise its refusal."""
+        (answer,) = await self.submit([item])
+        if isinstance(answer, Appended | Same):
+            return answer
+        raise answer
+
+    async def submit(self, items: Sequence[Item]) -> list[Answer]:
+        """Hand items to the writer and wait for all answers.
+
+        A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.
+        """
+        if not items:
+            return []
+        waiter = Waiter(len(items), self._loop.create_future())
+        prepare = self.store.ledger.prepare
+        self._writer.submit([(prepare(item), (waiter, number)) for number, item in enumerate(items)])
+        answers = await waiter.future
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, CronledgerError):
+                raise answer
+            if isinstance(answer, CronledgerError) and not isinstance(answer, Answer):
+                raise answer
+        return answers  # type: ignore[return-value] # what is no answer has just been raised
+
+    def _on_answers(self, answered: list[tuple[Any, Answer | BaseException]]) -> None:
+        """Collect a batch's answers on the writer's thread; wake the loop once for all of them."""
+        done = []
+        for (waiter, number), answer in answered:
+            waiter.answers[number] = answer
+            waiter.missing -= 1
+            if waiter.missing == 0:
+                done.append(waiter)
+        if done and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_resolve, done)
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    async def head(self) -> Head:
+        """Return the head, and learn the ledger's clock from it."""
+        return self._observe(await self.read(self.store.ledger.head))
+
+    async def renew(self, term: Term, lease: timedelta) -> Head:
+        """Prolong the lease of a term."""
+        return self._observe(await self.read(self.store.ledger.renew, term, lease))
+
+    async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
+        """Return the next events."""
+        return await self.read(self.store.ledger.read_all, position, limit)
+
+    async def stream_of(self, run_id: RunId) -> list[e.Recorded]:
+        """Return all events of a run."""
+        return await self.read(self.store.ledger.read_stream, run_stream(run_id))
+
+    async def load(self) -> Loaded:
+        """Read the folds from the views, brought up to the head first."""
+        return await self.read(self._load)
+
+    async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
+        """Fold the streams of the named runs."""
+        return await self.read(self._runs, tuple(run_ids))
+
+    async def instances(self) -> list[Instance]:
+        """Return every process with a row, marked dead where its own lock is free or it has fallen silent."""
+        return await self.read(self._instances)
+
+    async def known_builds(self) -> frozenset[str]:
+        """Return the builds that have led before."""
+        return await self.read(self._known_builds)
+
+    async def beat(self, **facts: Any) -> None:
+        """Write facts about this instance into its row."""
+        await self.read(self._update, facts)
+
+    async def project(self) -> None:
+        """Bring the views up to the head; they are hints for readers, so trouble with them is not ours."""
+        await self.read(fold.catch_up, self.store)
+
+    async def read(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""
+        return await self._loop.run_in_executor(self._readers, function, *args)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call a function on the loop's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    def close(self, deadline_seconds: float = 5.0) -> None:
+        """Flush what is queued and end the threads."""
+        self._writer.close(deadline_seconds)
+        self._readers.shutdown(wait=True)
+
+    # --- on a reader's thread ---------------------------------------------------------------------------
+
+    def _load(self) -> Loaded:
+        position = fold.catch_up(self.store)
+        with self.store.reading() as connection:
+            jobs = job_status.all_jobs(connection)
+            runs = run_history.unfinished(connection)
+        applied = [
+            recorded.body.revision
+            for recorded in self.store.ledger.read_stream(CONFIG)
+            if isinstance(recorded.body, e.ConfigApplied) and recorded.position <= position
+        ]
+        revisions = tuple(dict.fromkeys(reversed(applied)))[::-1]
+        return Loaded(position, jobs, runs, revisions)
+
+    def _runs(self, run_ids: tuple[RunId, ...]) -> dict[RunId, run.RunState]:
+        found: dict[RunId, run.RunState] = {}
+        for run_id in run_ids:
+            state: run.RunState | None = None
+            for recorded in self.store.ledger.read_stream(run_stream(run_id)):
+                state = run.evolve(state, recorded)
+            if state is not None:
+                found[run_id] = state
+        return found
+
+    def _instances(self) -> list[Instance]:
+        with self.store.reading() as connection:
+            rows = instances.all_rows(connection)
+        dead = self.store.dead_instances([row.id for row in rows])
+        return [
+            Instance(
+                id=row.id,
+                kind=row.kind,
+                epoch=row.epoch,
+                jobs=frozenset(row.jobs),
+                config_revision=row.config_revision,
+                is_dead=row.id in dead or (row.id != self.instance and self.beats.have_outlived(row.beat_at)),
+            )
+            for row in rows
+        ]
+
+    def _known_builds(self) -> frozenset[str]:
+        with self.store.reading() as connection:
+            return leadership.known_builds(connection)
+
+    def _update(self, facts: dict[str, Any]) -> None:
+        with self.store.writing() as connection:
+            instances.update(connection, self.instance, **facts)
+
+
+class Beats:
+    """Signs of life from a thread of its own, so that a blocked loop does not look like a death."""
+
+    def __init__(self, store: Store, instance: InstanceId, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._instance = instance
+        self._now = now
+        self._marks: deque[datetime] = deque(maxlen=MISSED_BEATS)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="cronledger-beats", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def have_outlived(self, beat_at: datetime) -> bool:
+        """Whether this instance has beaten three times since somebody else's last beat.
+
+        Silence counts only while we ourselves are heard, so that a database that was away for a minute
+        kills nobody.
+        """
+        marks = tuple(self._marks)
+        return len(marks) == MISSED_BEATS and marks[0] > beat_at
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(timeout=2 * BEAT_SECONDS)
+
+    def _beat(self) -> None:
+        while True:
+            now = self._now()
+            try:
+                with self._store.writing() as connection:
+                    instances.beat(connection, self._instance, now)
+                self._marks.append(now)
+            except LedgerUnreachable:
+                self._marks.clear()
+            if self._stop.wait(BEAT_SECONDS):
+                return
+
+
+def _resolve(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        if not waiter.future.done():
+            waiter.future.set_result(waiter.answers)  # type: ignore[arg-type] # none is missing any more
+
+
+def _instant(seconds: float) -> datetime:
+    """Return the instant so many seconds after 1970, in UTC."""
+    return _EPOCH + timedelta(seconds=seconds)

@@ -1,0 +1,88 @@
+"""A project in a folder of its own, driven as its operator would: files, and one process for each command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cronledger.config.load import load
+from cronledger.config.resolve import Resolution, resolve
+from cronledger.jobs.discovery import add
+from cronledger.jobs.registry import Registry
+from examples.source_config import jobs
+
+EXAMPLE = Path(jobs.__file__).parent
+SAMPLES = Path(__file__).parent / "samples"
+CONFIG = Path("services/config/config.yaml")
+SCHEDULE = Path("services/scheduler/config.yaml")
+
+
+class Project:
+    """A folder with configuration and code, and a ledger that begins empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        inherited = {key: value for key, value in os.environ.items() if not _says_something(key)}
+        self._environ = {**inherited, "DATABASE_URL": f"sqlite:///{folder / 'ledger.db'}"}
+
+    def write(self, path: Path | str, text: str) -> Path:
+        """Write a file of the project."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    def edit(self, path: Path | str, old: str, new: str) -> None:
+        """Change one place of a file."""
+        text = (self.folder / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+        self.write(path, text.replace(old, new))
+
+    def call(self, line: str, *more: str) -> subprocess.CompletedProcess[str]:
+        """Perform a command line as the documents print it; `systemprompt` is our program."""
+        program, *arguments = shlex.split(line)
+        assert program in ("systemprompt", "cronledger")
+        command = [sys.executable, "-m", "cronledger", *arguments, *more]
+        return subprocess.run(
+            command, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def answer(self, line: str, *, exit_code: int = 0) -> Any:
+        """Perform a command line and read its JSON."""
+        done = self.call(line, "-o", "json")
+        assert done.returncode == exit_code, done.stdout + done.stderr
+        return msgspec.json.decode(done.stdout)
+
+
+def example(folder: Path) -> Project:
+    """Copy the example that carries the documents' two configuration files."""
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", "dist", "*.db*"))
+    return Project(folder)
+
+
+def project_of(folder: Path, *, extensions: str, entries: str, application: str = "{}") -> Project:
+    """Make a project from the documents' code samples, with the given entries as its schedule."""
+    shutil.copytree(SAMPLES, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    project = Project(folder)
+    root = f"application: {application}\nscheduler:\n  extensions: {extensions}\nincludes: [../scheduler/config.yaml]\n"
+    project.write(CONFIG, root)
+    project.write(SCHEDULE, f"scheduler:\n  enabled: true\n  jobs:\n{entries}")
+    return project
+
+
+def resolved(root: str) -> Resolution:
+    """Read one of the example's two roots and combine it with the example's jobs."""
+    registry = Registry()
+    add(registry, jobs, "examples.source_config.jobs")
+    return resolve(load(EXAMPLE / "services/config" / root, None), registry)
+
+
+def _says_something(variable: str) -> bool:
+    return variable.startswith("CRONLEDGER_") or variable in ("DATABASE_URL", "DATABASE_URL_FILE")

@@ -1,0 +1,1 @@
+"""Document 003, "Project Structure": an extension as a package."""

@@ -1,0 +1,197 @@
+"""What a cluster does in virtual time, whatever happens to it."""
+
+from __future__ import annotations
+
+import msgspec
+import anyio
+import pytest
+
+from cronledger.domain.definition import Startup
+from cronledger.domain.overlap import Overlap
+from cronledger.domain.result import JobResult
+from cronledger.domain.run import Phase
+from cronledger.jobs.api import Job, JobContext
+from cronledger.jobs.decorator import job
+from cronledger.ledger.codec import exported
+from tests.checker import problems, triggered
+from tests.simulation.cluster import Cluster, definition, refold
+from tests.simulation.loop import run
+
+
+@job
+async def quick() -> None:
+    """Take no time."""
+
+
+@job
+async def slow() -> JobResult:
+    """Take longer than the time between two fire times."""
+    await anyio.sleep(2.5)
+    return JobResult.success()
+
+
+@job
+async def broken() -> None:
+    """Fail."""
+    raise ValueError("broken on purpose")
+
+
+class Rogue(Job):
+    """Raise what nobody should raise."""
+
+    name = "rogue"
+
+    async def execute(self, ctx: JobContext) -> JobResult:
+        raise KeyboardInterrupt("not a person")
+
+
+def exported_lines(cluster: Cluster) -> list[dict[str, object]]:
+    return [msgspec.json.decode(exported(stored)) for stored in cluster.log.events]
+
+
+async def live(cluster: Cluster, instances: int, seconds: float, trouble=None) -> None:
+    """Let a number of instances live together for a while, then drain them."""
+    async with anyio.create_task_group() as tasks:
+        for _ in range(instances):
+            tasks.start_soon(cluster.instance)
+        if trouble is not None:
+            tasks.start_soon(trouble, cluster, tasks)
+        await anyio.sleep(seconds)
+        cluster.crash_probability = 0.0
+        for engine in cluster.engines:
+            engine.stop()
+
+
+def test_one_instance_fires_every_second_once_and_never_early() -> None:
+    cluster = Cluster([definition("quick")], [quick])
+    run(live, cluster, 1, 60)
+    lines = exported_lines(cluster)
+
+    assert [] == problems(lines)
+    assert 59 <= len(triggered(lines, "quick")) <= 60
+
+
+def test_a_fire_time_is_met_to_the_millisecond() -> None:
+    cluster = Cluster([definition("quick", schedule="*/10 * * * * *")], [quick])
+    run(live, cluster, 1, 600)
+    lateness = [
+        (event.recorded_at - event.fire_at).total_seconds()
+        for event in cluster.events()
+        if event.type == "run.triggered" and event.fire_at
+    ]
+
+    assert len(lateness) >= 59
+    assert max(lateness) < 0.05
+
+
+def test_a_slow_job_is_skipped_while_it_runs_and_every_skip_is_recorded() -> None:
+    cluster = Cluster([definition("slow")], [slow])
+    run(live, cluster, 1, 30)
+    lines = exported_lines(cluster)
+
+    assert [] == problems(lines)
+    assert {"overlap"} == {line["body"]["reason"] for line in lines if line["type"] == "job.fire_times_skipped"}
+    assert 9 <= len(triggered(lines, "slow")) <= 11
+
+
+@pytest.mark.parametrize(("policy", "most"), [(Overlap.QUEUE, 1), (Overlap.REPLACE, 1), (Overlap.ALLOW, 3)])
+def test_overlap_policies_hold_over_three_instances(policy: Overlap, most: int) -> None:
+    cluster = Cluster([definition("slow", overlap=policy, max_concurrent=3)], [slow], seed=3)
+    run(live, cluster, 3, 30)
+    going: set[str] = set()
+    largest = 0
+    for event in cluster.events():
+        if event.type == "run.started":
+            going.add(str(event.run_id))
+        elif event.type in {"run.succeeded", "run.cancelled", "run.lost"}:
+            going.discard(str(event.run_id))
+        largest = max(largest, len(going))
+
+    assert [] == problems(exported_lines(cluster), all_ended=False)
+    assert most == largest
+
+
+def test_a_job_that_raises_anything_ends_its_run_and_nothing_else() -> None:
+    cluster = Cluster([definition("broken"), definition("rogue"), definition("quick")], [broken, Rogue(), quick])
+    run(live, cluster, 1, 20)
+    _, runs = refold(cluster.worlds[0].ledger)
+
+    assert [] == problems(exported_lines(cluster))
+    assert {"ValueError: broken on purpose"} == {state.error for state in runs.values() if state.job == "broken"}
+    assert {"KeyboardInterrupt: not a person"} == {state.error for state in runs.values() if state.job == "rogue"}
+    assert {None} == {state.error for state in runs.values() if state.job == "quick"}
+
+
+async def crash_the_leader(cluster: Cluster, tasks: anyio.abc.TaskGroup) -> None:
+    for _ in range(2):
+        await anyio.sleep(15)
+        leader = cluster.leader()
+        if leader is not None:
+            cluster.crash(leader)
+
+
+def test_killing_the_leader_twice_loses_no_fire_time_and_doubles_none() -> None:
+    cluster = Cluster([definition("quick"), definition("slow")], [quick, slow], seed=5)
+    run(live, cluster, 3, 60, crash_the_leader)
+    lines = exported_lines(cluster)
+    terms = [line["term"] for line in lines if line["type"] == "leader.elected"]
+
+    assert [] == problems(lines)
+    assert [1, 2, 3] == terms
+
+
+async def replace_the_crashed(cluster: Cluster, tasks: anyio.abc.TaskGroup) -> None:
+    while cluster.crash_probability:
+        await anyio.sleep(cluster.random.uniform(1, 8))
+        if cluster.crash_probability and sum(not world.is_crashed for world in cluster.worlds) < 3:
+            tasks.start_soon(cluster.instance)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_crashes_at_any_append_leave_a_true_ledger(seed: int) -> None:
+    jobs = [quick, slow, broken]
+    definitions = [
+        definition("quick", idempotent=True),
+        definition("slow", idempotent=seed % 2 == 0, overlap=list(Overlap)[seed % 4]),
+        definition("broken", schedule="*/5 * * * * *"),
+        definition("boot", job="quick", startup=Startup.CLUSTER, schedule=""),
+    ]
+    cluster = Cluster(definitions, jobs, seed=seed, skewed=True)
+    cluster.crash_probability = 0.01
+    run(live, cluster, 3, 120, replace_the_crashed)
+    survivors = [world for world in cluster.worlds if not world.is_crashed]
+    lines = exported_lines(cluster)
+
+    assert [] == problems(lines, all_ended=False), f"seed {seed}, {len(survivors)} survivors"
+
+
+def test_startup_runs_come_before_any_fire_time_and_once_per_boot() -> None:
+    cluster = Cluster(
+        [definition("boot", job="slow", startup=Startup.CLUSTER, schedule=""), definition("quick")],
+        [slow, quick],
+    )
+    run(live, cluster, 3, 30, crash_the_leader)
+    types = [(event.type, event.job) for event in cluster.events() if event.type == "run.triggered"]
+
+    assert ("run.triggered", "boot") == types[0]
+    assert 1 == types.count(("run.triggered", "boot"))
+
+
+def test_readiness_waits_for_the_startup_run() -> None:
+    cluster = Cluster([definition("boot", job="slow", startup=Startup.CLUSTER, schedule="")], [slow])
+
+    async def readiness() -> float:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.instance)
+            while not cluster.engines:
+                await anyio.sleep(0.001)
+            await cluster.engines[0].ready.wait()
+            ready_at = anyio.current_time()
+            cluster.engines[0].stop()
+        return ready_at
+
+    ready_at = run(readiness)
+    _, runs = refold(cluster.worlds[0].ledger)
+
+    assert 2.5 < ready_at < 3.0
+    assert [Phase.ENDED] == [state.phase for state in runs.values()]
