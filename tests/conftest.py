@@ -90,6 +90,12 @@ def empty_postgres_url(postgres_server: Server) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """Return a fresh SQLite file without a schema."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def ledger_url(request: pytest.FixtureRequest) -> str:
     """Return a fresh ledger, once on every database."""
@@ -100,3 +106,9 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
 def sql_url(request: pytest.FixtureRequest) -> str:
     """Return a fresh ledger, once on every database that lasts."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_sql_url(request: pytest.FixtureRequest) -> str:
+    """Return a fresh database without a schema, once on every database that lasts."""
+    return str(request.getfixturevalue(f"empty_{request.param}_url"))

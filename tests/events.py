@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from cronledger.domain.events import (
     Actor,
@@ -26,7 +29,7 @@ from cronledger.domain.ids import (
     run_stream,
     scheduled_run,
 )
-from cronledger.ledger.api import START, Item, Quiet, Takeover, Write
+from cronledger.ledger.api import START, Answer, Item, Ledger, Prepared, Quiet, Takeover, Write
 
 JOB = JobName("tidy")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -89,3 +92,24 @@ def election(
     event = Event(body=LeaderElected(epoch=fence + 1, why="test"), actor=Actor.engine("leader"))
     takeover = Takeover(leader, lease, fence + 1, force)
     return Item((Write(LEADER, (event,), expected),), Term(fence), takeover)
+
+
+def submit(ledger: Ledger, *items: Item) -> list[Answer]:
+    """Submit items as one batch."""
+    return ledger.submit([ledger.prepare(item) for item in items])
+
+
+def kinds(answers: Sequence[Answer]) -> list[str]:
+    """Return what sort of answers these are."""
+    return [type(answer).__name__ for answer in answers]
+
+
+def positions(ledger: Ledger) -> list[int]:
+    """Return the positions of all events."""
+    return [each.position for each in ledger.read_all(Position(0), 1000)]
+
+
+def moved(item: Prepared, stream: str) -> Prepared:
+    """Return an item whose events claim to stand in another stream."""
+    write = msgspec.structs.replace(item.item.writes[0], stream=Stream(stream))
+    return Prepared(Item((write,)), item.sealed)

@@ -38,6 +38,7 @@ _SERVER_OPTIONS = {
     "jit": "off",
     "max_wal_size": "512MB",
 }
+_PREFIX = "cronledger-postgres-"
 _numbers = count(1)
 
 
@@ -110,11 +111,13 @@ def binaries() -> Path:
 
 def start(programs: Path) -> dict[str, Any]:
     """Start a fresh server from a folder of programs; return what `_end` needs to know."""
-    folder = Path(tempfile.mkdtemp(prefix="cronledger-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     user = _user()
     if user:
         os.chown(folder, user["user"], user["group"])
     programs = _reachable(programs, folder, user)
+    run = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else os.getpid()
+    (folder / "owner.json").write_text(json.dumps({"pid": run, "programs": str(programs)}))
     data = folder / "data"
     init = ["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
     _run([programs / init[0], *init[1:]], folder, user)
@@ -132,22 +135,37 @@ def start(programs: Path) -> dict[str, Any]:
 
 
 def _begin(prepare: Callable[[str], None]) -> dict[str, Any]:
+    _sweep()
     given = os.environ.get(ENVIRONMENT)
     known = {"url": given, "folder": None, "users": []} if given else start(binaries())
-    Server(known["url"]).make_template(prepare)
+    try:
+        Server(known["url"]).make_template(prepare)
+    except BaseException:
+        _end(known)
+        raise
     return known
 
 
 def _end(known: dict[str, Any]) -> None:
-    if known["folder"] is None:
-        return
-    folder = Path(known["folder"])
-    _run(
-        [Path(known["programs"]) / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"],
-        folder,
-        _user(),
-    )
+    if known["folder"] is not None:
+        _stop(Path(known["folder"]), Path(known["programs"]))
+
+
+def _stop(folder: Path, programs: Path) -> None:
+    stop = [programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"]
+    _run(stop, folder, _user())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Stop the servers of runs that were killed before they could do it."""
+    for note in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/owner.json"):
+        try:
+            owner = json.loads(note.read_text())
+            if not _living([owner["pid"]]):
+                _stop(note.parent, Path(owner["programs"]))
+        except (OSError, subprocess.CalledProcessError, ValueError):
+            continue
 
 
 def _user() -> dict[str, Any]:

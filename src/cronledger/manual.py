@@ -70,7 +70,7 @@ def definition_of(resolution: Resolution, name: str) -> JobDefinition:
 def provided_by_the_living(store: Store) -> frozenset[str]:
     """Return the jobs that some living instance can perform."""
     with store.reading() as connection:
-        rows = [row for row in instances.all_rows(connection) if row.kind == Kind.SERVICE]
+        rows = [row for row in instances.known(connection) if row.kind == "service"]
     dead = store.dead_instances([row.id for row in rows])
     return frozenset(
         job for row in rows if row.id not in dead and row.state != "draining" for job in row.jobs

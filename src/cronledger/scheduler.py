@@ -36,7 +36,7 @@ from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Plan
+from cronledger.engine.loop import Engine, Kind, Plan
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.errors import LedgerUnreachable
 from cronledger.jobs.api import Job
@@ -44,7 +44,8 @@ from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
-from cronledger.ledger.database import Store, application_engine, open_store
+from cronledger.ledger.application import application_engine
+from cronledger.ledger.database import InstanceLock, Store, open_store
 from cronledger.migrations import check, upgrade
 from cronledger.world import ProcessWorld
 
@@ -314,11 +315,10 @@ class Scheduler:
             entropy=self.entropy,
             build=os.environ.get("CRONLEDGER_BUILD", __version__),
         )
-        lock = store.instance_lock(world.instance)
+        lock = await anyio.to_thread.run_sync(store.instance_lock, world.instance)
         wake = None
         try:
             await world.head()
-            await world.read(lock.hold)
             await world.read(self._sign_on, world, configuration, plan)
             world.beats.start()
             engine = Engine(world, configuration, self._provision(), plan)
@@ -345,10 +345,10 @@ class Scheduler:
             for name, definition in configuration.definitions.items()
             if plan.enabled and self.registry.find(definition.extension, definition.job or name)
         )
-        row = instances.InstanceRow(
+        row = instances.Instance(
             id=store.ledger.instance,
             name=self._label,
-            kind=plan.kind.value,
+            kind="oneshot" if plan.kind is Kind.ONESHOT else "service",
             host=socket.gethostname(),
             pid=os.getpid(),
             build=world.build,
@@ -371,7 +371,7 @@ class Scheduler:
         stream = instance_stream(InstanceId(row.id))
         store.ledger.append(Write(stream, (e.Event(body=body, actor=ACTOR),)))
 
-    def _sign_off(self, world: ProcessWorld, lock: Any) -> None:
+    def _sign_off(self, world: ProcessWorld, lock: InstanceLock) -> None:
         """Say goodbye as far as the ledger still listens, and let go of everything."""
         store = world.store
         world.beats.stop()

@@ -20,7 +20,7 @@ from cronledger.domain import run
 from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, LedgerUnreachable
+from cronledger.errors import LedgerUnreachable, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 from cronledger.ledger.database import Store
@@ -30,6 +30,7 @@ from cronledger.projections import fold, job_status, leadership, run_history
 T = TypeVar("T")
 BEAT_SECONDS = 5.0
 MISSED_BEATS = 3
+_NO_ANSWER = LookupError("no answer yet")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READERS = 2
 
@@ -39,8 +40,8 @@ class Waiter:
 
     __slots__ = ("answers", "future", "missing")
 
-    def __init__(self, count: int, future: asyncio.Future[list[Answer | BaseException]]) -> None:
-        self.answers: list[Answer | BaseException | None] = [None] * count
+    def __init__(self, count: int, future: asyncio.Future[list[Answer | Exception]]) -> None:
+        self.answers: list[Answer | Exception] = [_NO_ANSWER] * count
         self.missing = count
         self.future = future
 
@@ -59,7 +60,7 @@ class ProcessWorld:
         self.leader_lock = store.leader_lock()
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
-        self._writer = Writer(store.ledger, self._on_answers)
+        self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
         self._offset: float | None = None
         self.beats = Beats(store, instance, self.now)
 
@@ -94,16 +95,15 @@ class ProcessWorld:
             return []
         waiter = Waiter(len(items), self._loop.create_future())
         prepare = self.store.ledger.prepare
-        self._writer.submit([(prepare(item), (waiter, number)) for number, item in enumerate(items)])
+        for number, item in enumerate(items):
+            self._writer.submit(prepare(item), (waiter, number))
         answers = await waiter.future
         for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, CronledgerError):
-                raise answer
-            if isinstance(answer, CronledgerError) and not isinstance(answer, Answer):
+            if isinstance(answer, Exception) and not isinstance(answer, Refusal):
                 raise answer
         return answers  # type: ignore[return-value] # what is no answer has just been raised
 
-    def _on_answers(self, answered: list[tuple[Any, Answer | BaseException]]) -> None:
+    def _on_answers(self, answered: list[tuple[tuple[Waiter, int], Answer | Exception]]) -> None:
         """Collect a batch's answers on the writer's thread; wake the loop once for all of them."""
         done = []
         for (waiter, number), answer in answered:
@@ -197,7 +197,7 @@ class ProcessWorld:
 
     def _instances(self) -> list[Instance]:
         with self.store.reading() as connection:
-            rows = instances.all_rows(connection)
+            rows = instances.known(connection)
         dead = self.store.dead_instances([row.id for row in rows])
         return [
             Instance(
@@ -265,7 +265,7 @@ class Beats:
 def _resolve(waiters: list[Waiter]) -> None:
     for waiter in waiters:
         if not waiter.future.done():
-            waiter.future.set_result(waiter.answers)  # type: ignore[arg-type] # none is missing any more
+            waiter.future.set_result(waiter.answers)
 
 
 def _instant(seconds: float) -> datetime:

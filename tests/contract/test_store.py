@@ -1,13 +1,326 @@
+"""Opening a store, the tables around the ledger, and what goes wrong with databases."""
+
 from __future__ import annotations
 
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+import psycopg
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import IntegrityError
 from tests.conftest import opened
+from tests.events import HERE, plain, trigger
+from tests.waiting import LIMIT_SECONDS
 
 from cronledger import migrations
+from cronledger.clock import SystemClock
+from cronledger.domain.ids import Position, Term
+from cronledger.entropy import SystemEntropy
+from cronledger.errors import LedgerDamaged, LedgerUnreachable, SchemaOutdated, UsageError
+from cronledger.ledger.api import Item
+from cronledger.ledger.database import Store, open_store, safe_url
+from cronledger.ledger.schema import LOG_LINE
+from cronledger.ledger.sqlite import require_sqlite
+
+SECOND = timedelta(seconds=1)
 
 
-def test_a_fresh_ledger_is_at_the_newest_schema(ledger_url: str) -> None:
-    store = opened(ledger_url)
+# --- opening --------------------------------------------------------------------------------------------
 
+
+def test_a_fresh_ledger_is_at_the_newest_schema(store: Store) -> None:
     migrations.check(store)
-    assert 0 == store.ledger.head().position
+
+    assert migrations.HEAD == migrations.current(store)
+
+
+def test_upgrading_twice_changes_nothing(store: Store) -> None:
+    lineage = store.ledger.head().lineage
+    store.ledger.append(plain("a"))
+    migrations.upgrade(store)
+
+    assert (1, lineage) == (store.ledger.head().position, store.ledger.head().lineage)
+
+
+def test_a_database_without_a_schema_is_outdated(empty_sql_url: str) -> None:
+    store = opened(empty_sql_url)
+    with pytest.raises(SchemaOutdated, match="has no cronledger schema"):
+        migrations.check(store)
+    with pytest.raises(SchemaOutdated):
+        store.ledger.append(plain("a"))
+    with pytest.raises(SchemaOutdated):
+        store.ledger.head()
+
+    assert migrations.current(store) is None
     store.close()
+
+
+def test_upgrades_at_the_same_time_run_one_after_the_other(empty_sql_url: str) -> None:
+    stores = [opened(empty_sql_url) for _ in range(3)]
+    migrations.current(stores[0])
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(migrations.upgrade, stores))
+
+    assert [migrations.HEAD] * 3 == [migrations.current(store) for store in stores]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://x/y", "cronledger.db", "", "sqlite://", "sqlite:///:memory:", "postgresql://:x"]
+)
+def test_a_url_that_means_nothing_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError):
+        opened(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_spelling_of_postgres_is_understood(postgres_url: str, scheme: str) -> None:
+    store = opened(scheme + postgres_url[len("postgresql") :])
+
+    assert ("postgres", 0) == (store.kind, store.ledger.head().position)
+    store.close()
+
+
+def test_no_message_shows_a_password() -> None:
+    store = opened("postgresql://ann:s3cret@127.0.0.1:1/jobs?sslpassword=s3cret")
+    problems = []
+    for action in (
+        store.ledger.head,
+        lambda: store.ledger.append(plain("a")),
+        lambda: migrations.current(store),
+    ):
+        with pytest.raises(LedgerUnreachable) as refused:
+            action()
+        problems.append(str(refused.value))
+
+    assert 3 == len(problems)
+    assert "s3cret" not in " ".join([*problems, store.url, safe_url("postgresql://a:s3cret@h/d")])
+    assert "s3cret" not in safe_url("postgresql://ann:s3cret@[")
+    store.close()
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnreachable, match=r"folder .* does not exist"):
+        opened(f"sqlite:///{tmp_path}/no/ledger.db")
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_only_made_when_asked(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    with pytest.raises(LedgerUnreachable, match="there is no ledger"):
+        open_store(url, instance=HERE, clock=SystemClock(), entropy=SystemEntropy())
+
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_new_file_is_private(tmp_path: Path) -> None:
+    before = os.umask(0)
+    store = opened(f"sqlite:///{tmp_path}/new.db")
+    migrations.upgrade(store)
+    os.umask(before)
+
+    assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    store.close()
+
+
+def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"not a database, and long enough to look like one" * 100)
+    store = opened(f"sqlite:///{path}")
+
+    with pytest.raises(LedgerDamaged, match="not a usable database"):
+        store.ledger.head()
+    store.close()
+
+
+def test_an_old_sqlite_is_refused() -> None:
+    require_sqlite((3, 37, 0))
+
+    with pytest.raises(LedgerUnreachable, match=r"3\.36\.0 is too old"):
+        require_sqlite((3, 36, 0))
+
+
+def test_a_file_that_may_not_be_written_is_one_clear_sentence(sqlite_url: str) -> None:
+    store = opened(sqlite_url)
+    with store.reading() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(LedgerUnreachable, match="may not be written by this user"), store.writing() as again:
+        again.exec_driver_sql("DELETE FROM inbox")
+    store.close()
+
+
+def test_a_forked_child_may_not_use_the_ledger(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a"))
+    child = os.fork()
+    if child == 0:
+        os._exit(_uses(store))
+    _, status = os.waitpid(child, 0)
+
+    assert 7 == os.waitstatus_to_exitcode(status)
+    assert 2 == store.ledger.append(plain("b")).last
+    store.close()
+
+
+def _uses(store: Store) -> int:
+    for use in (store.ledger.head, lambda: store.ledger.append(plain("c"))):
+        try:
+            use()
+        except LedgerUnreachable:
+            continue
+        return 1
+    return 7
+
+
+def test_stores_of_one_memory_name_are_one_ledger_until_the_last_is_closed() -> None:
+    one, two, other = (opened(f"memory://shared{n}") for n in (1, 1, 2))
+    one.ledger.append(plain("a"))
+    seen = (two.ledger.head().position, other.ledger.head().position)
+    for store in (one, two, other):
+        store.close()
+        store.close()
+    again = opened("memory://shared1")
+
+    assert (1, 0, 0) == (*seen, again.ledger.head().position)
+    again.close()
+
+
+# --- transactions ---------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_seen_after_the_end(store: Store) -> None:
+    with store.writing(relaxed=True) as connection:
+        connection.execute(insert(LOG_LINE), LINE)
+    with store.reading() as connection:
+        found = connection.execute(text("SELECT count(*) FROM log_line")).scalar_one()
+
+    assert 1 == found
+
+
+def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
+    with pytest.raises(IntegrityError), store.writing() as connection:
+        connection.execute(insert(LOG_LINE), [LINE, LINE | {"message": None}])
+    with store.reading() as connection:
+        found = connection.execute(text("SELECT count(*) FROM log_line")).scalar_one()
+
+    assert 0 == found
+
+
+def test_a_reader_sees_one_moment(sql_url: str) -> None:
+    store = opened(sql_url)
+    count = text("SELECT count(*) FROM event")
+    with store.reading() as connection:
+        before = connection.execute(count).scalar_one()
+        store.ledger.append(plain("a"))
+        after = connection.execute(count).scalar_one()
+
+    assert (0, 0) == (before, after)
+    store.close()
+
+
+def test_writers_of_one_process_take_turns(store: Store) -> None:
+    def write(number: int) -> None:
+        with store.writing() as connection:
+            connection.execute(insert(LOG_LINE), LINE)
+        store.ledger.append(plain(f"s{number}"))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(40)))
+    with store.reading() as connection:
+        found = connection.execute(text("SELECT count(*) FROM log_line")).scalar_one()
+
+    assert (40, 40) == (found, store.ledger.head().position)
+
+
+LINE = {"at": 1, "level": "INFO", "logger": "x", "instance": "x", "message": "x"}
+
+
+# --- connections that die -------------------------------------------------------------------------------
+
+
+def test_after_a_lost_connection_the_next_call_connects_again(postgres_url: str) -> None:
+    store = opened(postgres_url)
+    store.ledger.append(plain("a"))
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    item = store.ledger.prepare(Item((plain("b"),)))
+    with pytest.raises(LedgerUnreachable):
+        store.ledger.submit([item])
+    (answer,) = store.ledger.submit([item])
+
+    assert 2 == getattr(answer, "last", None)
+    store.close()
+
+
+def test_the_settings_of_a_session_are_ours(postgres_url: str) -> None:
+    store = opened(postgres_url)
+    names = ["synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+    with store.reading() as connection:
+        found = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
+    with store.writing(relaxed=True) as connection:
+        relaxed = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+
+    assert ["on", "10s", "5s", "10s", "off"] == [*found, relaxed]
+    store.close()
+
+
+def test_an_application_role_can_append_but_not_forge(postgres_url: str) -> None:
+    role = f"app_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute(GRANTS.format(role=role))
+    store = opened(postgres_url.replace("postgres@", f"{role}@"))
+    answer = store.ledger.append(plain("a"))
+    store.ledger.renew(Term(0), SECOND)
+
+    assert 1 == answer.last
+    assert [1] == [each.position for each in store.ledger.read_all(Position(0), 10)]
+    for statement in FORGERIES:
+        with pytest.raises(LedgerUnreachable, match="may not be used so"), store.writing() as connection:
+            connection.exec_driver_sql(statement)
+    store.close()
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+GRANTS = (
+    "CREATE ROLE {role} LOGIN; GRANT SELECT ON event, event_body, head TO {role}; "
+    "GRANT EXECUTE ON FUNCTION cronledger_append(text, text), cronledger_renew(bigint, bigint) TO {role}"
+)
+FORGERIES = [
+    "INSERT INTO event_body VALUES (9, '', '')",
+    "UPDATE head SET term = 9",
+    "UPDATE event SET job = 'x'",
+    "DELETE FROM event",
+    "TRUNCATE event",
+    "ALTER TABLE event DISABLE TRIGGER immutable",
+    "SET session_replication_role = replica",
+]
+
+
+# --- hints ----------------------------------------------------------------------------------------------
+
+
+def test_an_append_that_concerns_others_wakes_them(ledger_url: str) -> None:
+    here, there = opened(ledger_url), opened(ledger_url)
+    ready, woken = Event(), Event()
+    listener = there.wake(lambda: (ready.set(), woken.set()))
+    if here.kind == "postgres":
+        assert ready.wait(LIMIT_SECONDS)
+    woken.clear()
+    here.ledger.append(trigger())
+    was_woken = woken.wait(LIMIT_SECONDS)
+    listener.close()
+
+    assert was_woken
+    here.close()
+    there.close()

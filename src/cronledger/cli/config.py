@@ -11,6 +11,7 @@ import typer
 
 from cronledger.cli.context import application
 from cronledger.cli.render import emit
+from cronledger.clock import SystemClock
 from cronledger.config.model import Settings
 from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
@@ -26,18 +27,10 @@ FIELD_COLUMNS = ("name", "field", "value", "origin")
 def check(ctx: typer.Context) -> None:
     """Check all files: exit code 5 and every problem with its place, or 0 and what is worth a second look."""
     opened = application(ctx)
-    resolution = opened.resolution
-    warnings = [*resolution.warnings, *_second_opinions(resolution.definitions, opened.clock.now())]
-    listed = sum(definition.scheduled for definition in resolution.definitions)
-    document = {
-        "ok": True,
-        "jobs": listed,
-        "revision": resolution.revision,
-        "warnings": warnings,
-        "files": list(opened.settings.files),
-    }
-    summary = f"{listed} job{'' if listed == 1 else 's'}, no problems"
-    emit(ctx, document, text="\n".join([*(f"warning: {each}" for each in warnings), summary]))
+    document = checked(opened.settings, opened.resolution, SystemClock().now())
+    count = document["jobs"]
+    summary = f"{count} job{'' if count == 1 else 's'}, no problems"
+    emit(ctx, document, text="\n".join([*(f"warning: {each}" for each in document["warnings"]), summary]))
 
 
 @app.command()
@@ -52,6 +45,17 @@ def show(
         emit(ctx, document, columns=FIELD_COLUMNS, rows=list(_by_field(document["jobs"])))
     else:
         emit(ctx, document, columns=JOB_COLUMNS, rows=document["jobs"])
+
+
+def checked(settings: Settings, resolution: Resolution, now: datetime) -> dict[str, Any]:
+    """Return what a configuration without problems amounts to, and what is worth a second look."""
+    return {
+        "ok": True,
+        "jobs": sum(definition.scheduled for definition in resolution.definitions),
+        "revision": resolution.revision,
+        "warnings": [*resolution.warnings, *_second_opinions(resolution.definitions, now)],
+        "files": list(settings.files),
+    }
 
 
 def shown(settings: Settings, resolution: Resolution) -> dict[str, Any]:
@@ -96,6 +100,10 @@ def _second_opinions(definitions: Iterable[JobDefinition], now: datetime) -> Ite
     for definition in definitions:
         if definition.schedule:
             for difference in croniter_disagreements(
-                definition.schedule, timezone=definition.timezone, after=now, count=FIRE_TIMES_COMPARED
+                definition.schedule,
+                timezone=definition.timezone,
+                after=now,
+                count=FIRE_TIMES_COMPARED,
+                day_match=definition.day_match,
             ):
                 yield f"'{definition.name}': {difference}"

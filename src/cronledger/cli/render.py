@@ -21,20 +21,13 @@ import typer
 from cronledger.cli.options import Output
 from cronledger.errors import ConfigError, CronledgerError
 
-
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _IDENTITY = ("position", "run_id", "name")
-_BOLD, _RED, _GREEN, _YELLOW, _CYAN, _PLAIN = (
-    "\x1b[1m",
-    "\x1b[31m",
-    "\x1b[32m",
-    "\x1b[33m",
-    "\x1b[36m",
-    "\x1b[0m",
-)
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 _COLOURS = {
     "succeeded": _GREEN,
     "running": _CYAN,
@@ -73,15 +66,29 @@ def emit(
         case Output.YAML:
             _write(msgspec.yaml.encode(msgspec.to_builtins(document)).decode().rstrip("\n"))
         case Output.NAME:
-            for row in rows if rows is not None else [document]:
-                _write(clean(_identity(row)))
+            for name in _names(document, rows):
+                _write(clean(name))
         case Output.TABLE:
             _people(document, columns, rows, text)
+
+
+def also(
+    ctx: typer.Context, title: str, *, columns: Sequence[str], rows: Sequence[Mapping[str, object]]
+) -> None:
+    """Print a further table of the same answer, for people; programs have it in the document."""
+    if ctx.obj.output is Output.TABLE and rows:
+        _write(f"\n{title}")
+        _table(list(columns), rows, on_terminal=sys.stdout.isatty())
 
 
 def print_json(document: object) -> None:
     """Print one JSON document, indented, its keys in the order given."""
     _write(_safe_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
+
+
+def print_line(text: str) -> None:
+    """Print one line as it stands, but for what could move the cursor."""
+    _write(clean(text))
 
 
 def note(ctx: typer.Context, text: str) -> None:
@@ -142,26 +149,27 @@ def _people(
 
 def _table(columns: list[str], rows: Sequence[Mapping[str, object]], *, on_terminal: bool) -> None:
     cells = [[_cell(row.get(name), on_terminal=on_terminal) for name in columns] for row in rows]
-    colour = has_colour(sys.stdout)
+    paint = _painted if has_colour(sys.stdout) else _plain
     if not on_terminal:
         for line in [columns, *cells]:
-            _write("\t".join(line))
+            _write("\t".join(paint(cell, cell) for cell in line))
         return
-    widths = [max(map(_width, column)) for column in zip(columns, *cells, strict=True)]
+    heading = [name.upper().replace("_", " ") for name in columns]
+    widths = [max(map(_width, column)) for column in zip(heading, *cells, strict=True)]
     room = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * len(widths[:-1])
-    heading = _aligned([name.upper().replace("_", " ") for name in columns], widths, room)
-    _write(f"{_BOLD}{heading}{_PLAIN}" if colour else heading)
-    for line in cells:
-        _write(_aligned(line, widths, room, colour=colour))
+    for line in [heading, *cells]:
+        filled = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+        filled[-1:] = [_cut(line[-1], room)] if line else []
+        text = "  ".join(paint(cell, shown) for cell, shown in zip(line, filled, strict=True)).rstrip()
+        _write(f"{_BOLD}{text}{_PLAIN}" if line is heading and paint is _painted else text)
 
 
-def _aligned(cells: list[str], widths: list[int], room: int, *, colour: bool = False) -> str:
-    shown: list[str] = []
-    for index, cell in enumerate(cells):
-        is_last = index == len(cells) - 1
-        fitted = _cut(cell, room) if is_last else cell + " " * (widths[index] - _width(cell))
-        shown.append(f"{_COLOURS[cell]}{fitted}{_PLAIN}" if colour and cell in _COLOURS else fitted)
-    return "  ".join(shown).rstrip()
+def _painted(cell: str, shown: str) -> str:
+    return f"{_COLOURS[cell]}{shown}{_PLAIN}" if cell in _COLOURS else shown
+
+
+def _plain(_cell: str, shown: str) -> str:
+    return shown
 
 
 def _card(document: Any, *, on_terminal: bool) -> None:
@@ -216,10 +224,23 @@ def _inside(document: object) -> Iterable[object]:
     return document if isinstance(document, list | tuple) else [document]
 
 
-def _identity(row: object) -> str:
-    if not isinstance(row, Mapping):
-        return str(row)
-    return str(next((row[key] for key in _IDENTITY if key in row), next(iter(row.values()), "")))
+def _names(document: object, rows: Sequence[Mapping[str, object]] | None) -> list[str]:
+    """Return the name of each row, of the document if its rows are its fields, else the first column."""
+    names = [_identity(row) for row in rows or ()]
+    if rows and all(names):
+        return [name for name in names if name]
+    whole = _identity(document)
+    if whole and rows != []:
+        return [whole]
+    return [str(next(iter(row.values()), "")) for row in rows or ()]
+
+
+def _identity(thing: object) -> str | None:
+    if not isinstance(thing, Mapping):
+        return None
+    named = next((str(thing[key]) for key in _IDENTITY if key in thing), None)
+    first = next(iter(thing.values()), None)
+    return named or (_identity(first) if isinstance(first, Mapping) else None)
 
 
 def _safe_json(encoded: bytes) -> str:

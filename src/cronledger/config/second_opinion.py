@@ -15,6 +15,7 @@ from cronledger.domain.cron_parser import ALL_DAYS, ALL_WEEKDAYS, Spec, split
 from cronledger.domain.definition import DayMatch
 from cronledger.domain.schedule import Schedule, schedule_of
 
+_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NO_DATE = "croniter accepts it but finds no fire time"
 
 
@@ -31,18 +32,16 @@ def croniter_disagreements(
     Raises InvalidCron or UnknownZone for what is not a schedule at all.
 
     >>> croniter_disagreements("0 5-5 * * * *", timezone="UTC", after=datetime(2026, 1, 1, tzinfo=UTC))
-    ['croniter fires at 2026-01-01T00:00:00Z, we do not: it reads a range of one value as the whole field']
+    ['croniter fires at 2026-01-01T00:01:00Z, we do not: it reads a range of one value as the whole field']
     """
     schedule = schedule_of(text, timezone=timezone, day_match=day_match)
     if schedule is None:
         return []
-    theirs = _their_fire_times(schedule, timezone, after, count)
+    ours = list(schedule.fire_times(after, _END, count))
+    theirs = _their_fire_times(schedule, timezone, after, len(ours))
     if isinstance(theirs, str):
         return [theirs]
-    ours: list[datetime] = []
-    while len(ours) < count and (found := schedule.next_after(ours[-1] if ours else after)):
-        ours.append(found)
-    for our, their in zip(ours, theirs, strict=False):
+    for our, their in zip(ours, theirs, strict=True):
         if our != their:
             who = "croniter fires" if their < our else "we fire"
             other = "we do" if their < our else "croniter does"

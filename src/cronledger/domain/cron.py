@@ -71,6 +71,11 @@ class Cron:
         """The value sets of the fields."""
         return self._spec
 
+    def ever(self) -> bool:
+        """Whether it fires in any year; `parse` refuses what does not."""
+        is_sure = self._spec.days & _SURE_DAYS and not self._spec.both
+        return bool(is_sure) or self._days is None or self._days.ever()
+
     def next_after(self, instant: datetime, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST) -> datetime | None:
         """Return the first fire time later than `instant`, or None after the year 9999.
 
@@ -202,7 +207,7 @@ def parse(text: str, *, day_match: DayMatch = DayMatch.OR) -> Cron:
     """
     spec = read(text, day_match)
     cron = Cron(spec)
-    if cron._days and not (spec.days & _SURE_DAYS and not spec.both) and not cron._days.ever():  # noqa: SLF001
+    if not cron.ever():
         raise InvalidCron(text, "never fires: these dates do not exist", field="day", hint=_never(spec))
     return cron
 

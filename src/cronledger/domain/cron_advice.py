@@ -59,7 +59,5 @@ def _uneven_steps(text: str) -> list[str]:
     for name, index, size, period in _STEPS:
         star, _, step = split(text)[index].partition("/")
         if star == "*" and step and size % int(step):
-            remarks.append(
-                f"{name}: */{step} starts again at 0 every {period}: the last step of each {period} is shorter"
-            )
+            remarks.append(f"{name}: */{step} starts again at 0 every {period}: the last step is shorter")
     return remarks

@@ -30,8 +30,8 @@ LAST = 6
 
 _STAR = 1 << 96
 _MAX_LENGTH = 1000
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_WEEKDAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 NICKNAMES: Mapping[str, str] = MappingProxyType(
     {
         "@YEARLY": "0 0 0 1 1 *",
@@ -44,10 +44,10 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_TOKEN = "[0-9]{1,2}|[A-Z]{3}"
-_RANGE = re.compile(rf"(?:(\*)|({_TOKEN})(?:-({_TOKEN}))?)(?:/([0-9]{{1,2}}))?")
+_VALUE = "[0-9]{1,2}|[A-Z]{3}"
+_RANGE = re.compile(rf"(?:(\*)|({_VALUE})(?:-({_VALUE}))?)(?:/([0-9]{{1,2}}))?")
 _NEAREST_DAY = re.compile(r"([0-9]{1,2})W")
-_WEEKDAY_OF_MONTH = re.compile(rf"({_TOKEN})(?:#([1-5]|L)|L)")
+_WEEKDAY_OF_MONTH = re.compile(rf"({_VALUE})(?:#([1-5]|L)|L)")
 _RANDOM = re.compile(r"[HR](?:$|[/(])|.*~")
 _EVERY = re.compile(r"@EVERY +([0-9]{1,2})([SMH])")
 
@@ -95,13 +95,15 @@ _SECOND = _Field("second", 0, 59, period="minute")
 _MINUTE = _Field("minute", 0, 59, period="hour")
 _HOUR = _Field("hour", 0, 23, period="day")
 _DAY = _Field("day", 1, 31, period="month")
-_MONTH = _Field("month", 1, 12, tuple(_MONTHS), period="year")
-_WEEKDAY = _Field("weekday", 0, 6, tuple(_WEEKDAYS), period="week")
+_MONTH = _Field("month", 1, 12, _MONTHS, period="year")
+_WEEKDAY = _Field("weekday", 0, 6, _WEEKDAYS, period="week")
 _FIELDS = (_SECOND, _MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 _ORDER = "six fields are needed: second minute hour day month weekday"
 
 
-class _Refused(Exception):  # noqa: N818 - becomes InvalidCron once the whole text is known
+class _Refused(Exception):
+    """Becomes an InvalidCron once the whole text and the field are known."""
+
     def __init__(self, reason: str, hint: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -123,7 +125,9 @@ def read(text: str, day_match: DayMatch) -> Spec:
     weekdays = ALL_WEEKDAYS if weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS else weekdays
     both = both and days != ALL_DAYS and weekdays != ALL_WEEKDAYS
     plain = ~_STAR
-    return Spec(seconds & plain, minutes & plain, hours & plain, days, months & plain, weekdays, interval, both)
+    return Spec(
+        seconds & plain, minutes & plain, hours & plain, days, months & plain, weekdays, interval, both
+    )
 
 
 def split(text: str) -> list[str]:
@@ -163,7 +167,7 @@ def _values(index: int, word: str) -> int:
 
 def _item(field: _Field, item: str) -> int:
     if found := _RANGE.fullmatch(item):
-        return _range(field, *found.groups())
+        return _range(field, found)
     if field is _DAY and item in ("L", "LW"):
         return LAST_DAY if item == "L" else LAST_WORKDAY
     if field is _WEEKDAY and (found := _WEEKDAY_OF_MONTH.fullmatch(item)):
@@ -172,7 +176,8 @@ def _item(field: _Field, item: str) -> int:
     raise _refused(field, item)
 
 
-def _range(field: _Field, star: str | None, first: str | None, last: str | None, step: str | None) -> int:
+def _range(field: _Field, item: re.Match[str]) -> int:
+    star, first, last, step = item.groups()
     stride = _stride(field, step)
     if star or not first:
         return _bits(range(field.low, field.high + 1, stride)) | _STAR
@@ -223,7 +228,7 @@ def _span(start: int, end: int) -> str:
 def _refused(field: _Field, item: str) -> _Refused:
     """Say why an item of a field's list cannot be read."""
     if not item:
-        return _Refused("the list has an empty item", "remove the extra comma")
+        return _Refused("an item is empty", "remove the extra comma, or write *")
     if _RANDOM.match(item):
         return _Refused(
             f"{item} asks for a value picked by the program",
@@ -245,12 +250,16 @@ def _day_of_month_refused(field: _Field, item: str) -> _Refused:
     if field is _WEEKDAY and item == "L":
         return _Refused("L needs a weekday", "the last Friday of the month is 5L; Saturday is 6")
     if field is _WEEKDAY and ("#" in item or "L" in item):
-        return _Refused(f"{item} is not a weekday of the month", "use 5#1 to 5#5 for Fridays, 5L for the last")
+        return _Refused(
+            f"{item} is not a weekday of the month", "use 5#1 to 5#5 for Fridays, 5L for the last"
+        )
     if field is _DAY and _NEAREST_DAY.fullmatch(item):
         return _Refused(f"{item} cannot stand in a list", "use it alone, or make two jobs")
     if field is _DAY and ("L" in item or "W" in item):
         return _Refused(f"{item} is not a day of the month", "use L, LW, or a day with W such as 15W")
-    return _Refused(f"{item} has no meaning as {field.name}", "L and W belong to the day, # and L to the weekday")
+    return _Refused(
+        f"{item} has no meaning as {field.name}", "L and W belong to the day, # and L to the weekday"
+    )
 
 
 def _check_characters(text: str) -> None:
@@ -264,7 +273,9 @@ def _check_characters(text: str) -> None:
                 hint="retype it: digits, letters and blanks from other scripts look alike",
             )
         if char != "\t" and not char.isprintable():
-            raise InvalidCron(text, f"the character {char!r} is not allowed", hint="fields are separated by blanks")
+            raise InvalidCron(
+                text, f"the character {char!r} is not allowed", hint="fields are separated by blanks"
+            )
 
 
 def _nickname(text: str, words: list[str]) -> str:

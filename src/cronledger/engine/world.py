@@ -64,7 +64,10 @@ class World(Protocol):
     entropy: Entropy
     instance: InstanceId
     build: str
-    leader_lock: LeaderLock
+
+    @property
+    def leader_lock(self) -> LeaderLock:
+        """This instance's hand on the one lock."""
 
     def now(self) -> datetime:
         """Return the instant by the ledger's clock, as far as it is known here."""

@@ -36,19 +36,21 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """What a batch asks about: the streams, the jobs whose quiet it needs, and its ids."""
+    """What a batch asks about: streams, and the jobs whose quiet it needs."""
 
     streams: list[str]
     jobs: list[str]
-    ids: list[bytes]
 
 
 class Facts(msgspec.Struct):
-    """What the ledger holds of that: versions of streams, latest positions of jobs, ids in use."""
+    """What the ledger holds of that: versions of streams, latest positions of jobs, ids in use.
+
+    `used` is None if nobody looked: then no id counts as used, and a unique index has the last word.
+    """
 
     versions: dict[str, int]
     latest: dict[str, int]
-    used: dict[bytes, Kept]
+    used: dict[bytes, Kept] | None
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -63,14 +65,17 @@ def named(batch: Sequence[Prepared]) -> Named:
     """Collect what `admit` needs to know about a batch."""
     streams: dict[str, None] = {}
     jobs: dict[str, None] = {}
-    ids: list[bytes] = []
     for prepared in batch:
         for write in prepared.item.writes:
             streams[write.stream] = None
             if write.quiet_since is not None:
                 jobs[write.quiet_since.job] = None
-        ids.extend(one.id for sealed in prepared.sealed for one in sealed)
-    return Named(list(streams), list(jobs), ids)
+    return Named(list(streams), list(jobs))
+
+
+def ids_of(batch: Sequence[Prepared]) -> list[bytes]:
+    """Return the ids of a batch's events."""
+    return [one.id for prepared in batch for sealed in prepared.sealed for one in sealed]
 
 
 def admit(head: Head, facts: Facts, batch: Sequence[Prepared], *, instance: InstanceId) -> Admitted:
@@ -146,6 +151,8 @@ class _Admission:
 
     def _same(self, prepared: Prepared) -> Same | None:
         used = self._facts.used
+        if used is None:
+            return None
         kept = [used.get(one.id) for sealed in prepared.sealed for one in sealed]
         found = [each for each in kept if each is not None]
         if not found:
@@ -191,17 +198,16 @@ class _Admission:
 
     def _store(self, write: Write, sealed: tuple[Sealed, ...], term: Term | None) -> None:
         facts, stream, instance, micros = self._facts, write.stream, self._instance, self._micros
-        version, position = facts.versions.get(stream, 0), self._position
+        version, position, latest = facts.versions.get(stream, 0), self._position, facts.latest
+        if facts.used is not None:
+            self._remember(stream, sealed, facts.used)
         for one in sealed:
             version += 1
             position += 1
             event = one.event
             body = event.body
-            kept = Kept(position, stream, version, body.type, one.commitment, micros)
-            if facts.used.setdefault(one.id, kept) is not kept:
-                raise damaged(one.id)
             if event.job is not None:
-                facts.latest[event.job] = position
+                latest[event.job] = position
             self.rows.append(
                 (
                     one.id, stream, version, body.type, body.schema, body.must_understand, micros, instance,
@@ -211,6 +217,14 @@ class _Admission:
             )  # fmt: skip
         facts.versions[stream] = version
         self._position = position
+
+    def _remember(self, stream: str, sealed: tuple[Sealed, ...], used: dict[bytes, Kept]) -> None:
+        version, position = self._facts.versions.get(stream, 0), self._position
+        for n, one in enumerate(sealed, 1):
+            tag = one.event.body.type
+            kept = Kept(position + n, stream, version + n, tag, one.commitment, self._micros)
+            if used.setdefault(one.id, kept) is not kept:
+                raise damaged(one.id)
 
 
 def not_quiet(job: str, since: int, latest: int) -> Conflict:

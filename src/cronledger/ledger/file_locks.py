@@ -133,6 +133,7 @@ class FileInstanceLock:
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
+        self._released = False
         # Somebody who asks whether we are dead holds the file for a moment.
         any(self.held for _ in range(3))
 
@@ -140,12 +141,13 @@ class FileInstanceLock:
     def held(self) -> bool:
         """Whether the sign stands; it is set up again if somebody removed its file."""
         try:
-            return self._lock.take()
+            return not self._released and self._lock.take()
         except OSError:
             return False
 
     def release(self) -> None:
         """Take the sign down."""
+        self._released = True
         self._lock.release(remove=True)
 
 

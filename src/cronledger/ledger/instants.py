@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,6 +18,7 @@ def to_micros(at: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+@lru_cache(maxsize=1024)  # the events of one append share their instant
 def from_micros(micros: int) -> datetime:
     """Return the instant, aware and in UTC, of microseconds since 1970."""
     return EPOCH + timedelta(microseconds=micros)

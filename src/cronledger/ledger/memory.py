@@ -17,7 +17,7 @@ from cronledger.domain.events import Recorded
 from cronledger.domain.ids import InstanceId, Position, Stream, Term
 from cronledger.entropy import Entropy
 from cronledger.errors import Fenced, LedgerGap
-from cronledger.ledger.admission import Facts, Kept, Row, admit, named, settled
+from cronledger.ledger.admission import Facts, Kept, Row, admit, ids_of, named, settled
 from cronledger.ledger.api import (
     MIN_WRITER,
     START,
@@ -62,7 +62,7 @@ class MemoryLog:
         return Facts(
             versions={stream: len(self.streams.get(stream, ())) for stream in asked.streams},
             latest={job: self.latest.get(job, 0) for job in asked.jobs},
-            used={each: self.used[each] for each in asked.ids if each in self.used},
+            used={each: self.used[each] for each in ids_of(batch) if each in self.used},
         )
 
     def add(self, row: Row) -> None:

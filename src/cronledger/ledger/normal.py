@@ -76,6 +76,8 @@ def bounded(body: AnyBody) -> AnyBody:
 
 def _field(name: str, value: object) -> object:
     match value:
+        case _ if name == "result":
+            return _within(normalised(value))
         case str():
             return truncated(cleaned(value), _LIMITS.get(name, MESSAGE_BYTES))
         case int():
@@ -85,8 +87,6 @@ def _field(name: str, value: object) -> object:
         case JobDefinition(description=description, parameters=parameters):
             plain = normalised(parameters)
             return msgspec.structs.replace(value, description=cleaned(description), parameters=plain)
-        case _ if name == "result":
-            return _within(normalised(value))
         case _:
             return value
 

@@ -40,7 +40,7 @@ _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM head"
 )
-_APPEND: LiteralString = "SELECT cronledger_append(%s)"
+_APPEND: LiteralString = "SELECT cronledger_append(%s, %s)"
 _RENEW = text("SELECT cronledger_renew(:term, :lease)")
 _HELD = text(
     "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
@@ -184,7 +184,7 @@ class PostgresAppender:
             if connection is not None:
                 connection.close()
 
-    def _call(self, asked: str) -> str:
+    def _call(self, asked: tuple[str, str]) -> str:
         with self._lock, self._store.guarded():
             try:
                 return self._execute(asked)
@@ -193,12 +193,12 @@ class PostgresAppender:
                     self._connection = None
                 raise self._meaning(error) from error
 
-    def _execute(self, asked: str) -> str:
+    def _execute(self, asked: tuple[str, str]) -> str:
         if self._connection is None:
             self._connection = sessions.connect(self._store.address(), "append")
             self._connection.add_notice_handler(self._notice)
         self._warnings.clear()
-        row = self._connection.execute(_APPEND, (asked,)).fetchone()
+        row = self._connection.execute(_APPEND, asked).fetchone()
         if self._warnings:
             # "canceling wait for synchronous replication": it is committed here, and perhaps only here.
             raise LedgerUnreachable(f"the append may not be durable: {self._warnings[0]}")

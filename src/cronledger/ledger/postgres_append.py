@@ -86,7 +86,6 @@ class _Part(msgspec.Struct):
     checks: list[_Check]
     quiets: list[_Quiet]
     dues: list[_Due]
-    events: list[_Event]
 
 
 class _Request(msgspec.Struct):
@@ -119,11 +118,12 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
-def request(batch: Sequence[Prepared], instance: InstanceId) -> str:
-    """Return a batch as the function in the database reads it."""
+def request(batch: Sequence[Prepared], instance: InstanceId) -> tuple[str, str]:
+    """Return a batch as the function in the database reads it: what it asks for, and the events apart."""
     notify = any(wakes(prepared.item) for prepared in batch)
     parts = [_part(some) for some in independent(batch)]
-    return _encode(_Request(instance, notify, parts)).decode()
+    asked = _Request(instance, notify, [part for part, _ in parts])
+    return _encode(asked).decode(), _encode([events for _, events in parts]).decode()
 
 
 def answers(batch: Sequence[Prepared], reply: str) -> list[Answer]:
@@ -173,15 +173,16 @@ def _concerned(item: Item, streams: set[str], jobs: set[str]) -> bool:
     )
 
 
-def _part(items: list[tuple[int, Prepared]]) -> _Part:
-    part = _Part([], [], [], [], [])
+def _part(items: list[tuple[int, Prepared]]) -> tuple[_Part, list[_Event]]:
+    part = _Part([], [], [], [])
+    events: list[_Event] = []
     for i, prepared in items:
         item = prepared.item
         if item.fence is not None or item.takeover is not None:
             part.claims.append(_claim(i, item))
         part.dues.extend(_Due(i, to_micros(at)) for at in early_at(item))
-        _writes(part, i, prepared)
-    return part
+        _writes(part, events, i, prepared)
+    return part, events
 
 
 def _claim(i: int, item: Item) -> _Claim:
@@ -192,7 +193,7 @@ def _claim(i: int, item: Item) -> _Claim:
     return _Claim(i, item.fence, takeover.leader, lease, takeover.epoch, takeover.force)
 
 
-def _writes(part: _Part, i: int, prepared: Prepared) -> None:
+def _writes(part: _Part, events: list[_Event], i: int, prepared: Prepared) -> None:
     ahead: dict[Stream, int] = {}
     fence = prepared.item.fence
     for w, (write, sealed) in enumerate(zip(prepared.item.writes, prepared.sealed, strict=True)):
@@ -204,7 +205,7 @@ def _writes(part: _Part, i: int, prepared: Prepared) -> None:
             part.quiets.append(_Quiet(i, w, quiet.job, quiet.since))
         for k, one in enumerate(sealed, 1):
             event, body = one.event, one.event.body
-            part.events.append(
+            events.append(
                 _Event(
                     i, "\\x" + one.id.hex(), stream, None if expected is None else expected + k, r + k,
                     body.type, body.schema, body.must_understand, fence, actor_text(event.actor), event.job,

@@ -75,12 +75,17 @@ class Session:
         self._connection: Connection | None = None
         self._hush, self._nudge = os.pipe()
         self._thread = Thread(target=self._run, name=f"cronledger-{purpose}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
         self._thread.start()
 
     def stop(self) -> None:
         """End the session, also while it waits in the server."""
+        if self._stopping.is_set():
+            return
+        os.write(self._nudge, b".")  # before the thread may end, and close the pipe
         self._stopping.set()
-        os.write(self._nudge, b".")
         while self._thread.is_alive() and self._thread is not current_thread():
             connection = self._connection
             if connection is not None:
@@ -92,8 +97,9 @@ class Session:
         while not self._stopping.is_set():
             try:
                 with _connected(self._address, self._purpose) as self._connection:
+                    self.error = None
                     self._begin(self._connection)
-                    self.error, pause = None, SHORT_PAUSE_SECONDS
+                    pause = SHORT_PAUSE_SECONDS
                     self._watch(self._connection)
             except (psycopg.Error, CronledgerError) as error:
                 self.error = str(error).strip()
@@ -142,6 +148,10 @@ class SessionLock:
     def error(self) -> str | None:
         """Why the lock cannot be contended for, if it cannot."""
         return self._session.error
+
+    def start(self) -> None:
+        """Begin to contend."""
+        self._session.start()
 
     def release(self) -> None:
         """Give the lock back."""
@@ -192,6 +202,7 @@ class SessionLeaderLock:
             self._lock = SessionLock(
                 self._address, numbers, purpose="leader", clock=self._clock, changed=on_change
             )
+            self._lock.start()
 
     def release(self) -> None:
         """Give the lock back and contend no longer."""
@@ -206,6 +217,7 @@ class SessionInstanceLock:
     def __init__(self, address: Address, instance: str, clock: Clock) -> None:
         numbers = (INSTANCE_CLASS, number_of(address.schema, instance))
         self._lock = SessionLock(address, numbers, purpose="instance", clock=clock, changed=_nothing)
+        self._lock.start()
         self._lock.tried.wait(LONG_PAUSE_SECONDS)
 
     @property
@@ -229,6 +241,7 @@ class Listener:
     def __init__(self, address: Address, callback: Callable[[], None]) -> None:
         self._callback = callback
         self._session = Session(address, "wake", begin=self._listen, attend=self._hear, lost=_nothing)
+        self._session.start()
 
     def close(self) -> None:
         """Listen no longer."""

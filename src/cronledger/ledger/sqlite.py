@@ -33,7 +33,7 @@ from cronledger.errors import (
     SchemaOutdated,
     UsageError,
 )
-from cronledger.ledger.admission import Admitted, Facts, Kept, admit, named
+from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
 from cronledger.ledger.api import Answer, Head, Prepared
 from cronledger.ledger.codec import encode
 from cronledger.ledger.failures import safe_url, translated
@@ -342,7 +342,7 @@ def _facts(connection: Connection, batch: Sequence[Prepared], *, thorough: bool)
     asked = named(batch)
     versions = _pairs(connection, _VERSIONS, asked.streams)
     latest = _pairs(connection, _LATEST, asked.jobs) if asked.jobs else {}
-    used = _used(connection, asked.ids) if thorough else {}
+    used = _used(connection, ids_of(batch)) if thorough else None
     return Facts(versions, latest, used)
 
 

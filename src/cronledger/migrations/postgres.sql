@@ -3,7 +3,7 @@
 -- What is refused, or known already, in a part of a batch whose items do not concern one another: one row for
 -- each such item, with the first reason in the order of the contract. Ids are looked up only if `thorough`.
 CREATE FUNCTION cronledger_special(
-    part jsonb, now_term bigint, now_leader text, now_lease_until bigint, now_is bigint, thorough boolean
+    part jsonb, events json, now_term bigint, now_leader text, now_lease_until bigint, now_is bigint, thorough boolean
 ) RETURNS jsonb LANGUAGE sql STABLE SET search_path = {schema}, pg_temp AS $function$
   WITH claim AS (
     SELECT * FROM jsonb_to_recordset(part->'claims') AS c (i int, fence bigint, leader text, force boolean)
@@ -15,7 +15,7 @@ CREATE FUNCTION cronledger_special(
            ), false) OR count(DISTINCT (e.s, k.version - e.r)) > count(DISTINCT e.s) AS is_damage,
            min(k.position) AS first, max(k.position) AS last, min(k.recorded_at) AS recorded_at,
            min(encode(k.id, 'hex')) AS id
-      FROM jsonb_to_recordset(CASE WHEN thorough THEN part->'events' ELSE '[]' END)
+      FROM json_to_recordset(CASE WHEN thorough THEN events ELSE '[]' END)
            AS e (i int, id bytea, s text, v int, r int, t text, c bytea)
       LEFT JOIN event AS k ON k.id = e.id
      GROUP BY e.i
@@ -42,7 +42,9 @@ CREATE FUNCTION cronledger_special(
     UNION ALL
     SELECT q.i, 11 + 2 * q.w, 'noisy', q.w, known.position, NULL, NULL, NULL
       FROM jsonb_to_recordset(part->'quiets') AS q (i int, w int, job text, since bigint)
-     CROSS JOIN LATERAL (SELECT max(e.position) AS position FROM event AS e WHERE e.job = q.job) AS known
+     CROSS JOIN LATERAL (
+       SELECT coalesce(max(e.position), 0) AS position FROM event AS e WHERE e.job = q.job
+     ) AS known
      WHERE known.position > q.since
     UNION ALL
     SELECT i, 1000000, 'early', NULL, at, NULL, NULL, NULL
@@ -56,7 +58,7 @@ CREATE FUNCTION cronledger_special(
 $function$;
 
 -- Append a batch: one call, one transaction. Whoever calls it can read and append, and nothing else.
-CREATE FUNCTION cronledger_append(request text) RETURNS text
+CREATE FUNCTION cronledger_append(request text, events text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $function$
 DECLARE
   asked CONSTANT jsonb := request::jsonb;
@@ -65,6 +67,7 @@ DECLARE
   stamp bigint;
   before bigint;
   part jsonb;
+  news json;
   taking jsonb;
   begun bigint;
   special jsonb;
@@ -78,12 +81,15 @@ BEGIN
   now_is := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
   stamp := greatest(h.recorded_at, now_is);
   before := h.position;
-  FOR part IN SELECT value FROM jsonb_array_elements(asked->'parts') LOOP
+  FOR part, news IN
+    SELECT p, e
+      FROM ROWS FROM (jsonb_array_elements(asked->'parts'), json_array_elements(events::json)) AS in_order (p, e)
+  LOOP
     taking := CASE WHEN part->'claims'->0->>'leader' IS NOT NULL THEN part->'claims'->0 END;
     begun := CASE WHEN taking IS NOT NULL THEN h.term + 1 END;
     thorough := false;
     LOOP
-      special := cronledger_special(part, h.term, h.leader, h.lease_until, now_is, thorough);
+      special := cronledger_special(part, news, h.term, h.leader, h.lease_until, now_is, thorough);
       IF thorough OR special = '[]' THEN
         IF special @> '[{"kind": "damaged"}]' THEN
           RAISE EXCEPTION USING ERRCODE = 'CL001', MESSAGE = 'an event id has been used for another event; '
@@ -93,7 +99,7 @@ BEGIN
         BEGIN
           WITH fresh AS MATERIALIZED (
             SELECT h.position + row_number() OVER () AS position, e.*
-              FROM jsonb_to_recordset(part->'events') AS e (
+              FROM json_to_recordset(news) AS e (
                 i int, id bytea, s text, v int, r int, t text, n int, m boolean, f bigint, a text, j text,
                 e int, d bigint, u text, c bytea, x bytea, b text
               )
@@ -171,6 +177,6 @@ CREATE TRIGGER immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON event_body
 ALTER TABLE event ENABLE ALWAYS TRIGGER immutable;
 ALTER TABLE event_body ENABLE ALWAYS TRIGGER immutable;
 
-REVOKE ALL ON FUNCTION cronledger_special(jsonb, bigint, text, bigint, bigint, boolean) FROM PUBLIC;
-REVOKE ALL ON FUNCTION cronledger_append(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronledger_special(jsonb, json, bigint, text, bigint, bigint, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronledger_append(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronledger_renew(bigint, bigint) FROM PUBLIC;

@@ -34,7 +34,7 @@ def view(
     run_id: RunId | None = None,
     limit: int = 20,
 ) -> list[Line]:
-    """Return the newest `limit` lines that match, the newest last: `level` and above, from `since` to `until`."""
+    """Return the newest `limit` lines of `level` and above, from `since` up to `until`, the newest last."""
     levels = at_least(level or "DEBUG")
     said: list[Line] = []
     for recorded in _newest_first(store.ledger, run_id, until):

@@ -15,9 +15,9 @@ from cronledger.ledger.instants import to_micros
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.projection import Projection
 from cronledger.projections.rows import Key
-from cronledger.projections.tables import RUN_HISTORY
+from cronledger.projections.tables import RUN_HISTORY, UNFINISHED
 
-UNFINISHED = (Phase.WAITING, Phase.RUNNING)
+GOING = (Phase.WAITING, Phase.RUNNING)
 """What `outcome` may ask for beside outcomes."""
 
 _c = RUN_HISTORY.table.c
@@ -37,7 +37,7 @@ def one(connection: Connection, run_id: RunId) -> RunState | None:
 
 def unfinished(connection: Connection) -> list[RunState]:
     """Return the runs that wait or run, oldest trigger first."""
-    statement = RUN_HISTORY.select().where(_c.phase != Phase.ENDED.value).order_by(_c.position)
+    statement = RUN_HISTORY.select().where(UNFINISHED).order_by(_c.position)
     return RUN_HISTORY.read(connection, statement)
 
 
@@ -53,7 +53,8 @@ def history(
 ) -> tuple[list[RunState], int]:
     """Return the newest runs, newest trigger first, and how many there are without the limit.
 
-    `since` (included) and `until` (not included) are about the trigger; `outcome` may also be `waiting` or `running`.
+    `since` (included) and `until` (not included) are about the trigger; `outcome` may also be `waiting` or
+    `running`.
     """
     where = _matching(job=job, outcome=outcome, since=since, until=until, cause=cause)
     newest = RUN_HISTORY.select().where(*where).order_by(_c.position.desc()).limit(limit)
@@ -94,7 +95,7 @@ def _matching(
     if job is not None:
         where.append(_c.job == job)
     if outcome is not None:
-        where.append((_c.phase if outcome in UNFINISHED else _c.outcome) == str(outcome))
+        where.append((_c.phase if outcome in GOING else _c.outcome) == str(outcome))
     if since is not None:
         where.append(_c.triggered_at >= to_micros(since))
     if until is not None:

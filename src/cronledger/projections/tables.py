@@ -7,7 +7,7 @@ runs that have not ended; those of one outcome, newest first; the steps of a run
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Index, MetaData
+from sqlalchemy import Index, MetaData, literal_column
 
 from cronledger.domain.ids import Position
 from cronledger.domain.job import JobState
@@ -44,9 +44,11 @@ UNRECOGNIZED = Rows(UnrecognizedType, "unrecognized", METADATA, key=("type",))
 CHECKPOINT = Rows(Checkpoint, "checkpoint", METADATA, key=("projection",))
 
 _run = RUN_HISTORY.table.c
-_unfinished = _run.phase != Phase.ENDED.value
+
+UNFINISHED = _run.phase != literal_column(f"'{Phase.ENDED}'")
+"""Of the runs that wait or run; a literal, so that the index below can answer it."""
 
 Index("run_history_of_all", _run.position)
 Index("run_history_of_job", _run.job, _run.position)
 Index("run_history_of_outcome", _run.outcome, _run.position)
-Index("run_history_unfinished", _run.position, sqlite_where=_unfinished, postgresql_where=_unfinished)
+Index("run_history_unfinished", _run.position, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)

@@ -47,12 +47,32 @@ class Project:
 
     def call(self, line: str, *more: str) -> subprocess.CompletedProcess[str]:
         """Perform a command line as the documents print it; `systemprompt` is our program."""
+        with self.begin(line, *more) as process:
+            try:
+                printed, complained = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(line, process.returncode, printed, complained)
+
+    def begin(self, line: str, *more: str) -> subprocess.Popen[str]:
+        """Begin to perform a command line, and go on beside it."""
         program, *arguments = shlex.split(line)
         assert program in ("systemprompt", "cronledger")
-        command = [sys.executable, "-m", "cronledger", *arguments, *more]
-        return subprocess.run(
-            command, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=60, check=False
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "cronledger", *arguments, *more],
+            cwd=self.folder,
+            env=self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+
+    def exported(self) -> list[dict[str, Any]]:
+        """Return the ledger, event by event."""
+        return [
+            msgspec.json.decode(line) for line in self.call("cronledger ledger export").stdout.splitlines()
+        ]
 
     def answer(self, line: str, *, exit_code: int = 0) -> Any:
         """Perform a command line and read its JSON."""
@@ -71,8 +91,12 @@ def project_of(folder: Path, *, extensions: str, entries: str, application: str 
     """Make a project from the documents' code samples, with the given entries as its schedule."""
     shutil.copytree(SAMPLES, folder, ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(folder)
-    root = f"application: {application}\nscheduler:\n  extensions: {extensions}\nincludes: [../scheduler/config.yaml]\n"
-    project.write(CONFIG, root)
+    lines = [
+        "includes: [../scheduler/config.yaml]",
+        f"application: {application}",
+        f"scheduler: {{extensions: {extensions}}}",
+    ]
+    project.write(CONFIG, "\n".join(lines) + "\n")
     project.write(SCHEDULE, f"scheduler:\n  enabled: true\n  jobs:\n{entries}")
     return project
 

@@ -40,7 +40,9 @@ def test_the_configuration_of_000_loads_unchanged_and_lists_its_four_entries() -
 
 
 def test_a_job_of_an_extension_is_found_by_extension_and_function_name(project: Project) -> None:
-    project.edit("services/scheduler/config-of-000.yaml", "      job: content_ingestion", "      job: ingestion")
+    project.edit(
+        "services/scheduler/config-of-000.yaml", "      job: content_ingestion", "      job: ingestion"
+    )
     done = project.call("systemprompt infra jobs list")
 
     assert 5 == done.returncode
@@ -49,7 +51,10 @@ def test_a_job_of_an_extension_is_found_by_extension_and_function_name(project: 
 
 def test_jobs_list_names_all_jobs_with_schedule_and_switch(project: Project) -> None:
     jobs = listed(project)
+    printed = project.call("systemprompt infra jobs list").stdout.splitlines()
 
+    assert "name" == printed[0].split("\t")[0]
+    assert list(jobs) == [line.split("\t")[0] for line in printed[1:]]
     for name, extension, job, schedule in ENTRIES:
         shown = jobs[name]
         assert (extension, job, schedule) == (shown["extension"], shown["job"], shown["schedule"])
@@ -65,7 +70,11 @@ def test_jobs_run_runs_a_job_by_hand_and_history_shows_it(project: Project) -> N
     of_another = project.answer("systemprompt infra jobs history --job publish_content")
 
     assert (1, 0, 1) == (ran["succeeded"], ran["failed"], ran["total"])
-    assert ("succeeded", "Found 2 anonymous users", 2) == (run["outcome"], run["message"], run["items_processed"])
+    assert ("succeeded", "Found 2 anonymous users", 2) == (
+        run["outcome"],
+        run["message"],
+        run["items_processed"],
+    )
     assert (run["run_id"], "cleanup_anonymous_users", "manual") == (row["run_id"], row["job"], row["cause"])
     assert "succeeded" == row["outcome"]
     assert row["fire_at"] is None
@@ -96,8 +105,8 @@ def test_jobs_show_tells_about_one_job_in_detail(project: Project) -> None:
     shown = project.answer("systemprompt infra jobs show publish_content")
 
     assert "publish_content" == shown["name"]
-    assert "0 */30 * * * *" == shown["schedule"]
-    assert "Sync content files to the database (a sample: counts them)." == shown["description"]
+    assert "0 */30 * * * *" == shown["definition"]["schedule"]
+    assert "Sync content files to the database (a sample: counts them)." == shown["definition"]["description"]
 
 
 def test_an_unknown_job_is_refused_and_nothing_is_written(project: Project) -> None:

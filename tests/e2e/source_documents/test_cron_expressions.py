@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cronledger.domain.definition import DayMatch
-from cronledger.domain.schedule import schedule_of
+from cronledger.domain.schedule import describe, schedule_of
 from cronledger.errors import ConfigError, InvalidCron
 from tests.e2e.source_documents.project import example
 from tests.e2e.source_documents.vectors import AFTER, BEYOND, INVALID, VECTORS, Vector
@@ -24,6 +24,11 @@ def next_three(expression: str, *, day_match: DayMatch = DayMatch.OR) -> tuple[s
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector.documents}: {vector.expression}")
 def test_an_expression_of_the_documents_fires_when_they_say(vector: Vector) -> None:
     assert vector.fire_times == next_three(vector.expression)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.words)
+def test_an_expression_is_described_as_the_documents_describe_it(vector: Vector) -> None:
+    assert vector.ours == describe(vector.expression)
 
 
 @pytest.mark.parametrize("vector", BEYOND, ids=lambda vector: vector.expression)

@@ -1,1 +1,1 @@
-"""The code samples of the documents in Python: copied beside a project's configuration, then imported there."""
+"""The code samples of the documents in Python, to be copied beside a project's configuration."""

@@ -49,4 +49,5 @@ class MyExtension(Extension):
 
 def _delete_expired(db: Any) -> int:
     with db.begin() as connection:
-        return connection.execute(text("DELETE FROM temp_records WHERE expires_at < datetime('now')")).rowcount
+        found = connection.execute(text("DELETE FROM temp_records WHERE expires_at < datetime('now')"))
+        return int(found.rowcount)

@@ -38,7 +38,7 @@ class CleanupJob(Job):
 def _delete_old(db: Any) -> int:
     with db.begin() as connection:
         found = connection.execute(text("DELETE FROM logs WHERE created_at < datetime('now', '-30 days')"))
-        return found.rowcount
+        return int(found.rowcount)
 
 
 submit_job(CleanupJob(), extension="web")

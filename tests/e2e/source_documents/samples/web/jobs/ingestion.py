@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import anyio
 
 from cronledger import Job, JobContext, JobResult
 
@@ -14,5 +14,5 @@ class ContentIngestionJob(Job):
     schedule = ""
 
     async def execute(self, ctx: JobContext) -> JobResult:
-        found = list(Path(ctx.config["content"]).glob("*.md"))
+        found = [path async for path in anyio.Path(ctx.config["content"]).glob("*.md")]
         return JobResult.success().with_stats(len(found), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import anyio
 
 from cronledger import Job, JobContext, JobResult
 
@@ -28,11 +28,11 @@ class ContentPrerenderJob(Job):
     name = "content_prerender"
 
     async def execute(self, ctx: JobContext) -> JobResult:
-        folder = Path(ctx.config["content"])
-        pages = [path.with_suffix(".html") for path in folder.glob("*.md")]
-        for page in pages:
-            page.write_text(f"<h1>{page.stem}</h1>\n")
-        return JobResult.success().with_stats(len(pages), 0)
+        written = 0
+        async for path in anyio.Path(ctx.config["content"]).glob("*.md"):
+            await path.with_suffix(".html").write_text(f"<h1>{path.stem}</h1>\n")
+            written += 1
+        return JobResult.success().with_stats(written, 0)
 
 
 class PublishJob(Job):

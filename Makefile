@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+.PHONY: help venv check fmt fix lint types layers docs test nightly bench reference constraints
+
+PYTHON ?= python3
+BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+venv: ## make .venv with everything the tests and tools need
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q -c constraints.txt -e '.[dev]'
+
+check: fmt lint types layers docs test ## the whole gate, exactly what CI runs
+
+fmt: ## formatting: say what would change
+	@.ci/gate fmt
+
+fix: ## formatting and simple lint: change it
+	$(BIN)ruff check --fix-only .
+	$(BIN)ruff format .
+
+lint: ## ruff
+	@.ci/gate lint
+
+types: ## mypy, strict, and the public API as users type it
+	@.ci/gate types
+
+layers: ## who may import whom
+	@.ci/gate layers
+
+docs: ## the generated reference is up to date
+	@.ci/gate docs
+
+test: ## all tests; ARGS='-k leader' for some
+	@.ci/gate test $(ARGS)
+
+nightly: ## all tests with a hundred times the Hypothesis examples
+	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 3600 $(ARGS)
+
+bench: ## run the benchmarks, one after the other
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)python "$$file"; done
+
+reference: ## write docs/reference anew from the code
+	$(BIN)python docs/generate.py
+
+constraints: ## resolve constraints.txt anew (needs uv)
+	echo 'typer==0.28.0' | uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header -q -c /dev/stdin --upgrade -o constraints.txt

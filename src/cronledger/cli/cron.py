@@ -1,0 +1,153 @@
+"""Cron expressions from the command line: when they fire, what they say, whether they can be trusted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from cronledger.cli.render import emit
+from cronledger.domain.cron_advice import advice
+from cronledger.domain.schedule import Schedule, describe, schedule_of
+from cronledger.errors import InvalidCron, UsageError
+
+app = typer.Typer(help="Ask when a cron expression fires, and why.", no_args_is_help=True)
+
+FIRE_TIMES_EXPLAINED = 10
+FIRE_TIMES_COMPARED = 100
+_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_INTERVAL = "follows the clock: a time that it skips does not fire, one that it shows twice fires twice"
+_FIXED = (
+    "a time that the clock skips fires at the end of the gap; one that it shows twice fires the first time"
+)
+
+Expression = Annotated[str, typer.Argument(metavar="EXPR", help="Six fields, seconds first.")]
+Zone = Annotated[str, typer.Option("--tz", metavar="ZONE", help="The IANA zone to read it in.")]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="Only later fire times; RFC 3339. Default: now.")
+]
+
+
+@app.command("next")
+def next_(
+    ctx: typer.Context,
+    expression: Expression,
+    *,
+    tz: Zone = "UTC",
+    from_: From = None,
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 5,
+) -> None:
+    """Show the next fire times."""
+    schedule = _schedule(expression, tz)
+    found = list(schedule.fire_times(_start(ctx, from_), _END, count))
+    document = {"expression": expression, "timezone": tz, "fire_times": found}
+    rows = [_fire_time(at, tz) for at in found]
+    emit(ctx, document, columns=["utc"] if tz == "UTC" else ["utc", "local"], rows=rows)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    expression: Expression,
+    *,
+    tz: Zone = "UTC",
+    from_: From = None,
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = FIRE_TIMES_EXPLAINED,
+) -> None:
+    """Say in words when an expression fires, with its next fire times and what to watch out for."""
+    schedule = _schedule(expression, tz)
+    fire_times = [_fire_time(at, tz) for at in schedule.fire_times(_start(ctx, from_), _END, count)]
+    notes = advice(expression)
+    if tz != "UTC":
+        notes.append(_INTERVAL if schedule.cron.spec.interval else _FIXED)
+    document = {
+        "expression": expression,
+        "timezone": tz,
+        "description": describe(expression, timezone=tz),
+        "fire_times": fire_times,
+        "notes": notes,
+    }
+    emit(ctx, document, text=_page(document))
+
+
+@app.command()
+def lint(
+    ctx: typer.Context,
+    expressions: Annotated[list[str], typer.Argument(metavar="EXPR...", help="Each in quotes.")],
+    *,
+    tz: Zone = "UTC",
+    from_: From = None,
+    count: Annotated[
+        int, typer.Option("-n", min=1, max=10_000, help="How many fire times to compare.")
+    ] = FIRE_TIMES_COMPARED,
+    compare: Annotated[bool, typer.Option("--compare", help="Warn where croniter would differ.")] = False,
+) -> None:
+    """Check expressions: exit code 5 if one is invalid."""
+    _schedule("* * * * * *", tz)
+    after = _start(ctx, from_)
+    results = [_lint(each, tz, after, compared=count if compare else 0) for each in expressions]
+    emit(
+        ctx,
+        {"results": results},
+        columns=["expression", "ok", "remarks"],
+        rows=[_row(one) for one in results],
+    )
+    if not all(result["ok"] for result in results):
+        raise typer.Exit(InvalidCron.exit_code)
+
+
+def _lint(expression: str, tz: str, after: datetime, *, compared: int) -> dict[str, Any]:
+    try:
+        _schedule(expression, tz)
+        warnings = advice(expression)
+    except InvalidCron as error:
+        message = f"{error.message} ({error.hint})" if error.hint else error.message
+        return {"expression": expression, "ok": False, "error": message, "warnings": []}
+    if compared:
+        from cronledger.config.second_opinion import croniter_disagreements  # noqa: PLC0415 - imports croniter
+
+        warnings += croniter_disagreements(expression, timezone=tz, after=after, count=compared)
+    return {"expression": expression, "ok": True, "error": None, "warnings": warnings}
+
+
+def _row(result: dict[str, Any]) -> dict[str, object]:
+    remarks = [result["error"]] if result["error"] else result["warnings"]
+    return {"expression": result["expression"], "ok": result["ok"], "remarks": "; ".join(remarks)}
+
+
+def _schedule(expression: str, tz: str) -> Schedule:
+    schedule = schedule_of(expression, timezone=tz)
+    if schedule is None:
+        raise InvalidCron(expression, "an empty schedule never fires", hint="for a job it means: manual only")
+    return schedule
+
+
+def _start(ctx: typer.Context, text: str | None) -> datetime:
+    if text is None:
+        now: datetime = ctx.obj.clock.now()
+        return now
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--from: {text!r} is not a time", hint="such as 2026-02-01T12:07:30Z") from None
+    if start.tzinfo is None:
+        raise UsageError(
+            f"--from: {text!r} has no offset", hint=f"add one, or Z for UTC: {start.isoformat()}Z"
+        )
+    return start
+
+
+def _fire_time(at: datetime, tz: str) -> dict[str, object]:
+    return {"utc": at, "local": at.astimezone(ZoneInfo(tz))}
+
+
+def _page(document: dict[str, Any]) -> str:
+    lines = [document["description"], ""]
+    for at in document["fire_times"]:
+        utc = at["utc"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        local = "" if document["timezone"] == "UTC" else at["local"].strftime("  %a %Y-%m-%d %H:%M:%S %Z")
+        lines.append(utc + local)
+    notes = [f"note: {note}" for note in document["notes"]]
+    return "\n".join([*lines, "", *notes] if notes else lines)

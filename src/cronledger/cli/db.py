@@ -1,0 +1,38 @@
+"""The schema of the ledger's database: `db upgrade`, `db current`, `db check`."""
+
+from __future__ import annotations
+
+import typer
+
+from cronledger import migrations
+from cronledger.cli.context import application
+from cronledger.cli.render import emit
+
+app = typer.Typer(help="Create and upgrade the database's schema.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade(ctx: typer.Context) -> None:
+    """Bring the schema to the one that this version needs; changes nothing if it is."""
+    store = application(ctx).database(create=True)
+    before = migrations.current(store)
+    migrations.upgrade(store)
+    after = migrations.current(store)
+    text = f"{store.url} is at schema {after}" + (" already" if before == after else f", was at {before}")
+    emit(ctx, {"previous": before, "current": after, "head": migrations.HEAD}, text=text)
+
+
+@app.command()
+def current(ctx: typer.Context) -> None:
+    """Show which schema the database is at."""
+    found = migrations.current(application(ctx).database(create=False))
+    emit(ctx, {"current": found, "head": migrations.HEAD}, text=found or "none")
+
+
+@app.command()
+def check(ctx: typer.Context) -> None:
+    """Check that the schema is the one this version needs; exit code 6 if it is not."""
+    store = application(ctx).database(create=False)
+    migrations.check(store)
+    found = migrations.current(store)
+    emit(ctx, {"ok": True, "current": found, "head": migrations.HEAD}, text=f"schema {found} is at head")

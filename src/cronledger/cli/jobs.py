@@ -1,0 +1,271 @@
+"""Jobs: what is defined, how it stands, and what an operator decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from cronledger.cli.context import Application, application
+from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
+from cronledger.cli.render import emit, note
+from cronledger.cli.running import run
+from cronledger.cli.runs import AsOf, history
+from cronledger.domain import job
+from cronledger.domain.definition import JobDefinition, Startup
+from cronledger.domain.events import Actor, Event
+from cronledger.domain.ids import job_stream
+from cronledger.domain.job import JobState
+from cronledger.domain.schedule import describe
+from cronledger.errors import Conflict
+from cronledger.ledger.api import Write
+from cronledger.projections import job_status
+from cronledger.projections.moments import fire_time, moment
+
+app = typer.Typer(help="List, run and steer jobs.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept in the ledger.")]
+Reset = Annotated[bool, typer.Option("--reset", help="Take the last decision back: follow the files again.")]
+Decide = Callable[[JobState, Actor, str | None], list[Event]]
+
+TRIES = 20
+LIST_COLUMNS = (
+    "name",
+    "schedule",
+    "timezone",
+    "enabled",
+    "next_fire_at",
+    "last_outcome",
+    "running",
+    "description",
+)
+STATUS_COLUMNS = (
+    "name", "enabled", "running", "succeeded", "partial", "failed", "timed_out", "cancelled", "lost",
+    "skipped", "last_fire_at", "last_outcome", "next_fire_at",
+)  # fmt: skip
+
+
+@app.command("list")
+def list_(ctx: typer.Context, *, as_of: AsOf = None) -> None:
+    """List every job that is defined here or known to the ledger."""
+    opened = application(ctx)
+    known = known_jobs(opened, as_of)
+    jobs = [_entry(each, opened.now()) for each in known.jobs.values()]
+    text = None if jobs else "No jobs: name extensions in the configuration, or give code with --app."
+    emit(ctx, {"jobs": jobs, "total": len(jobs)}, columns=LIST_COLUMNS, rows=jobs, text=text)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
+    """Show how a job is defined, where each field comes from, and when it ran last and runs next."""
+    opened = application(ctx)
+    found = find(known_jobs(opened, as_of), name)
+    document = _shown(found, opened.now())
+    emit(ctx, document, columns=("field", "value", "origin"), rows=_fields(document))
+    note(ctx, f"counts and live state: cronledger infra jobs status {found.state.name}")
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these; default: all.")
+    ] = None,
+    *,
+    as_of: AsOf = None,
+) -> None:
+    """Show how jobs stand: running runs, outcomes so far, what comes next."""
+    opened = application(ctx)
+    views = opened.views(as_of)
+    with views.reading() as connection:
+        states = job_status.all_jobs(connection)
+    wanted = [find_state(opened, states, name) for name in names] if names else list(states.values())
+    chosen = {state.name: state for state in wanted}.values()
+    document = job_status.document(chosen, position=views.position, now=opened.now())
+    text = None if document["jobs"] else "The ledger knows no job yet: `cronledger up` registers them."
+    emit(ctx, document, columns=STATUS_COLUMNS, rows=document["jobs"], text=text)
+    if as_of is None:
+        note(ctx, _leadership(opened))
+    if names:
+        note(ctx, f"definition: cronledger infra jobs show {wanted[0].name}")
+
+
+@app.command("next")
+def next_(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 5,
+) -> None:
+    """Show when a job fires next."""
+    opened = application(ctx)
+    found = find(known_jobs(opened, None), name)
+    schedule = job.schedule_for(found.definition)
+    at = opened.now()
+    times = (
+        list(islice(schedule.fire_times(at, datetime.max.replace(tzinfo=at.tzinfo), count), count))
+        if schedule
+        else []
+    )
+    document = {
+        "name": found.state.name,
+        "schedule": found.definition.schedule,
+        "timezone": found.definition.timezone,
+        "fire_times": [fire_time(each) for each in times],
+    }
+    rows = [{"fire_at": each} for each in document["fire_times"]]
+    emit(ctx, document, columns=["fire_at"], rows=rows, text=None if times else "manual only")
+    if not found.is_enabled or found.state.paused:
+        note(
+            ctx,
+            f"job '{found.state.name}' is {'paused' if found.is_enabled else 'disabled'}: it will not fire",
+        )
+
+
+@app.command()
+def enable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
+    """Switch a job on; every instance obeys at once, whatever its files say."""
+    _decide(ctx, name, job.reset if reset else job.enable, reason)
+
+
+@app.command()
+def disable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
+    """Switch a job off; every instance obeys at once, whatever its files say."""
+    _decide(ctx, name, job.reset if reset else job.disable, reason)
+
+
+app.command()(run)
+app.command("history")(history)
+
+# --- deciding -------------------------------------------------------------------------------------------
+
+
+def _decide(ctx: typer.Context, name: str, verb: Decide, reason: str | None) -> None:
+    """Append what an operator decided, and say how the job stands now."""
+    opened = application(ctx)
+    state, changed = _appended(opened, name, verb, reason)
+    enabled = state.is_enabled
+    word = "enabled" if enabled else "disabled"
+    message = f"Job '{state.name}' {'has been' if changed else 'is already'} {word}"
+    if verb is job.reset:
+        message = f"Job '{state.name}' follows the configuration{'' if changed else ' already'}: it is {word}"
+    document = {
+        "name": state.name,
+        "enabled": enabled,
+        "changed": changed,
+        "position": opened.store().ledger.head().position,
+        "message": message,
+    }
+    emit(ctx, document, text=message)
+
+
+def _appended(opened: Application, name: str, verb: Decide, reason: str | None) -> tuple[JobState, bool]:
+    conflict: Conflict | None = None
+    for _ in range(TRIES):
+        state = _state(opened, name)
+        events = tuple(verb(state, opened.operator, reason))
+        if not events:
+            return state, False
+        try:
+            opened.store().ledger.append(Write(job_stream(state.name), events, expected=state.version))
+        except Conflict as error:
+            conflict = error
+        else:
+            return _state(opened, state.name), True
+    assert conflict is not None
+    raise conflict
+
+
+def _state(opened: Application, name: str) -> JobState:
+    with opened.views().reading() as connection:
+        states = job_status.all_jobs(connection)
+    found = find_state(opened, states, name)
+    if found.definition is not None:
+        return found
+    # An operator spoke before any instance had registered the job: its files are the ones here.
+    here = {each.name: each for each in opened.resolution.definitions}
+    return msgspec.structs.replace(found, definition=here.get(found.name))
+
+
+# --- showing --------------------------------------------------------------------------------------------
+
+
+def _entry(known: KnownJob, now: datetime) -> dict[str, Any]:
+    state, definition = known.state, known.definition
+    return {
+        "name": state.name,
+        "extension": definition.extension,
+        "job": definition.job or state.name,
+        "description": definition.description,
+        "schedule": definition.schedule,
+        "timezone": definition.timezone,
+        "enabled": known.is_enabled,
+        "scheduled": definition.scheduled,
+        "run_on_startup": definition.startup is not Startup.NEVER,
+        "tags": list(definition.tags),
+        "next_fire_at": fire_time(known.next_fire_at(now)),
+        "last_outcome": state.last_outcome,
+        "last_ended_at": moment(state.last_ended_at),
+        "running": len(state.running),
+    }
+
+
+def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
+    state, definition = known.state, known.definition
+    override = None
+    if state.override is not None:
+        override = {
+            "enabled": state.override,
+            "by": state.override_by,
+            "reason": state.override_reason,
+            "at": moment(state.override_at),
+        }
+    origin = known.origin or dict.fromkeys(JobDefinition.__struct_fields__, "ledger")
+    return {
+        "name": state.name,
+        "enabled": known.is_enabled,
+        "paused": state.paused,
+        "override": override,
+        "schedule_in_words": describe(
+            definition.schedule, timezone=definition.timezone, day_match=definition.day_match
+        ),
+        "next_fire_at": fire_time(known.next_fire_at(now)),
+        "last_fire_at": fire_time(state.last_fire_at),
+        "last_outcome": state.last_outcome,
+        "last_ended_at": moment(state.last_ended_at),
+        "running": list(state.running),
+        "revision": state.revision or None,
+        "definition": {
+            field: msgspec.to_builtins(getattr(definition, field))
+            for field in JobDefinition.__struct_fields__
+        },
+        "origin": dict(origin),
+    }
+
+
+def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a job's page as rows: how it stands first, then each field of its definition."""
+    standing = [
+        {"field": field, "value": value, "origin": "ledger"}
+        for field, value in document.items()
+        if field not in ("definition", "origin", "name", "schedule_in_words")
+    ]
+    words = {"field": "schedule_in_words", "value": document["schedule_in_words"], "origin": "schedule"}
+    defined = [
+        {"field": field, "value": value, "origin": document["origin"].get(field, "default")}
+        for field, value in document["definition"].items()
+        if field != "enabled"
+    ]
+    return [*defined[:1], words, *standing, *defined[1:]]
+
+
+def _leadership(opened: Application) -> str:
+    head = opened.store().ledger.head()
+    if head.leader is None or head.lease_until is None or head.lease_until < head.clock:
+        return "no instance leads: nothing is planned until one is up (`cronledger up`)"
+    return f"led by {head.leader} in term {head.term}"

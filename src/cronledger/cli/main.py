@@ -1,0 +1,211 @@
+"""The program `cronledger`: global options, the tree of commands, and what every error means to a shell."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cronledger._version import __version__
+from cronledger.cli import lazy
+from cronledger.cli.options import (
+    DATABASE_VARIABLES,
+    Invocation,
+    LogFormat,
+    LogLevel,
+    Options,
+    Output,
+    database_url,
+    listed,
+    output_of,
+)
+from cronledger.cli.program_log import configure
+from cronledger.cli.render import emit, fail
+from cronledger.clock import SystemClock
+from cronledger.errors import CronledgerError, UsageError
+
+INTERRUPTED = 130
+NOBODY_READS = 141
+"""What a shell makes of a program that wrote to a closed pipe."""
+
+JOBS_AND_LOGS = {"jobs": "cronledger.cli.jobs:app", "logs": "cronledger.cli.logs:app"}
+PLACES = JOBS_AND_LOGS | {
+    "up": "cronledger.cli.serve:app",
+    "runs": "cronledger.cli.runs:app",
+    "ledger": "cronledger.cli.ledger:app",
+    "replay": "cronledger.cli.projections:replaying",
+    "projections": "cronledger.cli.projections:app",
+    "cron": "cronledger.cli.cron:app",
+    "config": "cronledger.cli.config:app",
+    "db": "cronledger.cli.db:app",
+}
+
+app = typer.Typer(
+    cls=lazy.group_of(PLACES),
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="An event-sourced job scheduler: each job once, and a ledger that proves it.",
+)
+infra = typer.Typer(
+    cls=lazy.group_of(JOBS_AND_LOGS),
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Jobs and logs, under the names of the source documents.",
+)
+lazy.outline(app, up="Run an instance until it is told to stop.")
+app.add_typer(infra, name="infra")
+lazy.outline(
+    infra,
+    jobs="List, run and steer jobs.",
+    logs="Read the log of runs and of the engine.",
+)
+lazy.outline(
+    app,
+    jobs="List, run and steer jobs.",
+    runs="List and show runs.",
+    logs="Read the log of runs and of the engine.",
+    ledger="Read, export and verify the ledger.",
+    replay="Show the state as of a moment, folded from the events alone.",
+    projections="Rebuild and check the views.",
+    cron="Ask when a cron expression fires, and why.",
+    config="Check and show the configuration.",
+    db="Create and upgrade the database's schema.",
+)
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url",
+            envvar=DATABASE_VARIABLES,
+            show_envvar=True,
+            metavar="URL",
+            help="The ledger; default sqlite:///cronledger.db. Each variable has a *_FILE form.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="CRONLEDGER_CONFIG", metavar="PATH", help="The configuration file.")
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(envvar="CRONLEDGER_PROFILE", metavar="PATH", help="The profile that overrides it."),
+    ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(envvar="CRONLEDGER_INSTANCE", metavar="NAME", help="What to call this process."),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app",
+            envvar="CRONLEDGER_APP",
+            metavar="MODULE[:OBJECT]",
+            help="More code with jobs; repeatable.",
+        ),
+    ] = None,
+    output: Annotated[
+        Output | None,
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="CRONLEDGER_OUTPUT",
+            help="How to print the answer; also after the command.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(envvar="CRONLEDGER_LOG_LEVEL", help="From which level on to log to standard error."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="CRONLEDGER_LOG_FORMAT", help="How to write a line of that log.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Take in the global options."""
+    is_given = str(getattr(ctx.get_parameter_source("database"), "name", "")) == "COMMANDLINE"
+    ctx.obj.options = Options(
+        database_url=database if database and is_given else database_url(os.environ),
+        config=config,
+        profile=profile,
+        instance=instance or None,
+        app=listed(code or []),
+        log_level=log_level,
+        log_format=log_format,
+    )
+    ctx.obj.output = Output.JSON if json else output or Output.TABLE
+    configure(log_level or LogLevel.WARNING, log_format)
+
+
+@app.command()
+def version(ctx: typer.Context) -> None:
+    """Show the versions of the program and of what it stands on."""
+    packages = ("sqlalchemy", "alembic", "anyio", "croniter", "msgspec", "psycopg", "tzdata")
+    emit(
+        ctx,
+        {
+            "cronledger": __version__,
+            "python": platform.python_version(),
+            "sqlite": importlib.import_module("sqlite3").sqlite_version,
+            **{name: _installed(name) for name in packages},
+        },
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    invocation = Invocation(SystemClock(), output_of(os.environ, arguments))
+    try:
+        code = _call(invocation, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's own flush at exit must not complain of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    return code
+
+
+def _call(invocation: Invocation, arguments: list[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with invocation.closing, command.make_context("cronledger", [*arguments], obj=invocation) as ctx:
+            command.invoke(ctx)
+    except CronledgerError as error:
+        return fail(error, invocation.output)
+    except typer.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except typer.TyperException as error:
+        return _misused(error, output_of(os.environ, arguments))
+    return 0
+
+
+def _misused(error: typer.TyperException, output: Output) -> int:
+    """Answer a command line that cannot be read; a group without a command is a question for its help."""
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        sys.stdout.write(message + "\n")
+        return 0
+    path = getattr(getattr(error, "ctx", None), "command_path", "cronledger")
+    return fail(UsageError(message, hint=f"see `{path} --help`"), output)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

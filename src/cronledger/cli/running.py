@@ -1,0 +1,117 @@
+"""Running jobs by hand: `infra jobs run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from cronledger.cli.context import Application, application
+from cronledger.cli.known_jobs import KnownJob, find, known_jobs
+from cronledger.cli.render import emit, note
+from cronledger.cli.times import duration
+from cronledger.domain.run import Outcome, RunState
+from cronledger.errors import CronledgerError, NotFound, UsageError
+
+COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
+FAILED = 1
+TOOK_TOO_LONG = 124
+
+
+class TimeoutPassed(CronledgerError):
+    """The runs had not ended when `--timeout` had passed; they go on where another instance performs them."""
+
+    code = "timeout"
+    exit_code = TOOK_TOO_LONG
+
+
+def run(
+    ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Jobs to run.")] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Run every enabled job that the configuration lists.")
+    ] = False,
+    tag: Annotated[str | None, typer.Option(metavar="TAG", help="Run every job with this tag.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the run; repeatable."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Perform the runs in this process.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the runs have ended.")] = True,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Wait no longer than this; exit code 124.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
+) -> None:
+    """Run jobs now, beside their schedule; exit code 1 if one of the runs failed."""
+    given = dict(_parameter(each) for each in parameters or ())
+    seconds = duration(timeout).total_seconds() if timeout else None
+    opened = application(ctx)
+    chosen = _chosen(opened, names or [], every=every, tag=tag)
+    for each in chosen:
+        if not each.is_enabled or each.state.paused:
+            word = "paused" if each.is_enabled else "disabled"
+            note(ctx, f"job '{each.definition.name}' is {word}; it runs all the same, because you ask for it")
+    started = opened.scheduler.run_manually(
+        [each.definition.name for each in chosen],
+        parameters=given,
+        actor=opened.operator.name,
+        reason=reason,
+        local=local,
+        wait=wait,
+        timeout=seconds,
+    )
+    try:
+        ended = asyncio.run(started)
+    except TimeoutError:
+        hint = "see `cronledger runs list --status running`"
+        raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=hint) from None
+    _answer(ctx, ended)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise UsageError(f"Invalid parameter format '{text}'. Use KEY=VALUE format.")
+    return key, value
+
+
+def _chosen(opened: Application, names: Sequence[str], *, every: bool, tag: str | None) -> list[KnownJob]:
+    """Return the jobs that are meant; `--all` is stronger than `--tag`, and that than names."""
+    if not every and tag is None and not names:
+        raise UsageError("Specify job name(s), use --all, or use --tag <tag> to run jobs")
+    known = known_jobs(opened, None)
+    if every:
+        return [each for each in known.jobs.values() if each.definition.scheduled and each.is_enabled]
+    if tag is None:
+        return list({each.definition.name: each for each in (find(known, name) for name in names)}.values())
+    found = [each for each in known.jobs.values() if tag in each.definition.tags]
+    if not found:
+        raise NotFound(f"No jobs found with tag '{tag}'")
+    return found
+
+
+def _answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
+    runs = [_document(state) for state in ended]
+    succeeded = sum(run["outcome"] == Outcome.SUCCEEDED for run in runs)
+    failed = sum(run["outcome"] not in (None, Outcome.SUCCEEDED) for run in runs)
+    document = {"runs": runs, "succeeded": succeeded, "failed": failed, "total": len(runs)}
+    emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "No jobs to run.")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _document(state: RunState) -> dict[str, Any]:
+    return {
+        "run_id": state.run_id,
+        "job": state.job,
+        "outcome": state.outcome,
+        "message": state.message,
+        "items_processed": state.items_processed,
+        "items_failed": state.items_failed,
+        "duration_ms": state.duration_ms,
+        "error": state.error,
+    }

@@ -1,0 +1,311 @@
+"""The leader's lock and the signs of life, on every database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import psycopg
+import pytest
+from tests.conftest import opened
+from tests.events import HERE, THERE
+from tests.waiting import LIMIT_SECONDS, eventually
+
+from cronledger.clock import SystemClock
+from cronledger.domain.ids import InstanceId
+from cronledger.ledger.database import LeaderLock, Store
+from cronledger.ledger.file_locks import FileLock
+from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
+from cronledger.ledger.sessions import LEADER_CLASS, number_of
+
+HOLDER = """
+import sys
+from tests.conftest import opened
+from cronledger.domain.ids import InstanceId
+store = opened(sys.argv[1])
+lock, sign = store.leader_lock(), store.instance_lock(InstanceId("child.3.cccccccccccc"))
+lock.contend(lambda: lock.held and sign.held and print("held", flush=True))
+sys.stdin.read()
+"""
+CHILD = InstanceId("child.3.cccccccccccc")
+
+
+@pytest.fixture
+def lock_of(store: Store) -> Iterator[Callable[[], LeaderLock]]:
+    locks: list[LeaderLock] = []
+
+    def make() -> LeaderLock:
+        locks.append(store.leader_lock())
+        return locks[-1]
+
+    yield make
+    for lock in locks:
+        lock.release()
+
+
+def ignore() -> None:
+    pass
+
+
+# --- the leader's lock ----------------------------------------------------------------------------------
+
+
+def test_a_lone_candidate_holds_the_lock_and_is_told(lock_of: Callable[[], LeaderLock]) -> None:
+    told = Event()
+    lock = lock_of()
+    lock.contend(told.set)
+
+    assert told.wait(LIMIT_SECONDS)
+    assert eventually(lambda: lock.held)
+    assert lock.error is None
+
+
+def test_a_lock_nobody_contends_for_is_not_held(lock_of: Callable[[], LeaderLock]) -> None:
+    lock = lock_of()
+
+    assert not lock.held
+    assert lock.session is None
+    lock.release()
+
+
+def test_of_two_candidates_one_holds_the_lock_until_it_releases_it(lock_of: Callable[[], LeaderLock]) -> None:
+    first, second = lock_of(), lock_of()
+    first.contend(ignore)
+    assert eventually(lambda: first.held)
+    told = Event()
+    second.contend(told.set)
+    held_early = told.wait(0.3) or second.held
+    first.release()
+
+    assert not held_early
+    assert not first.held
+    assert told.wait(LIMIT_SECONDS)
+    assert eventually(lambda: second.held)
+
+
+def test_who_waits_can_give_up(lock_of: Callable[[], LeaderLock]) -> None:
+    first, second = lock_of(), lock_of()
+    first.contend(ignore)
+    assert eventually(lambda: first.held)
+    second.contend(ignore)
+    second.release()
+    first.release()
+
+    assert not second.held
+
+
+def test_who_has_released_the_lock_can_contend_again(lock_of: Callable[[], LeaderLock]) -> None:
+    lock = lock_of()
+    lock.contend(ignore)
+    assert eventually(lambda: lock.held)
+    lock.release()
+    lock.contend(ignore)
+
+    assert eventually(lambda: lock.held)
+
+
+def test_the_lock_of_a_killed_process_is_free(sql_url: str) -> None:
+    store = opened(sql_url)
+    child = holder(sql_url)
+    told = Event()
+    lock = store.leader_lock()
+    lock.contend(told.set)
+    held_early = told.wait(0.2)
+    child.kill()
+    child.wait()
+
+    assert not held_early
+    assert told.wait(LIMIT_SECONDS)
+    lock.release()
+    close(child)
+    store.close()
+
+
+def test_the_session_of_a_lock_is_known_on_postgres(postgres_url: str) -> None:
+    store = opened(postgres_url)
+    lock = store.leader_lock()
+    lock.contend(ignore)
+    assert eventually(lambda: lock.held)
+    with store.reading() as connection:
+        holders = connection.exec_driver_sql(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
+            (LEADER_CLASS, number_of("public") % 2**32),
+        ).scalars()
+        pids = list(holders)
+
+    assert [lock.session] == pids
+    lock.release()
+    store.close()
+
+
+def test_a_terminated_session_loses_the_lock_at_once_and_contends_again(postgres_url: str) -> None:
+    store = opened(postgres_url)
+    seen: list[bool] = []
+    lock = store.leader_lock()
+    lock.contend(lambda: seen.append(lock.held))
+    assert eventually(lambda: lock.held)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", (lock.session,))
+
+    assert eventually(lambda: len(seen) == 3)
+    assert [True, False, True] == seen
+    lock.release()
+    store.close()
+
+
+def test_a_standby_or_a_dead_server_is_named_as_the_error() -> None:
+    store = opened("postgresql://nobody:s3cret@127.0.0.1:1/nothing")
+    assert isinstance(store, PostgresStore)
+    with pytest.raises(Exception, match="does not answer") as refused:
+        store.leader_lock()
+
+    assert "s3cret" not in str(refused.value)
+    store.close()
+
+
+def test_a_lock_file_that_was_made_again_is_another_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    first, second = FileLock(path), FileLock(path)
+    assert first.take()
+    path.unlink()
+    second_took = second.take()
+
+    assert second_took
+    assert not first.is_intact()
+    assert not first.take()
+    second.release()
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    lock.take()
+    hold, done = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(done)
+        os.read(hold, 1)
+        os._exit(0)
+    lock.release()
+    free = eventually(other.take)
+    os.close(done)
+    os.waitpid(child, 0)
+    os.close(hold)
+
+    assert free
+    other.release()
+
+
+def test_lock_files_are_private(sqlite_url: str, tmp_path: Path) -> None:
+    store = opened(sqlite_url)
+    lock, sign = store.leader_lock(), store.instance_lock(HERE)
+    lock.contend(ignore)
+    assert eventually(lambda: lock.held)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if ".db." in path.name}
+
+    assert {"ledger.db.leader": 0o600, f"ledger.db.instance-{HERE}": 0o600} == modes
+    lock.release()
+    sign.release()
+    store.close()
+
+
+# --- signs of life --------------------------------------------------------------------------------------
+
+
+class LaterClock(SystemClock):
+    """A clock on which every reading is far from the one before."""
+
+    def __init__(self) -> None:
+        self._readings = 0
+
+    def monotonic(self) -> float:
+        self._readings += 1
+        return self._readings * 2 * TRUSTED_SECONDS
+
+
+def test_an_instance_lives_while_its_sign_stands(ledger_url: str) -> None:
+    store = opened(ledger_url)
+    if isinstance(store, PostgresStore):
+        store._clock = LaterClock()
+    here, there = store.instance_lock(HERE), store.instance_lock(THERE)
+    both_stand = (here.held, there.held, store.dead_instances([HERE, THERE]))
+    there.release()
+
+    assert (True, True, set()) == both_stand
+    assert not there.held
+    assert eventually(lambda: store.dead_instances([HERE, THERE]) == {THERE})
+    here.release()
+    store.close()
+
+
+def test_a_killed_instance_is_known_to_be_dead(sql_url: str) -> None:
+    store = opened(sql_url)
+    if isinstance(store, PostgresStore):
+        store._clock = LaterClock()
+    sign = store.instance_lock(HERE)
+    child = holder(sql_url)
+    alive = store.dead_instances([CHILD])
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+
+    assert set() == alive
+    assert eventually(lambda: store.dead_instances([CHILD]) == {CHILD})
+    sign.release()
+    close(child)
+    store.close()
+
+
+def test_nobody_is_dead_while_our_own_session_is_young(postgres_url: str) -> None:
+    """A restarted server has ended every session; all instances looked dead to the first that came back."""
+    store = opened(postgres_url)
+    without_sign = store.dead_instances([THERE])
+    sign = store.instance_lock(HERE)
+
+    assert set() == without_sign
+    assert sign.held
+    assert set() == store.dead_instances([THERE])
+    sign.release()
+    store.close()
+
+
+def test_the_sign_of_an_instance_is_set_up_again_after_a_lost_session(postgres_url: str) -> None:
+    store = opened(postgres_url)
+    sign = store.instance_lock(HERE)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%% instance'"
+        )
+
+    assert eventually(lambda: not sign.held)
+    assert eventually(lambda: sign.held)
+    sign.release()
+    store.close()
+
+
+def test_the_file_of_an_instance_is_removed_when_it_goes(sqlite_url: str, tmp_path: Path) -> None:
+    store = opened(sqlite_url)
+    store.instance_lock(HERE).release()
+
+    assert [] == list(tmp_path.glob("*.instance-*"))
+    store.close()
+
+
+def holder(url: str) -> subprocess.Popen[str]:
+    """Return a process that holds the leader's lock and a sign of its own."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert "held\n" == child.stdout.readline()
+    return child
+
+
+def close(child: subprocess.Popen[str]) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.close()
+    child.stdout.close()

@@ -1,0 +1,206 @@
+"""The rows around the ledger, its export, and its verification."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.conftest import opened
+from tests.contract.test_ledger_reading import remove
+from tests.events import HERE, JOB, NOON, RUN, THERE, plain, trigger
+
+from cronledger.domain.ids import InstanceId, JobName, Position, RunId
+from cronledger.errors import UsageError
+from cronledger.ledger import instances, logs
+from cronledger.ledger.database import Store
+from cronledger.ledger.export import export
+from cronledger.ledger.instances import Instance
+from cronledger.ledger.logs import Line
+from cronledger.ledger.verify import Problem, verify
+
+SECOND = timedelta(seconds=1)
+
+
+# --- instances and log lines ----------------------------------------------------------------------------
+
+
+def instance(name: InstanceId, **changes: object) -> Instance:
+    fields = {
+        "id": name, "name": name.split(".")[0], "kind": "service", "host": "h", "pid": 7, "build": "1.0",
+        "started_at": NOON, "beat_at": NOON,
+    }  # fmt: skip
+    return Instance(**fields | changes)  # type: ignore[arg-type]
+
+
+def test_instances_live_while_they_beat(store: Store) -> None:
+    with store.writing() as connection:
+        instances.register(connection, instance(HERE, jobs=(JOB,), features=("x",)))
+        instances.register(connection, instance(THERE))
+        beaten = instances.beat(connection, HERE, NOON + 20 * SECOND)
+    with store.reading() as connection:
+        known, living = instances.known(connection), instances.living(connection, NOON + 20 * SECOND)
+
+    assert beaten
+    assert [HERE, THERE] == [each.id for each in known]
+    assert [instance(HERE, jobs=(JOB,), features=("x",), beat_at=NOON + 20 * SECOND)] == living
+
+
+def test_an_instance_changes_and_goes(store: Store) -> None:
+    with store.writing() as connection:
+        instances.register(connection, instance(HERE))
+        instances.register(connection, instance(HERE, pid=8))
+        changed = instances.update(
+            connection, HERE, state="draining", epoch=3, jobs=(JOB,), config_revision="r"
+        )
+        (found,) = instances.known(connection)
+        instances.retire(connection, HERE)
+        gone = (instances.beat(connection, HERE, NOON), instances.update(connection, HERE, epoch=4))
+
+    assert changed
+    assert instance(HERE, pid=8, state="draining", epoch=3, jobs=(JOB,), config_revision="r") == found
+    assert (False, False) == gone
+
+
+def line(seconds: int, **changes: object) -> Line:
+    fields = {
+        "at": NOON + seconds * SECOND,
+        "level": "INFO",
+        "logger": "job",
+        "instance": HERE,
+        "message": "m",
+    }
+    return Line(**fields | changes)  # type: ignore[arg-type]
+
+
+def test_log_lines_are_found_by_what_they_are_about(store: Store) -> None:
+    written = [
+        line(0, level="warning", job=JOB, run_id=RUN, step="build"),
+        line(1, level="DEBUG", job=JobName("other"), run_id=RunId("other@x")),
+        line(2, level="ERROR", message="x\0" + "y" * 10_000),
+        line(3, job=JOB),
+    ]
+    with store.writing() as connection:
+        logs.write_lines(connection, written)
+        logs.write_lines(connection, [])
+    with store.reading() as connection:
+        everything = logs.lines(connection)
+        of_job = logs.lines(connection, job=JOB)
+        of_run = logs.lines(connection, run_id=RUN)
+        serious = logs.lines(connection, level="warn")
+        between = logs.lines(connection, since=NOON + SECOND, until=NOON + 3 * SECOND)
+        newest = logs.lines(connection, limit=1)
+
+    assert [0, 1, 2, 3] == [(each.at - NOON).seconds for each in everything]
+    assert line(0, level="WARN", job=JOB, run_id=RUN, step="build") == everything[0]
+    assert everything[2].message.startswith("x\ufffdyyy")
+    assert len(everything[2].message.encode()) <= 4096
+    assert [everything[0], everything[3]] == of_job
+    assert [everything[0]] == of_run
+    assert [everything[0], everything[2]] == serious
+    assert [everything[1], everything[2]] == between
+    assert [everything[3]] == newest
+
+
+def test_a_word_that_is_no_level_is_a_usage_error(store: Store) -> None:
+    with pytest.raises(UsageError, match="unknown log level"), store.reading() as connection:
+        logs.lines(connection, level="loud")
+
+
+# --- export and verify ----------------------------------------------------------------------------------
+
+
+def test_the_export_of_a_prefix_never_changes(store: Store) -> None:
+    store.ledger.append(trigger(), plain("a", 1200))
+    before = list(export(store.ledger))
+    store.ledger.append(plain("b", 3))
+
+    assert 1201 == len(before)
+    assert before == list(export(store.ledger))[:1201]
+    assert before[:5] == list(export(store.ledger, 0, 5))
+    assert before[5:1100] == list(export(store.ledger, 5, 1100))
+    assert 3 == len(list(export(store.ledger, 0, None, "b")))
+
+
+def test_a_ledger_as_it_was_written_is_verified(store: Store) -> None:
+    store.ledger.append(trigger(), plain("a", 1200, expected=None))
+    store.ledger.append(plain("a", expected=1200))
+    report = verify(store.ledger)
+
+    assert (True, 1202, 0, (), 1202) == (
+        report.ok, report.events, report.sealed_through, report.problems, report.head.position,
+    )  # fmt: skip
+    assert store.ledger.read_stored(Position(1201), 1)[0].id.hex() == report.head.id
+
+
+def test_an_empty_ledger_is_verified(store: Store) -> None:
+    report = verify(store.ledger)
+
+    assert (True, 0, 0, None) == (report.ok, report.events, report.head.position, report.head.id)
+
+
+TAMPERINGS = [
+    (
+        'UPDATE event_body SET body = \'{"name":"y"}\' WHERE position = 2',
+        2,
+        "not the one that was committed to",
+    ),
+    (
+        "UPDATE event SET commitment = event_body.salt FROM event_body WHERE event.position = 2",
+        2,
+        "committed to",
+    ),
+    ("UPDATE event SET version = 7 WHERE position = 2", 2, "version 7 of a where 2 should be"),
+    ("UPDATE event SET recorded_at = 1 WHERE position = 2", 2, "recorded before"),
+    ("UPDATE head SET position = 2", 3, "beyond the head"),
+    ("UPDATE head SET position = 4", 4, "the head is at 4"),
+]
+
+
+@pytest.mark.parametrize(("statement", "position", "problem"), TAMPERINGS)
+def test_tampering_is_found(sql_url: str, statement: str, position: int, problem: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 3))
+    unlock(store)
+    with store.writing() as connection:
+        connection.exec_driver_sql(statement)
+    report = verify(store.ledger)
+
+    assert not report.ok
+    assert any(position == each.position and problem in each.problem for each in report.problems)
+    store.close()
+
+
+def test_a_missing_event_is_found(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a"), plain("b"), plain("c"))
+    remove(store, 2)
+    report = verify(store.ledger)
+
+    assert (Problem(2, "missing; the next event has position 3"),) == report.problems
+    store.close()
+
+
+def unlock(store: Store) -> None:
+    with store.writing() as connection:
+        for table in ("event", "event_body"):
+            if store.kind == "sqlite":
+                connection.exec_driver_sql(f"DROP TRIGGER {table}_UPDATE")
+            else:
+                connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER immutable")
+
+
+def test_an_erased_body_is_no_problem(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 3))
+    with store.writing() as connection:
+        if store.kind == "sqlite":
+            connection.exec_driver_sql("DROP TRIGGER event_body_DELETE")
+        else:
+            connection.exec_driver_sql("ALTER TABLE event_body DISABLE TRIGGER immutable")
+        connection.exec_driver_sql("DELETE FROM event_body WHERE position = 2")
+    lines = list(export(store.ledger))
+
+    assert verify(store.ledger).ok
+    assert b'"body":null,"salt":null,' in lines[1]
+    assert ["x", "", "x"] == [each.body.name for each in store.ledger.read_all(Position(0), 10)]  # type: ignore[attr-defined]
+    store.close()
