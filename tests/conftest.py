@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.postgres import Server, shared_server
 
 from cronledger import migrations
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import instance_id
 from cronledger.entropy import SystemEntropy
 from cronledger.ledger.database import Store, open_store
+from tests.postgres import Server, shared_server
 
 HERE = instance_id("fixture", os.getpid(), "f1c7f1c7f1c7")
 _numbers = count(1)

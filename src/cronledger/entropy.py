@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from datetime import datetime
 from typing import Protocol
 
@@ -24,23 +25,26 @@ class SystemEntropy:
     def __init__(self) -> None:
         self._block = b""
         self._used = 0
+        self._lock = threading.Lock()
         self._random = random.SystemRandom()
         os.register_at_fork(after_in_child=self._forget)
 
     def token(self) -> bytes:
-        """Return 16 unpredictable bytes."""
-        if self._used == len(self._block):
-            self._block = os.urandom(4096)
-            self._used = 0
-        start = self._used
-        self._used = start + 16
-        return self._block[start : start + 16]
+        """Return 16 unpredictable bytes, to any thread."""
+        with self._lock:
+            if self._used == len(self._block):
+                self._block = os.urandom(4096)
+                self._used = 0
+            start = self._used
+            self._used = start + 16
+            return self._block[start : start + 16]
 
     def fraction(self) -> float:
         """Return a number in [0, 1)."""
         return self._random.random()
 
     def _forget(self) -> None:
+        self._lock = threading.Lock()
         self._block = b""
         self._used = 0
 
@@ -65,7 +69,7 @@ def uuid7(now: datetime, entropy: Entropy) -> str:
 
     >>> from datetime import UTC, datetime
     >>> uuid7(datetime(2026, 1, 1, tzinfo=UTC), SeededEntropy(1))[:13]
-    '019b76da90007'
+    '019b76daa8007'
     """
     millis = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
     rest = int.from_bytes(entropy.token()[:10])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.conftest import opened
 
 from cronledger.ledger.api import Ledger
 from cronledger.ledger.database import Store
+from tests.conftest import opened
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import text
-from tests.cli_runner import APP, Result, run_cli
-from tests.events import RUN, started, step, succeeded, triggered
 
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
@@ -27,6 +25,8 @@ from cronledger.domain.events import (
 from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_stream
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
+from tests.cli_runner import APP, Result, run_cli
+from tests.events import RUN, started, step, succeeded, triggered
 
 Cli = Callable[..., Result]
 

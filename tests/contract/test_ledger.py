@@ -6,6 +6,11 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+
+from cronledger.domain.events import Cause, RunTriggered, StepStarted
+from cronledger.domain.ids import Position, Stream, Term, run_stream
+from cronledger.errors import Conflict, LedgerDamaged
+from cronledger.ledger.api import Appended, Item, Ledger, Prepared, Quiet, Same, Write
 from tests.events import (
     JOB,
     NOON,
@@ -21,11 +26,6 @@ from tests.events import (
     trigger,
     triggered,
 )
-
-from cronledger.domain.events import Cause, RunTriggered, StepStarted
-from cronledger.domain.ids import Position, Stream, Term, run_stream
-from cronledger.errors import Conflict, LedgerDamaged
-from cronledger.ledger.api import Appended, Item, Ledger, Prepared, Quiet, Same, Write
 
 STREAM = run_stream(RUN)
 HOUR = timedelta(hours=1)

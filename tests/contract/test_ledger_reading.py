@@ -8,6 +8,12 @@ import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+
+from cronledger.domain.events import Cause, RunStarted, RunTriggered, StepStarted
+from cronledger.domain.ids import Position, Stream, run_stream
+from cronledger.errors import LedgerDamaged, LedgerGap
+from cronledger.ledger.api import Item, Ledger, Write
+from cronledger.ledger.database import Store
 from tests.conftest import opened
 from tests.events import (
     RUN,
@@ -19,12 +25,6 @@ from tests.events import (
     trigger,
     triggered,
 )
-
-from cronledger.domain.events import Cause, RunStarted, RunTriggered, StepStarted
-from cronledger.domain.ids import Position, Stream, run_stream
-from cronledger.errors import LedgerDamaged, LedgerGap
-from cronledger.ledger.api import Item, Ledger, Write
-from cronledger.ledger.database import Store
 
 STREAM = run_stream(RUN)
 HOUR = timedelta(hours=1)

@@ -7,6 +7,14 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 from sqlalchemy import text
+
+from cronledger.domain.events import Cause
+from cronledger.domain.ids import LEADER, Position, Term, run_stream
+from cronledger.errors import Early, Fenced, Led
+from cronledger.ledger.api import Appended, Item, Ledger, Write
+from cronledger.ledger.database import Store
+from cronledger.ledger.instants import to_micros
+from cronledger.ledger.memory import MemoryLedger
 from tests.events import (
     HERE,
     RUN,
@@ -20,14 +28,6 @@ from tests.events import (
     trigger,
     triggered,
 )
-
-from cronledger.domain.events import Cause
-from cronledger.domain.ids import LEADER, Position, Term, run_stream
-from cronledger.errors import Early, Fenced, Led
-from cronledger.ledger.api import Appended, Item, Ledger, Write
-from cronledger.ledger.database import Store
-from cronledger.ledger.instants import to_micros
-from cronledger.ledger.memory import MemoryLedger
 
 STREAM = run_stream(RUN)
 HOUR = timedelta(hours=1)

@@ -12,9 +12,6 @@ from threading import Event
 
 import psycopg
 import pytest
-from tests.conftest import opened
-from tests.events import HERE, THERE
-from tests.waiting import LIMIT_SECONDS, eventually
 
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId
@@ -22,6 +19,9 @@ from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
 from cronledger.ledger.sessions import LEADER_CLASS, number_of
+from tests.conftest import opened
+from tests.events import HERE, THERE
+from tests.waiting import LIMIT_SECONDS, eventually
 
 HOLDER = """
 import sys

@@ -10,18 +10,6 @@ from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Connection, delete, make_url, text, update
-from tests.unit.projections.streams import (
-    JOBS,
-    START,
-    about,
-    define,
-    elect,
-    opened,
-    perform,
-    resign,
-    say,
-    trigger,
-)
 
 from cronledger.domain import events as e
 from cronledger.domain.ids import Position, RunId
@@ -39,6 +27,18 @@ from cronledger.projections import (
 )
 from cronledger.projections.outdated import NotUnderstood, ViewNewer
 from cronledger.projections.tables import CHECKPOINT, JOB_STATUS, METADATA, RUN_HISTORY
+from tests.unit.projections.streams import (
+    JOBS,
+    START,
+    about,
+    define,
+    elect,
+    opened,
+    perform,
+    resign,
+    say,
+    trigger,
+)
 
 TIDY, SWEEP = JOBS
 HOURLY = "0 0 * * * *"

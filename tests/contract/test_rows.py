@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.conftest import opened
-from tests.contract.test_ledger_reading import remove
-from tests.events import HERE, JOB, NOON, RUN, THERE, plain, trigger
 
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
 from cronledger.errors import UsageError
@@ -17,6 +14,9 @@ from cronledger.ledger.export import export
 from cronledger.ledger.instances import Instance
 from cronledger.ledger.logs import Line
 from cronledger.ledger.verify import Problem, verify
+from tests.conftest import opened
+from tests.contract.test_ledger_reading import remove
+from tests.events import HERE, JOB, NOON, RUN, THERE, plain, trigger
 
 SECOND = timedelta(seconds=1)
 

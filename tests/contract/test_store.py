@@ -13,9 +13,6 @@ import psycopg
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
-from tests.conftest import opened
-from tests.events import HERE, plain, trigger
-from tests.waiting import LIMIT_SECONDS
 
 from cronledger import migrations
 from cronledger.clock import SystemClock
@@ -26,6 +23,9 @@ from cronledger.ledger.api import Item
 from cronledger.ledger.database import Store, open_store, safe_url
 from cronledger.ledger.schema import LOG_LINE
 from cronledger.ledger.sqlite import require_sqlite
+from tests.conftest import opened
+from tests.events import HERE, plain, trigger
+from tests.waiting import LIMIT_SECONDS
 
 SECOND = timedelta(seconds=1)
 

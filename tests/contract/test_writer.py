@@ -7,15 +7,15 @@ from datetime import timedelta
 from threading import Event, Thread
 
 import pytest
-from tests.conftest import opened
-from tests.events import moved, plain
-from tests.waiting import LIMIT_SECONDS, eventually
 
 from cronledger.domain.ids import Position
 from cronledger.errors import Conflict, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger.api import Answer, Appended, Head, Item, Ledger, Prepared, Same
 from cronledger.ledger.memory import MemoryLedger
 from cronledger.ledger.writer import BATCH_BYTES, BATCH_EVENTS, Writer
+from tests.conftest import opened
+from tests.events import moved, plain
+from tests.waiting import LIMIT_SECONDS, eventually
 
 Answers = dict[int, Answer | Exception]
 

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import assume
 from hypothesis import strategies as st
-from tests.property.cron_oracle import Oracle, changes
 
 from cronledger.domain.cron import Cron, parse
 from cronledger.domain.definition import Dst, Fold, Gap
 from cronledger.domain.zone import Zone, zone
 from cronledger.errors import InvalidCron
+from tests.property.cron_oracle import Oracle, changes
 
 ZONES = (
     "UTC",

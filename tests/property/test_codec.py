@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.events import PLANNER
 
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import BODIES, Body, Event, StepSucceeded
 from cronledger.entropy import SeededEntropy
 from cronledger.ledger import codec
 from cronledger.ledger.normal import DEPTH, bounded, cleaned, normalised, truncated
+from tests.events import PLANNER
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 INSTANTS = st.datetimes(timezones=st.just(UTC))

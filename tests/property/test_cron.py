@@ -9,6 +9,11 @@ from croniter import croniter
 from cronsim import CronSim
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+
+from cronledger.domain.cron import parse
+from cronledger.domain.schedule import describe
+from cronledger.domain.zone import zone
+from cronledger.errors import InvalidCron
 from tests.property.cron_oracle import SECOND, Oracle, changes, ever, refuses
 from tests.property.cron_strategies import (
     DAYS,
@@ -29,11 +34,6 @@ from tests.property.cron_strategies import (
     sparse_cases,
     starts,
 )
-
-from cronledger.domain.cron import parse
-from cronledger.domain.schedule import describe
-from cronledger.domain.zone import zone
-from cronledger.errors import InvalidCron
 
 OFTEN = settings(max_examples=5 * settings().max_examples)
 WINDOW = timedelta(days=2)

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from tests.conftest import opened
-from tests.events import HERE, PLANNER, THERE, election
 
 from cronledger.domain.events import Actor, Event, StepStarted
 from cronledger.domain.ids import LEADER, JobName, Position, Stream, Term
@@ -19,6 +17,8 @@ from cronledger.errors import Fenced, LedgerDamaged
 from cronledger.ledger.api import Answer, Appended, Item, Prepared, Quiet, Same, Write
 from cronledger.ledger.database import Store
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
+from tests.conftest import opened
+from tests.events import HERE, PLANNER, THERE, election
 
 STREAMS = ["a", "b", "c"]
 JOBS = ["x", "y"]

@@ -7,11 +7,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.projections.streams import Engine, everything, memory_store, moves, nonsense, told
 
 from cronledger.ledger.database import Store
 from cronledger.projections.fold import PROJECTIONS, catch_up, check, fold, fold_ledger, rebuild
 from cronledger.projections.rows import Key
+from tests.unit.projections.streams import Engine, everything, memory_store, moves, nonsense, told
 
 
 def played(said: list[tuple[str, Any]]) -> Callable[[Store], None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
 import anyio
+import msgspec
 import pytest
 
 from cronledger.domain.definition import Startup
@@ -90,7 +90,9 @@ def test_a_slow_job_is_skipped_while_it_runs_and_every_skip_is_recorded() -> Non
     lines = exported_lines(cluster)
 
     assert [] == problems(lines)
-    assert {"overlap"} == {line["body"]["reason"] for line in lines if line["type"] == "job.fire_times_skipped"}
+    assert {"overlap"} == {
+        line["body"]["reason"] for line in lines if line["type"] == "job.fire_times_skipped"
+    }
     assert 9 <= len(triggered(lines, "slow")) <= 11
 
 
@@ -112,13 +114,19 @@ def test_overlap_policies_hold_over_three_instances(policy: Overlap, most: int) 
 
 
 def test_a_job_that_raises_anything_ends_its_run_and_nothing_else() -> None:
-    cluster = Cluster([definition("broken"), definition("rogue"), definition("quick")], [broken, Rogue(), quick])
+    cluster = Cluster(
+        [definition("broken"), definition("rogue"), definition("quick")], [broken, Rogue(), quick]
+    )
     run(live, cluster, 1, 20)
     _, runs = refold(cluster.worlds[0].ledger)
 
     assert [] == problems(exported_lines(cluster))
-    assert {"ValueError: broken on purpose"} == {state.error for state in runs.values() if state.job == "broken"}
-    assert {"KeyboardInterrupt: not a person"} == {state.error for state in runs.values() if state.job == "rogue"}
+    assert {"ValueError: broken on purpose"} == {
+        state.error for state in runs.values() if state.job == "broken"
+    }
+    assert {"KeyboardInterrupt: not a person"} == {
+        state.error for state in runs.values() if state.job == "rogue"
+    }
     assert {None} == {state.error for state in runs.values() if state.job == "quick"}
 
 

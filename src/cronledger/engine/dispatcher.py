@@ -32,12 +32,14 @@ class Dispatcher:
         *,
         provides: Callable[[JobDefinition], bool],
         room: Callable[[], int],
+        definition_of: Callable[[JobName], JobDefinition | None],
         only: frozenset[RunId] | None = None,
     ) -> None:
         self._world = world
         self._board = board
         self._provides = provides
         self._room = room
+        self._definition_of = definition_of
         self._only = only
 
     def may_claim(self, state: JobState, taken: int) -> bool:
@@ -75,7 +77,7 @@ class Dispatcher:
         running: dict[JobName, int] = {}
         claimable = []
         for state in sorted(self._board.waiting.values(), key=self._order):
-            definition = self._definition(state)
+            definition = self._definition_of(state.job)
             if definition is None or not self._is_for_us(state, now) or not self._provides(definition):
                 continue
             count = running.setdefault(state.job, len(self._board.jobs[state.job].running))
@@ -94,18 +96,14 @@ class Dispatcher:
         )
 
     def _order(self, state: RunState) -> tuple[int, int]:
-        definition = self._definition(state)
+        definition = self._definition_of(state.job)
         return (-(definition.priority if definition else 0), state.position)
 
     def _claim(self, state: RunState) -> Item:
         """Ask for the run; a policy that counts the others also asks that the job has been quiet."""
-        definition = self._definition(state)
+        definition = self._definition_of(state.job)
         counts = definition is None or definition.overlap is not Overlap.ALLOW or definition.max_concurrent
         quiet = Quiet(state.job, self._board.jobs[state.job].position) if counts else None
         events = tuple(run.start(state))
         write = Write(run_stream(state.run_id), events, expected=state.version, quiet_since=quiet)
         return Item((write,))
-
-    def _definition(self, state: RunState) -> JobDefinition | None:
-        known = self._board.jobs.get(state.job)
-        return known.definition if known else None

@@ -72,6 +72,7 @@ class Engine:
             self.board,
             provides=self.executor.provides,
             room=lambda: self.executor.room,
+            definition_of=self._definition_of,
             only=plan.only,
         )
         self._woken = anyio.Event()

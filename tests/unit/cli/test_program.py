@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.cli_runner import run_cli
 
 HEAVY = ("sqlalchemy", "alembic", "yaml", "psycopg", "croniter", "anyio", "rich")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.events import JOB, PLANNER, RUN, paused, plain, started, succeeded, triggered
 
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import (
@@ -29,6 +28,7 @@ from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerDamaged
 from cronledger.ledger import codec
 from cronledger.ledger.api import Item, Stored, Write
+from tests.events import JOB, PLANNER, RUN, paused, plain, started, succeeded, triggered
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events"
 FIELDS = [

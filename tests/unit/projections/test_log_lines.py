@@ -4,6 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+
+from cronledger.domain import events as e
+from cronledger.domain.ids import JobName, RunId
+from cronledger.errors import UsageError
+from cronledger.ledger.database import Store
+from cronledger.ledger.logs import Line, write_lines
+from cronledger.projections import log_lines
+from cronledger.projections.event_lines import line_of
 from tests.unit.projections.streams import (
     ANN,
     HERE,
@@ -19,14 +27,6 @@ from tests.unit.projections.streams import (
     say,
     trigger,
 )
-
-from cronledger.domain import events as e
-from cronledger.domain.ids import JobName, RunId
-from cronledger.errors import UsageError
-from cronledger.ledger.database import Store
-from cronledger.ledger.logs import Line, write_lines
-from cronledger.projections import log_lines
-from cronledger.projections.event_lines import line_of
 
 TIDY, SWEEP = JOBS
 

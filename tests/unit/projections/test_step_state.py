@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.unit.projections.streams import HERE, START
-
 from cronledger.domain import events as e
 from cronledger.domain.ids import JobName, Position, RunId, Stream
 from cronledger.projections.step_history import PROJECTION
 from cronledger.projections.step_state import NAME_LENGTH, StepOutcome, StepRow, evolve, kept_name
+from tests.unit.projections.streams import HERE, START
 
 RUN = RunId("tidy@20260101T010000Z")
 
