@@ -24,10 +24,9 @@ from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine.definitions import Configuration
 from cronledger.engine.loop import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
-from cronledger.errors import Conflict, Overlap, UnknownJob
+from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob
 from cronledger.ledger import instances
 from cronledger.ledger.api import Quiet, Write
 from cronledger.ledger.database import Store
@@ -119,36 +118,67 @@ def trigger(
 
 
 async def perform(
-    scheduler: Scheduler, store: Store, *, here: Sequence[Request], there: Sequence[Request], wait: bool
+    scheduler: Scheduler,
+    store: Store,
+    requests: Sequence[Request],
+    *,
+    local: bool,
+    wait: bool,
+    seconds: float | None,
 ) -> list[RunState]:
-    """Trigger every request and follow it; perform those of `here` in this process."""
-    clock, entropy = scheduler.clock, scheduler.entropy
-    bound_to = store.ledger.instance
+    """Trigger every request and follow the runs to their end; perform here what nobody else can.
 
-    def triggered() -> tuple[list[RunId], list[RunId]]:
-        return (
-            [trigger(store, request, clock, entropy, bound_to=bound_to) for request in here],
-            [trigger(store, request, clock, entropy) for request in there],
-        )
+    A request that is refused does not undo those before it: they are performed first, then it is raised.
+    """
+    mine: list[RunId] = []
+    others: list[RunId] = []
 
-    mine, others = await anyio.to_thread.run_sync(triggered)
-    run_ids = [*mine, *others]
-    if not mine:
-        try:
-            return await _followed(store, run_ids, wait=wait)
-        finally:
-            await anyio.to_thread.run_sync(store.close)
-    resolution = scheduler.resolution
-    configuration = Configuration(resolution.definitions, resolution.revision)
+    def triggered() -> Refusal | None:
+        living = frozenset() if local else provided_by_the_living(store)
+        for request in requests:
+            is_theirs = request.definition.name in living
+            bound_to = None if is_theirs else store.ledger.instance
+            try:
+                run_id = trigger(store, request, scheduler.clock, scheduler.entropy, bound_to=bound_to)
+            except Refusal as refusal:
+                return refusal
+            (others if is_theirs else mine).append(run_id)
+        return None
+
+    refusal = await anyio.to_thread.run_sync(triggered)
+    with anyio.move_on_after(seconds) as deadline:
+        if mine:
+            await _perform_here(scheduler, store, mine, deadline)
+        if not deadline.cancel_called:
+            states = await _followed(store, [*mine, *others], wait=wait)
+    if deadline.cancel_called:
+        raise TimeoutError(f"not all runs had ended after {seconds:g} s")
+    if refusal is not None:
+        raise refusal
+    return states
+
+
+async def _perform_here(
+    scheduler: Scheduler, store: Store, mine: list[RunId], deadline: anyio.CancelScope
+) -> None:
+    """Be an instance for these runs only; when time is up, hand them back before going."""
     plan = Plan(
         kind=Kind.ONESHOT,
-        max_runs=max(1, len(mine)),
+        max_runs=len(mine),
         only=frozenset(mine),
         drain_seconds=scheduler.settings.drain_seconds,
     )
-    async with scheduler.instance_at_work(store, configuration, plan):
-        await _followed(store, mine, wait=True)
-        return await _followed(store, run_ids, wait=wait)
+    with anyio.CancelScope(shield=True):
+        async with scheduler.instance_at_work(store, plan) as engine:
+            try:
+                with anyio.CancelScope(deadline=deadline.deadline) as limit:
+                    await _followed(store, mine, wait=True)
+            except BaseException:
+                engine.abandon()
+                raise
+            if limit.cancelled_caught:
+                deadline.cancel()
+                engine.abandon()
 
 
 async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> list[RunState]:

@@ -7,10 +7,7 @@ when it is first needed.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
-import logging
 import os
-import platform
 import signal
 import socket
 import threading
@@ -23,35 +20,29 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from cronledger import manual
+from cronledger import manual, presence
 from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.load import find_config, find_profile, load
 from cronledger.config.model import Settings
 from cronledger.config.reference import resolve_secret
 from cronledger.config.resolve import Resolution, resolve
-from cronledger.domain import events as e
-from cronledger.domain.ids import InstanceId, RunId, instance_id, instance_stream
+from cronledger.domain.ids import RunId, instance_id
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Kind, Plan
+from cronledger.engine.loop import Engine, Plan
 from cronledger.entropy import Entropy, SystemEntropy
-from cronledger.errors import LedgerUnreachable
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
-from cronledger.ledger import instances
-from cronledger.ledger.api import Write
 from cronledger.ledger.application import application_engine
-from cronledger.ledger.database import InstanceLock, Store, open_store
+from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
 from cronledger.world import ProcessWorld
 
 DEFAULT_DATABASE = "sqlite:///cronledger.db"
-ACTOR = e.Actor.engine("instance")
-log = logging.getLogger("cronledger.instance")
 
 
 class Scheduler:
@@ -105,7 +96,6 @@ class Scheduler:
         self._services = tuple(services)
         self._db = db
         self._lease = lease or Lease()
-        self._engine: Engine | None = None
         self._world: ProcessWorld | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
@@ -158,9 +148,8 @@ class Scheduler:
     @asynccontextmanager
     async def running(self, *, migrate: bool | None = None) -> AsyncIterator[Scheduler]:
         """Take part while the block lasts: ready when it is entered, drained when it is left."""
-        configuration = self._configuration()
-        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
-        async with self.instance_at_work(store, configuration, self._service_plan()) as engine:
+        plan = self._service_plan()
+        async with self._opened(migrate=migrate) as store, self.instance_at_work(store, plan) as engine:
             await engine.ready.wait()
             yield self
 
@@ -203,10 +192,9 @@ class Scheduler:
 
         The first signal drains; a second one ends at once.
         """
-        configuration = self._configuration()
-        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
+        plan = self._service_plan()
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with self.instance_at_work(store, configuration, self._service_plan()) as engine:
+            async with self._opened(migrate=migrate) as store, self.instance_at_work(store, plan) as engine:
                 with anyio.move_on_after(for_seconds):
                     async for _ in signals:
                         break
@@ -264,17 +252,10 @@ class Scheduler:
         """
         definitions = [manual.definition_of(self.resolution, name) for name in names]
         requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in definitions]
-        store = await anyio.to_thread.run_sync(self.open)
-        living = await anyio.to_thread.run_sync(manual.provided_by_the_living, store)
-        here = [request for request in requests if local or request.definition.name not in living]
-        there = [request for request in requests if request not in here]
-        with anyio.fail_after(timeout):
-            return await manual.perform(self, store, here=here, there=there, wait=wait)
+        async with self._opened() as store:
+            return await manual.perform(self, store, requests, local=local, wait=wait, seconds=timeout)
 
     # --- putting together -------------------------------------------------------------------------------
-
-    def _configuration(self) -> Configuration:
-        return Configuration(self.resolution.definitions, self.resolution.revision)
 
     def _service_plan(self) -> Plan:
         settings = self.settings
@@ -304,10 +285,11 @@ class Scheduler:
         )
 
     @asynccontextmanager
-    async def instance_at_work(
-        self, store: Store, configuration: Configuration, plan: Plan
-    ) -> AsyncIterator[Engine]:
+    async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
         """Bring an instance up on an open store, and take it down with everything it holds."""
+        resolution = self.resolution
+        configuration = Configuration(resolution.definitions, resolution.revision)
+        provision = self._provision()
         world = ProcessWorld(
             store,
             instance=store.ledger.instance,
@@ -315,77 +297,35 @@ class Scheduler:
             entropy=self.entropy,
             build=os.environ.get("CRONLEDGER_BUILD", __version__),
         )
-        lock = await anyio.to_thread.run_sync(store.instance_lock, world.instance)
-        wake = None
-        try:
-            await world.head()
-            await world.read(self._sign_on, world, configuration, plan)
-            world.beats.start()
-            engine = Engine(world, configuration, self._provision(), plan)
+        known_as = presence.announced(
+            world, self._label, plan=plan, configuration=configuration, provision=provision
+        )
+        async with known_as:
+            engine = Engine(world, configuration, provision, plan)
             wake = store.wake(lambda: world.call_soon(engine.wake))
-            self._engine, self._world = engine, world
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(engine.run)
-                try:
-                    yield engine
-                finally:
-                    engine.stop()
-        finally:
-            self._engine = self._world = None
-            with anyio.CancelScope(shield=True):
-                if wake is not None:
-                    wake.close()
-                await anyio.to_thread.run_sync(self._sign_off, world, lock)
+            self._world = world
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(engine.run)
+                    try:
+                        yield engine
+                    finally:
+                        engine.stop()
+                        with anyio.CancelScope(shield=True):
+                            await engine.drained.wait()
+            finally:
+                self._world = None
+                wake.close()
 
-    def _sign_on(self, world: ProcessWorld, configuration: Configuration, plan: Plan) -> None:
-        """Give the instance its row and its first event."""
-        store = world.store
-        jobs = sorted(
-            name
-            for name, definition in configuration.definitions.items()
-            if plan.enabled and self.registry.find(definition.extension, definition.job or name)
-        )
-        row = instances.Instance(
-            id=store.ledger.instance,
-            name=self._label,
-            kind="oneshot" if plan.kind is Kind.ONESHOT else "service",
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            build=world.build,
-            started_at=world.now(),
-            beat_at=world.now(),
-            state="starting",
-            jobs=tuple(jobs),
-            config_revision=configuration.revision,
-        )
-        with store.writing() as connection:
-            instances.register(connection, row)
-        body = e.InstanceStarted(
-            kind=row.kind,
-            host=row.host,
-            pid=row.pid,
-            build=world.build,
-            python=platform.python_version(),
-            tzdata=importlib.metadata.version("tzdata"),
-        )
-        stream = instance_stream(InstanceId(row.id))
-        store.ledger.append(Write(stream, (e.Event(body=body, actor=ACTOR),)))
-
-    def _sign_off(self, world: ProcessWorld, lock: InstanceLock) -> None:
-        """Say goodbye as far as the ledger still listens, and let go of everything."""
-        store = world.store
-        world.beats.stop()
+    @asynccontextmanager
+    async def _opened(self, *, migrate: bool | None = None) -> AsyncIterator[Store]:
+        """Open the ledger in a thread, and close it there whatever happens."""
+        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
         try:
-            event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
-            store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
-            with store.writing() as connection:
-                instances.retire(connection, world.instance)
-        except LedgerUnreachable as error:
-            log.warning("the ledger did not hear this instance's goodbye: %s", error)
+            yield store
         finally:
-            world.close()
-            lock.release()
-            store.close()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(store.close)
 
 
 async def _drain_no_longer(signals: Any, engine: Engine) -> None:

@@ -247,7 +247,8 @@ class Beats:
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
-        self._thread.join(timeout=2 * BEAT_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2 * BEAT_SECONDS)
 
     def _beat(self) -> None:
         while True:

@@ -102,21 +102,24 @@ class Engine:
 
     async def run(self) -> None:
         """Take part until stopped, then drain."""
-        self.board.load(await self._world.load())
-        async with anyio.create_task_group() as tasks:
-            self.executor.open(tasks, self.wake)
-            leads = self._plan.enabled and self._plan.kind is Kind.SERVICE
-            if leads:
-                self._world.leader_lock.contend(self._wake_soon)
-                tasks.start_soon(self._limit_startup)
-            try:
-                while not self._stopping:
-                    await self._pass(leads=leads)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._drain(tasks)
-        await self._world.project()
-        self.drained.set()
+        leads = self._plan.enabled and self._plan.kind is Kind.SERVICE
+        try:
+            self.board.load(await self._world.load())
+            async with anyio.create_task_group() as tasks:
+                self.executor.open(tasks, self.wake)
+                if leads:
+                    self._world.leader_lock.contend(self._wake_soon)
+                    tasks.start_soon(self._limit_startup)
+                try:
+                    while not self._stopping:
+                        await self._pass(leads=leads)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._drain(tasks)
+            await self._world.project()
+        finally:
+            self.ready.set()
+            self.drained.set()
 
     # --- one pass ---------------------------------------------------------------------------------------
 

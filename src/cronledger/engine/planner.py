@@ -58,7 +58,8 @@ class Planner:
         due = self._take_due(now)
         again = False
         for start in range(0, len(due), CHUNK):
-            again |= await self._decide(due[start : start + CHUNK], now, term, may_claim, claimed)
+            names = due[start : start + CHUNK]
+            again |= await self._decide(names, now, term, may_claim=may_claim, claimed=claimed)
         return again
 
     def _refresh(self) -> None:
@@ -85,7 +86,7 @@ class Planner:
         return due
 
     async def _decide(
-        self, names: Sequence[JobName], now: datetime, term: Term, may_claim: Claims, claimed: Claimed
+        self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed
     ) -> bool:
         items: list[Item] = []
         asked: list[JobState] = []

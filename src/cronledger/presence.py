@@ -1,0 +1,92 @@
+"""Being there: a row, a lock and a beat that tell the others that this process lives, and a goodbye."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+
+from cronledger.domain import events as e
+from cronledger.domain.ids import instance_stream
+from cronledger.engine.definitions import Configuration
+from cronledger.engine.executor import Provision
+from cronledger.engine.loop import Kind, Plan
+from cronledger.errors import LedgerUnreachable
+from cronledger.ledger import instances
+from cronledger.ledger.api import Write
+from cronledger.ledger.database import InstanceLock
+from cronledger.world import ProcessWorld
+
+log = logging.getLogger("cronledger.instance")
+ACTOR = e.Actor.engine("instance")
+
+
+@asynccontextmanager
+async def announced(
+    world: ProcessWorld, label: str, *, plan: Plan, configuration: Configuration, provision: Provision
+) -> AsyncIterator[None]:
+    """Be known to the others while the block lasts; end the world's threads afterwards."""
+    lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
+    try:
+        await world.head()
+        jobs = tuple(
+            name
+            for name, each in sorted(configuration.definitions.items())
+            if plan.enabled and provision.find(each.extension, each.job or name) is not None
+        )
+        row = instances.Instance(
+            id=world.instance,
+            name=label,
+            kind="oneshot" if plan.kind is Kind.ONESHOT else "service",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            build=world.build,
+            started_at=world.now(),
+            beat_at=world.now(),
+            jobs=jobs,
+            config_revision=configuration.revision,
+        )
+        await world.read(_sign_on, world, row)
+        world.beats.start()
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_sign_off, world, lock)
+
+
+def _sign_on(world: ProcessWorld, row: instances.Instance) -> None:
+    """Give the instance its row and its first event."""
+    with world.store.writing() as connection:
+        instances.register(connection, row)
+    body = e.InstanceStarted(
+        kind=row.kind,
+        host=row.host,
+        pid=row.pid,
+        build=row.build,
+        python=platform.python_version(),
+        tzdata=importlib.metadata.version("tzdata"),
+    )
+    event = e.Event(body=body, actor=ACTOR)
+    world.store.ledger.append(Write(instance_stream(row.id), (event,)))
+
+
+def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
+    """Say goodbye as far as the ledger still listens, and let go of everything."""
+    world.beats.stop()
+    try:
+        event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
+        world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
+        with world.store.writing() as connection:
+            instances.retire(connection, world.instance)
+    except LedgerUnreachable as error:
+        log.warning("the ledger did not hear this instance's goodbye: %s", error)
+    finally:
+        world.close()
+        lock.release()

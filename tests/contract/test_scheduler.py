@@ -1,0 +1,221 @@
+"""The scheduler inside an application: real threads, real databases, the host's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import anyio
+import msgspec
+import psycopg
+
+from cronledger import Job, JobContext, JobResult, Scheduler, job
+from cronledger.domain.run import Outcome
+from cronledger.ledger.export import export
+from cronledger.projections import fold
+from tests.checker import problems, triggered
+from tests.conftest import opened
+
+CONFIG = """
+scheduler:
+  drain_seconds: 5
+  jobs:
+    - {name: quick, extension: tests, schedule: "* * * * * *"}
+    - {name: blocking, extension: tests, schedule: "* * * * * *"}
+    - {name: broken, extension: tests, schedule: "*/2 * * * * *"}
+"""
+
+
+@job(extension="tests")
+async def quick() -> None:
+    """Take no time."""
+
+
+@job(extension="tests")
+def blocking() -> None:
+    """Block a thread for most of a second."""
+    time.sleep(0.8)  # noqa: TID251 - blocking is what is tested
+
+
+@job(extension="tests")
+async def broken() -> None:
+    """Fail."""
+    raise SystemExit("broken on purpose")
+
+
+def scheduler(url: str, folder: Path, **more: object) -> Scheduler:
+    config = folder / "config.yaml"
+    config.write_text(CONFIG)
+    return Scheduler(database_url=url, config=config, jobs=[quick, blocking, broken], **more)  # type: ignore[arg-type]
+
+
+def lines_of(url: str) -> list[dict[str, object]]:
+    store = opened(url)
+    try:
+        return [msgspec.json.decode(line) for line in export(store.ledger)]
+    finally:
+        store.close()
+
+
+async def cadence(seconds: float) -> float:
+    """Return the longest pause of a loop that wants to tick every 10 ms."""
+    longest = 0.0
+    ends = time.monotonic() + seconds
+    before = time.monotonic()
+    while before < ends:
+        await asyncio.sleep(0.01)
+        now = time.monotonic()
+        longest = max(longest, now - before)
+        before = now
+    return longest
+
+
+def test_two_programs_share_a_ledger_and_their_loops_keep_their_cadence(
+    ledger_url: str, tmp_path: Path
+) -> None:
+    async def program(label: str) -> float:
+        async with scheduler(ledger_url, tmp_path, instance=label).running():
+            return await cadence(5)
+
+    async def both() -> list[float]:
+        return await asyncio.gather(program("one"), program("two"))
+
+    longest = asyncio.run(both())
+    lines = lines_of(ledger_url)
+
+    assert [] == problems(lines)
+    assert 4 <= len(triggered(lines, "quick")) <= 7
+    assert 4 <= len(triggered(lines, "blocking")) <= 7
+    assert max(longest) < 0.5, "a loop that waited for the blocking job would have paused for 0.8 s"
+
+
+def test_a_job_that_raises_system_exit_fails_alone_and_its_text_stays(sql_url: str, tmp_path: Path) -> None:
+    async def program() -> None:
+        async with scheduler(sql_url, tmp_path).running():
+            await asyncio.sleep(3)
+
+    asyncio.run(program())
+    lines = lines_of(sql_url)
+    errors = {line["body"]["error"] for line in lines if line["type"] == "run.failed"}  # type: ignore[index]
+
+    assert {"SystemExit: broken on purpose"} == errors
+    assert len(triggered(lines, "quick")) >= 2
+
+
+def test_the_views_after_a_while_equal_a_fresh_fold_and_a_rebuild(sql_url: str, tmp_path: Path) -> None:
+    async def program() -> None:
+        async with scheduler(sql_url, tmp_path).running():
+            await asyncio.sleep(2)
+
+    asyncio.run(program())
+    store = opened(sql_url)
+    fold.catch_up(store)
+    differences = fold.check(store)
+    fold.rebuild(store)
+    after = fold.check(store)
+    store.close()
+
+    assert [] == differences
+    assert [] == after
+
+
+def test_one_session_holds_the_advisory_lock_and_killing_it_elects_another(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    def holder() -> tuple[int, int]:
+        """Return the session that the last election names, and its term."""
+        elected = [line for line in lines_of(postgres_url) if line["type"] == "leader.elected"]
+        return elected[-1]["body"]["session"], elected[-1]["term"]  # type: ignore[index, return-value]
+
+    def sessions(connection: psycopg.Connection[tuple[int, ...]], pid: int) -> list[int]:
+        return [
+            row[0]
+            for row in connection.execute(
+                "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND (classid, objid) IN (SELECT classid, objid FROM pg_locks"
+                " WHERE locktype = 'advisory' AND granted AND pid = %s)",
+                (pid,),
+            )
+        ]
+
+    async def cluster() -> None:
+        async with anyio.create_task_group() as tasks:
+            stop = anyio.Event()
+
+            async def instance(label: str) -> None:
+                async with scheduler(postgres_url, tmp_path, instance=label).running():
+                    await stop.wait()
+
+            for label in ("one", "two", "three"):
+                tasks.start_soon(instance, label)
+            await anyio.sleep(2)
+            await anyio.to_thread.run_sync(kill_the_holder)
+            with anyio.fail_after(5):
+                while (await anyio.to_thread.run_sync(holder))[1] == 1:
+                    await anyio.sleep(0.1)
+            await anyio.to_thread.run_sync(one_holder)
+            stop.set()
+
+    def one_holder() -> int:
+        pid, _ = holder()
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            assert [pid] == sessions(connection, pid)
+        return pid
+
+    def kill_the_holder() -> None:
+        pid = one_holder()
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+    asyncio.run(cluster())
+
+    assert [] == problems(lines_of(postgres_url))
+
+
+class Stepped(Job):
+    """Two steps, the second of which fails the first time."""
+
+    name = "stepped"
+    extension = "tests"
+    idempotent = True
+    performed: list[str]
+
+    async def execute(self, ctx: JobContext) -> JobResult:
+        await ctx.step("first", self.first)
+        await ctx.step("second", self.second, ctx.run.attempt)
+        return JobResult.success()
+
+    def first(self) -> dict[str, int]:
+        self.performed.append("first")
+        return {"rows": 3}
+
+    async def second(self, attempt: int) -> None:
+        self.performed.append("second")
+        if attempt == 1:
+            raise OSError("the network was away")
+
+
+def test_a_step_that_succeeded_is_not_repeated_when_its_run_is_tried_again(
+    ledger_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "scheduler: {jobs: [{name: stepped, extension: tests, schedule: '', "
+        "retry: {max_attempts: 2, backoff_seconds: 0.05, jitter: false}}]}"
+    )
+    stepped = Stepped()
+    stepped.performed = []
+    program = Scheduler(database_url=ledger_url, config=tmp_path / "config.yaml", jobs=[stepped])
+    (run,) = asyncio.run(program.run_manually(["stepped"], actor="test"))
+
+    assert (Outcome.SUCCEEDED, 2) == (run.outcome, run.attempt)
+    assert ["first", "second", "second"] == stepped.performed
+
+
+def test_the_same_key_triggers_one_run(ledger_url: str, tmp_path: Path) -> None:
+    async def program() -> set[str]:
+        async with scheduler(ledger_url, tmp_path).running() as running:
+            return {str(await running.trigger("quick", key="order-7", actor="shop")) for _ in range(3)}
+
+    assert 1 == len(asyncio.run(program()))
