@@ -11,9 +11,14 @@ import msgspec
 import psycopg
 
 from cronledger import Job, JobContext, JobResult, Scheduler, job
+from cronledger.clock import SystemClock
+from cronledger.domain.ids import InstanceId, Position
 from cronledger.domain.run import Outcome
+from cronledger.entropy import SeededEntropy
 from cronledger.ledger.export import export
+from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.projections import fold
+from cronledger.projections.replay import replay
 from tests.checker import problems, triggered
 from tests.conftest import opened
 
@@ -103,7 +108,9 @@ def test_a_job_that_raises_system_exit_fails_alone_and_its_text_stays(sql_url: s
     assert len(triggered(lines, "quick")) >= 2
 
 
-def test_the_views_after_a_while_equal_a_fresh_fold_and_a_rebuild(sql_url: str, tmp_path: Path) -> None:
+def test_the_views_equal_a_fresh_fold_a_rebuild_and_a_ledger_that_was_cut(
+    sql_url: str, tmp_path: Path
+) -> None:
     async def program() -> None:
         async with scheduler(sql_url, tmp_path).running():
             await asyncio.sleep(2)
@@ -114,10 +121,17 @@ def test_the_views_after_a_while_equal_a_fresh_fold_and_a_rebuild(sql_url: str, 
     differences = fold.check(store)
     fold.rebuild(store)
     after = fold.check(store)
+    half = Position(store.ledger.head().position // 2)
+    log = MemoryLog()
+    log.events = store.ledger.read_stored(Position(0), half)
+    log.head = msgspec.structs.replace(log.head, position=half)
+    cut = MemoryLedger(InstanceId("cut.1.0"), SystemClock(), SeededEntropy(), log)
+    as_of_then = replay(store.ledger, half)
     store.close()
 
     assert [] == differences
     assert [] == after
+    assert replay(cut) == as_of_then
 
 
 def test_one_session_holds_the_advisory_lock_and_killing_it_elects_another(
