@@ -39,7 +39,7 @@ nightly: ## all tests with a hundred times the Hypothesis examples
 	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 3600 $(ARGS)
 
 bench: ## run the benchmarks, one after the other
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)python "$$file"; done
+	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)python "$$file"; done
 
 reference: ## write docs/reference anew from the code
 	$(BIN)python docs/generate.py

@@ -1,9 +1,10 @@
 """No-op runs a second, and how late 1,000 jobs due in one second start, beside a raw-driver floor.
 
 The floor writes the same rows with the driver alone, into the same schema and with the same durability:
-three events a run in two commits, batched, plus one row of history. Every figure is a ratio in one run.
+three events a run in two commits, batched, plus one row of history. Every figure is a ratio in one run. The
+PostgreSQL server is the one of the tests, without fsync, for both sides.
 
-    python bench/runs.py [--runs 2000] [--pairs 3] [--json]
+    PYTHONPATH=. python bench/runs.py [--runs 1000] [--pairs 3] [--json]
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def rows(count: int, kinds: list[str], first: int) -> tuple[list[Any], list[Any]
         for version, kind in enumerate(kinds, start=1):
             position = first + len(events)
             key = position.to_bytes(16, "big")
-            stream = f"run-nothing_{number}@20260101T000000Z-{kind}"
+            stream = f"run-nothing_{number}@20260101T000000Z-{position}"
             events.append(
                 (position, key, stream, version, kind, 1, 0, position, "bench.1.000000000000", 1,
                  "engine:planner", f"nothing_{number}", 1, 0, "schedule", key * 2)
@@ -80,8 +81,6 @@ def floor(url: str, runs: int) -> float:
         for kinds in (["run.triggered", "run.started"], ["run.succeeded"]):
             events, bodies = rows(BATCH, kinds, position)
             position += len(events)
-            if mark == "%s":
-                events = [(*row[:6], bool(row[6]), *row[7:]) for row in events]
             cursor.executemany(event, events)
             cursor.executemany(body, bodies)
             if len(kinds) == 1:
@@ -175,7 +174,7 @@ def main() -> None:
             return url
 
         report["sqlite"] = measure(sqlite_url, chosen.runs, chosen.pairs)
-        with shared_server(Path(folder) / "pg", bring_to_head) as server:
+        with shared_server(Path(folder), bring_to_head) as server:
             report["postgres"] = measure(server.make_database, chosen.runs, chosen.pairs)
     if chosen.json:
         print(json.dumps(report, indent=2))
