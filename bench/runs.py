@@ -106,7 +106,9 @@ async def burst(url: str, folder: Path, runs: int) -> tuple[float, float]:
     """Let `runs` jobs be due in the same seconds; return runs a second and p99 lateness in milliseconds."""
     config = folder / "config.yaml"
     entry = "  - {{name: nothing_{0}, extension: bench, job: nothing, schedule: '*/4 * * * * *'}}"
-    config.write_text("scheduler:\n jobs:\n" + "\n".join(entry.format(n) for n in range(runs)))
+    config.write_text(
+        f"scheduler:\n max_runs: {runs}\n jobs:\n" + "\n".join(entry.format(n) for n in range(runs))
+    )
     scheduler = Scheduler(database_url=url, config=config, jobs=[_in_bench()])
     async with scheduler.running(migrate=False):
         await asyncio.sleep(9.5)

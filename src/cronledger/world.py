@@ -95,8 +95,7 @@ class ProcessWorld:
             return []
         waiter = Waiter(len(items), self._loop.create_future())
         prepare = self.store.ledger.prepare
-        for number, item in enumerate(items):
-            self._writer.submit(prepare(item), (waiter, number))
+        self._writer.submit_all([(prepare(item), (waiter, number)) for number, item in enumerate(items)])
         answers = await waiter.future
         for answer in answers:
             if isinstance(answer, Exception) and not isinstance(answer, Refusal):

@@ -7,7 +7,7 @@ gets an answer of its own, also when the ledger is away for a while or another c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Condition, Event, Thread, current_thread
 from typing import Generic, TypeVar
 
@@ -51,10 +51,14 @@ class Writer(Generic[Ticket]):
 
         Raises LedgerUnreachable once the writer is closed.
         """
+        self.submit_all([(prepared, ticket)])
+
+    def submit_all(self, asked: Iterable[Asked[Ticket]]) -> None:
+        """Queue items at once, so that they share a commit as far as they fit. Raises as `submit`."""
         with self._changed:
             if self._closing:
                 raise LedgerUnreachable("the ledger of this process has been closed")
-            self._queue.append((prepared, ticket))
+            self._queue.extend(asked)
             self._changed.notify()
 
     def close(self, within_seconds: float = CLOSING_SECONDS) -> None:
