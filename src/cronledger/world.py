@@ -7,6 +7,7 @@ thread gives the signs of life, and the loop awaits their answers. Nothing here 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ from cronledger.domain import run
 from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import LedgerUnreachable, Refusal
+from cronledger.errors import CronledgerError, LedgerUnreachable, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 from cronledger.ledger.database import Store
@@ -28,6 +29,7 @@ from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
 
 T = TypeVar("T")
+log = logging.getLogger("cronledger.views")
 BEAT_SECONDS = 5.0
 MISSED_BEATS = 3
 _NO_ANSWER = LookupError("no answer yet")
@@ -152,8 +154,11 @@ class ProcessWorld:
         await self.read(self._update, facts)
 
     async def project(self) -> None:
-        """Bring the views up to the head; they are hints for readers, so trouble with them is not ours."""
-        await self.read(fold.catch_up, self.store)
+        """Bring the views up to the head; readers catch up by themselves, so trouble here stops nobody."""
+        try:
+            await self.read(fold.catch_up, self.store)
+        except CronledgerError as error:
+            log.warning("the views stay behind for now: %s", error)
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""

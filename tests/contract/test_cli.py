@@ -391,7 +391,7 @@ def test_a_run_is_shown_with_its_attempts_and_steps(cli: Cli, seeded: Store) -> 
         "name", "outcome", "started_at", "ended_at", "duration_ms", "items_processed", "items_failed",
         "message", "error", "attempt",
     ] == list(swept)  # fmt: skip
-    assert ("sweep", "ok", 7, 3, "swept") == tuple(
+    assert ("sweep", "succeeded", 7, 3, "swept") == tuple(
         swept[field] for field in ("name", "outcome", "duration_ms", "items_processed", "message")
     )
 

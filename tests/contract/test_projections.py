@@ -378,11 +378,11 @@ def test_steps_stand_in_the_order_of_their_beginnings_try_by_try(store: Store) -
         steps = step_history.of_run(connection, run_id)
     load = step_history.document(steps[0])
 
-    assert [("load", 1, "ok"), ("build", 1, "failed"), ("build", 2, "running")] == [
+    assert [("load", 1, "succeeded"), ("build", 1, "failed"), ("build", 2, "running")] == [
         (step.name, step.attempt, step.outcome) for step in steps
     ]
     assert {"a": [1]} == steps[0].result
-    assert ("ok", 5, 2, None) == (
+    assert ("succeeded", 5, 2, None) == (
         load["outcome"],
         load["duration_ms"],
         load["items_processed"],
@@ -408,7 +408,7 @@ def test_a_step_may_have_a_name_that_no_index_would_take(store: Store) -> None:
     with store.reading() as connection:
         (step,) = step_history.of_run(connection, run_id)
 
-    assert "ok" == step.outcome
+    assert "succeeded" == step.outcome
     assert step.name.startswith(name[:100])
 
 

@@ -120,12 +120,16 @@ class SimulatedWorld:
         raise answer
 
     async def submit(self, items: Sequence[Item]) -> list[Answer]:
+        if self.cluster.chance(self.cluster.stall_probability):
+            self.stalled_until = anyio.current_time() + self.cluster.random.uniform(1, 20)
         await self._turn()
-        self.cluster.appends += 1
-        if self.cluster.crash_at(self):
+        crashes = self.cluster.chance(self.cluster.crash_probability)
+        if crashes and self.cluster.chance(0.5):
             self.cluster.crash(self)
             raise Crashed
         answers = self.ledger.submit([self.ledger.prepare(item) for item in items])
+        if crashes:
+            self.cluster.crash(self)
         await self._turn()
         return answers
 
@@ -202,16 +206,16 @@ class Cluster:
         self.lock = Lock()
         self.latency = 0.002
         self.skewed = skewed
-        self.appends = 0
         self.crash_probability = 0.0
+        self.stall_probability = 0.0
         self.worlds: list[SimulatedWorld] = []
         self.engines: list[Engine] = []
         self.definitions = list(definitions)
         self.revision = "r1"
         self.jobs = {str(each.name): each for each in jobs}
 
-    def crash_at(self, _world: SimulatedWorld) -> bool:
-        return self.random.random() < self.crash_probability
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
 
     def crash(self, world: SimulatedWorld) -> None:
         world.is_crashed = True

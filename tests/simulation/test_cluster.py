@@ -57,7 +57,7 @@ async def live(cluster: Cluster, instances: int, seconds: float, trouble=None) -
         if trouble is not None:
             tasks.start_soon(trouble, cluster, tasks)
         await anyio.sleep(seconds)
-        cluster.crash_probability = 0.0
+        cluster.crash_probability = cluster.stall_probability = 0.0
         for engine in cluster.engines:
             engine.stop()
 
@@ -156,7 +156,7 @@ async def replace_the_crashed(cluster: Cluster, tasks: anyio.abc.TaskGroup) -> N
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_crashes_at_any_append_leave_a_true_ledger(seed: int) -> None:
+def test_crashes_and_stalls_at_any_append_leave_a_true_ledger(seed: int) -> None:
     jobs = [quick, slow, broken]
     definitions = [
         definition("quick", idempotent=True),
@@ -166,6 +166,7 @@ def test_crashes_at_any_append_leave_a_true_ledger(seed: int) -> None:
     ]
     cluster = Cluster(definitions, jobs, seed=seed, skewed=True)
     cluster.crash_probability = 0.01
+    cluster.stall_probability = 0.01
     run(live, cluster, 3, 120, replace_the_crashed)
     survivors = [world for world in cluster.worlds if not world.is_crashed]
     lines = exported_lines(cluster)
@@ -183,6 +184,57 @@ def test_startup_runs_come_before_any_fire_time_and_once_per_boot() -> None:
 
     assert ("run.triggered", "boot") == types[0]
     assert 1 == types.count(("run.triggered", "boot"))
+
+
+def startup_runs(cluster: Cluster) -> list[str]:
+    return [
+        str(event.run_id)
+        for event in cluster.events()
+        if event.type == "run.triggered" and event.job == "boot"
+    ]
+
+
+def booting() -> Cluster:
+    return Cluster([definition("boot", job="quick", startup=Startup.CLUSTER, schedule="")], [quick])
+
+
+def test_an_instance_that_joins_is_ready_soon_and_belongs_to_the_same_boot() -> None:
+    cluster = booting()
+
+    async def join() -> float:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(20)
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(0.001)
+            await cluster.engines[1].ready.wait()
+            ready_after = anyio.current_time() - 20
+            cluster.crash(cluster.worlds[0])
+            await anyio.sleep(20)
+            cluster.engines[1].stop()
+        return ready_after
+
+    ready_after = run(join)
+
+    assert ready_after < 5
+    assert ["boot@boot-1"] == startup_runs(cluster)
+
+
+def test_a_restart_right_after_a_crash_is_a_new_boot() -> None:
+    cluster = booting()
+
+    async def restart() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(20)
+            cluster.crash(cluster.worlds[0])
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(20)
+            cluster.engines[1].stop()
+
+    run(restart)
+
+    assert ["boot@boot-1", "boot@boot-2"] == startup_runs(cluster)
 
 
 def test_readiness_waits_for_the_startup_run() -> None:

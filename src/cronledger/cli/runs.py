@@ -51,8 +51,10 @@ Since = Annotated[
 Until = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Up to then, which is not included.")
 ]
-COLUMNS = ("run_id", "cause", "triggered_at", "started_at", "duration_ms", "outcome", "attempt", "message")
-STEP_COLUMNS = ("name", "outcome", "attempt", "duration_ms", "items_processed", "items_failed", "message")
+COLUMNS = ("run_id", "cause", "triggered_at", "duration_ms", "outcome", "attempt", "message", "error")
+STEP_COLUMNS = (
+    "name", "outcome", "attempt", "duration_ms", "items_processed", "items_failed", "message", "error",
+)  # fmt: skip
 ATTEMPT_COLUMNS = ("attempt", "instance", "started_at", "ended_at", "outcome", "error")
 NAMED = 5
 """How many of the runs that a prefix may mean are named."""

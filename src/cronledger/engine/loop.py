@@ -84,6 +84,8 @@ class Engine:
         self._recover_at = 0.0
         self._project_at = 0.0
         self._epoch_told: int | None = None
+        self._instance_startup_due = False
+        self._lease_seen: Head | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -129,6 +131,7 @@ class Engine:
             head = await self._world.head()
             if head.position > self.board.position:
                 await self.board.follow(self._world)
+            self._see_leader(head)
             more = leads and await self._lead(head)
             more |= self._plan.enabled and await self._claim()
             self._obey_cancels()
@@ -141,6 +144,17 @@ class Engine:
             more = False
         if not more:
             await self._wait()
+
+    def _see_leader(self, head: Head) -> None:
+        """Learn the boot epoch of a cluster that was up before us, once its leader has renewed its lease.
+
+        A lease that only runs proves nothing: its leader may have died, and then a new boot begins.
+        """
+        seen, self._lease_seen = self._lease_seen, head
+        if self.board.epoch or seen is None or seen.term != head.term:
+            return
+        if seen.lease_until and head.lease_until and head.lease_until > seen.lease_until:
+            self.board.epoch = head.epoch
 
     async def _lead(self, head: Head) -> bool:
         """Do what only the leader does; return whether to look again at once."""
@@ -191,8 +205,6 @@ class Engine:
         if self._instance_startup_due and self._plan.enabled and self.board.revisions:
             self._instance_startup_due = False
             await startup.trigger(self._world, self.board, Startup.INSTANCE, None)
-
-    _instance_startup_due = False
 
     # --- runs -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ class StepOutcome(StrEnum):
     """What became of a step."""
 
     RUNNING = "running"
-    OK = "ok"
+    SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -99,7 +99,7 @@ def _begun(step: StepRow | None, recorded: e.Recorded, run_id: RunId, name: str)
 def _outcome(body: e.StepSucceeded | e.StepFailed | e.StepSkipped) -> StepOutcome:
     match body:
         case e.StepSucceeded():
-            return StepOutcome.OK
+            return StepOutcome.SUCCEEDED
         case e.StepFailed():
             return StepOutcome.FAILED
         case e.StepSkipped():

@@ -51,7 +51,7 @@ def test_a_step_that_ended_keeps_what_it_reported() -> None:
             name="load",
             job=JobName("tidy"),
             position=Position(1),
-            outcome=StepOutcome.OK,
+            outcome=StepOutcome.SUCCEEDED,
             started_at=START + timedelta(seconds=1),
             ended_at=START + timedelta(seconds=2),
             duration_ms=5,
