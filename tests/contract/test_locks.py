@@ -133,7 +133,8 @@ def test_the_session_of_a_lock_is_known_on_postgres(postgres_url: str) -> None:
     assert eventually(lambda: lock.held)
     with store.reading() as connection:
         holders = connection.exec_driver_sql(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             (LEADER_CLASS, number_of("public") % 2**32),
         ).scalars()
         pids = list(holders)

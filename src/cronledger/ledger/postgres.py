@@ -190,6 +190,7 @@ class PostgresAppender:
                 return self._execute(asked)
             except psycopg.Error as error:
                 if self._connection is not None and self._connection.broken:
+                    self._connection.close()
                     self._connection = None
                 raise self._meaning(error) from error
 
@@ -263,8 +264,12 @@ def _engine(parts: URL, connect_args: dict[str, Any]) -> Engine:
 
 def _settle(connection: psycopg.Connection[Any], record: object) -> None:
     del record
-    sessions.settle(connection)
-    connection.commit()
+    try:
+        sessions.settle(connection)
+        connection.commit()
+    except BaseException:
+        connection.close()  # the pool forgets a connection whose first words failed, and leaves it open
+        raise
 
 
 class _Head(msgspec.Struct):
