@@ -21,6 +21,7 @@ from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Engine, Plan
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import SeededEntropy
+from cronledger.errors import LedgerUnreachable
 from cronledger.jobs.api import Job
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
@@ -180,6 +181,8 @@ class SimulatedWorld:
 
     async def beat(self, **facts: Any) -> None:
         await self._turn()
+        if self.cluster.is_away:
+            raise LedgerUnreachable("the ledger is away")
         self.facts.update(facts)
 
     async def project(self) -> None:
@@ -208,6 +211,7 @@ class Cluster:
         self.skewed = skewed
         self.crash_probability = 0.0
         self.stall_probability = 0.0
+        self.is_away = False
         self.worlds: list[SimulatedWorld] = []
         self.engines: list[Engine] = []
         self.definitions = list(definitions)

@@ -186,6 +186,22 @@ def test_startup_runs_come_before_any_fire_time_and_once_per_boot() -> None:
     assert 1 == types.count(("run.triggered", "boot"))
 
 
+def test_a_ledger_that_does_not_hear_the_goodbye_costs_no_run_its_drain() -> None:
+    cluster = Cluster([definition("slow")], [slow])
+
+    async def drain_unheard() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(11.5)
+            cluster.is_away = True
+            cluster.engines[0].stop()
+
+    run(drain_unheard)
+    _, runs = refold(cluster.worlds[0].ledger)
+
+    assert {"succeeded"} == {str(state.outcome) for state in runs.values()}
+
+
 def startup_runs(cluster: Cluster) -> list[str]:
     return [
         str(event.run_id)

@@ -304,9 +304,12 @@ class Engine:
     async def _drain(self, tasks: TaskGroup) -> None:
         """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
         self.ready.set()
-        with anyio.move_on_after(GOODBYE_SECONDS):
-            await self._leader.resign("drain")
-            await self._world.beat(state="draining")
+        try:
+            with anyio.move_on_after(GOODBYE_SECONDS):
+                await self._leader.resign("drain")
+                await self._world.beat(state="draining")
+        except LedgerUnreachable as error:
+            log.warning("the ledger did not hear that this instance drains: %s", error)
         with self._drain_scope, anyio.move_on_after(self._plan.drain_seconds):
             await self._until_idle()
         if self.executor.attempts:
