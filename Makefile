@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv check fmt fix lint types layers docs test nightly bench reference constraints
+.PHONY: help venv check fmt fix lint types layers docs test nightly fuzz bench reference constraints
 
 PYTHON ?= python3
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
@@ -38,11 +38,15 @@ test: ## all tests; ARGS='-k leader' for some
 nightly: ## all tests with a hundred times the Hypothesis examples
 	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 3600 $(ARGS)
 
+fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=60' for less
+	$(BIN)python tests/fuzz/cron.py -max_len=200 -timeout=10 -max_total_time=600 $(ARGS)
+
 bench: ## run the benchmarks, one after the other
 	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)python "$$file"; done
 
-reference: ## write docs/reference anew from the code
+reference: ## write docs/reference and the pictures anew from the code
 	$(BIN)python docs/generate.py
+	$(BIN)python docs/pictures.py
 
 constraints: ## resolve constraints.txt anew (needs uv)
 	echo 'typer==0.28.0' | uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header -q -c /dev/stdin --upgrade -o constraints.txt

@@ -7,8 +7,10 @@ documented exit code of the command line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import ClassVar
 
 
@@ -142,18 +144,94 @@ class SchemaOutdated(CronledgerError):
         self.head = head
 
 
-class InvalidCron(CronledgerError):
-    """A text is not a schedule in the six-field dialect."""
+class InvalidSchedule(CronledgerError):
+    """A text does not say when a job is due."""
 
-    code = "invalid_cron"
+    code = "invalid_schedule"
     exit_code = 5
 
-    def __init__(self, text: str, reason: str, *, field: str | None = None, hint: str | None = None) -> None:
-        place = f"{field}: " if field else ""
-        super().__init__(f"invalid schedule {text!r}: {place}{reason}", hint=hint)
+    def __init__(self, text: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"invalid schedule {text[:80]!r}: {reason}", hint=hint)
+        self.text = text
+        self.reason = reason
+
+
+class InvalidCron(InvalidSchedule):
+    """A text is not a schedule in the six-field dialect; as a string, with the place marked.
+
+    >>> print(InvalidCron("0 60 * * * *", "60 is outside 0-59", field="minute", place=(2, 4)))
+    minute: 60 is outside 0-59
+      0 60 * * * *
+        ^^
+    """
+
+    code = "invalid_cron"
+
+    def __init__(
+        self,
+        text: str,
+        reason: str,
+        *,
+        field: str | None = None,
+        place: tuple[int, int] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.place = place or _place_of(field, text)
+        """Offsets in the text: of the first character that is wrong, and behind the last."""
+        self._headline = f"{field}: {reason}" if field else reason
+        start, end = _view(text, self.place[0])
+        shown = "..." * (start > 0) + text[start:end] + "..." * (end < len(text))
+        super().__init__(shown, self._headline, hint=hint)
         self.text = text
         self.reason = reason
         self.field = field
+
+    def __str__(self) -> str:
+        return f"{self._headline}\n{self.marked}" if self.text.strip(" \t") else self._headline
+
+    @property
+    def marked(self) -> str:
+        """The text and, on a second line, carets under the place; of a long text only what is round it."""
+        (first, last), (start, end) = self.place, _view(self.text, self.place[0])
+        before = "..." * (start > 0) + _visible(self.text[start:first])
+        wrong = _visible(self.text[first : min(last, end)])
+        after = _visible(self.text[min(last, end) : end]) + "..." * (end < len(self.text))
+        return f"  {before}{wrong}{after}\n  {' ' * len(before)}{'^' * max(1, len(wrong))}"
+
+
+_CRON_FIELDS = ("second", "minute", "hour", "day", "month", "weekday")
+_COLUMNS, _COLUMNS_BEFORE, _COLUMNS_AFTER = 76, 26, 44
+
+
+def _place_of(field: str | None, text: str) -> tuple[int, int]:
+    """Return where a field stands; everything but the blanks around it if that cannot be said."""
+    if field in _CRON_FIELDS:
+        words = [found.span() for found in re.finditer("[^ \t]+", text)]
+        if len(words) == len(_CRON_FIELDS):
+            return words[_CRON_FIELDS.index(field)]
+    inner = text.strip(" \t")
+    start = text.find(inner)
+    return start, start + len(inner)
+
+
+def _view(text: str, place: int) -> tuple[int, int]:
+    """Return the bounds of what is shown of a text: all of it, or what fits on a line round the place."""
+    if len(text) <= _COLUMNS and len(_visible(text)) <= _COLUMNS:
+        return 0, len(text)
+    before = text[max(0, place - _COLUMNS_BEFORE) : place]
+    after = text[place : place + _COLUMNS_AFTER]
+    return place - _fitting(reversed(before), _COLUMNS_BEFORE), place + _fitting(after, _COLUMNS_AFTER)
+
+
+def _fitting(chars: Iterable[str], columns: int) -> int:
+    """Return how many characters fit."""
+    widths = accumulate(len(_visible(char)) for char in chars)
+    return sum(width <= columns for width in widths)
+
+
+def _visible(text: str) -> str:
+    """Show in ASCII, in one line, what a terminal would obey, hide or draw wider than one column."""
+    return text.replace("\t", " ").encode("unicode_escape").decode().replace("\\\\", "\\")
 
 
 class UnknownZone(CronledgerError):

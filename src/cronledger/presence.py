@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import platform
@@ -13,8 +12,10 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.to_thread
 
+from cronledger import tz_database
 from cronledger.domain import events as e
 from cronledger.domain.ids import instance_stream
+from cronledger.domain.zone_rules import rules_for
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Kind, Plan
@@ -53,7 +54,7 @@ async def announced(
             jobs=jobs,
             config_revision=configuration.revision,
         )
-        await world.read(_sign_on, world, row)
+        await world.read(_sign_on, world, row, configuration)
         world.beats.start()
         yield
     finally:
@@ -61,17 +62,20 @@ async def announced(
             await anyio.to_thread.run_sync(_sign_off, world, lock)
 
 
-def _sign_on(world: ProcessWorld, row: instances.Instance) -> None:
+def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Configuration) -> None:
     """Give the instance its row and its first event."""
     with world.store.writing() as connection:
         instances.register(connection, row)
+    rules = rules_for(configuration.definitions.values(), row.started_at)
     body = e.InstanceStarted(
         kind=row.kind,
         host=row.host,
         pid=row.pid,
         build=row.build,
         python=platform.python_version(),
-        tzdata=importlib.metadata.version("tzdata"),
+        tzdata=str(tz_database.in_use()),
+        zones=dict(rules.zones),
+        zones_until=rules.until,
     )
     event = e.Event(body=body, actor=ACTOR)
     world.store.ledger.append(Write(instance_stream(row.id), (event,)))

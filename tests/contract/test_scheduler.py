@@ -90,9 +90,10 @@ def test_two_programs_share_a_ledger_and_their_loops_keep_their_cadence(
     lines = lines_of(ledger_url)
 
     assert [] == problems(lines)
-    assert 4 <= len(triggered(lines, "quick")) <= 7
-    assert 4 <= len(triggered(lines, "blocking")) <= 7
-    assert max(longest) < 0.5, "a loop that waited for the blocking job would have paused for 0.8 s"
+    for name in ("quick", "blocking"):
+        times = triggered(lines, name)
+        assert 4 <= len(set(times)) == len(times)
+    assert max(longest) < 0.75, "a loop that waited for the blocking job would have paused for 0.8 s"
 
 
 def test_a_job_that_raises_system_exit_fails_alone_and_its_text_stays(sql_url: str, tmp_path: Path) -> None:

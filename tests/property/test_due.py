@@ -20,7 +20,15 @@ from cronledger.domain.schedule import schedule_of
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 TIDY = JobName("tidy")
 schedules = st.sampled_from(
-    ["* * * * * *", "*/7 * * * * *", "0 */5 * * * *", "0 0 * * * *", "30 59 23 * * *"]
+    [
+        "* * * * * *",
+        "*/7 * * * * *",
+        "0 */5 * * * *",
+        "0 0 * * * *",
+        "30 59 23 * * *",
+        "every 7s",
+        "every 90m",
+    ]
 )
 zones = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
 seconds = st.integers(0, 3 * 86_400)

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import typer
 
 from cronledger.cli.render import emit
-from cronledger.domain.cron_advice import advice
-from cronledger.domain.schedule import Schedule, describe, schedule_of
-from cronledger.errors import InvalidCron, UsageError
+from cronledger.domain.clock_changes import clock_changes
+from cronledger.domain.cron import Cron
+from cronledger.domain.definition import DayMatch
+from cronledger.domain.schedule import Schedule, advice_on, describe, schedule_of
+from cronledger.domain.zone import zone
+from cronledger.errors import InvalidSchedule, UsageError
 
 app = typer.Typer(help="Ask when a cron expression fires, and why.", no_args_is_help=True)
 
 FIRE_TIMES_EXPLAINED = 10
 FIRE_TIMES_COMPARED = 100
 _END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_COMING_YEAR = timedelta(days=366)
 _INTERVAL = "follows the clock: a time that it skips does not fire, one that it shows twice fires twice"
 _FIXED = (
     "a time that the clock skips fires at the end of the gap; one that it shows twice fires the first time"
 )
 
-Expression = Annotated[str, typer.Argument(metavar="EXPR", help="Six fields, seconds first.")]
+Expression = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPR", help="Six fields, seconds first; or `every 90s`, `at 2026-12-24T18:00:00`."
+    ),
+]
 Zone = Annotated[str, typer.Option("--tz", metavar="ZONE", help="The IANA zone to read it in.")]
+Rule = Annotated[
+    DayMatch,
+    typer.Option("--day-match", help="What two restricted day fields mean, as in the configuration."),
+]
 From = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="Only later fire times; RFC 3339. Default: now.")
 ]
@@ -36,11 +50,12 @@ def next_(
     expression: Expression,
     *,
     tz: Zone = "UTC",
+    day_match: Rule = DayMatch.OR,
     from_: From = None,
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 5,
 ) -> None:
     """Show the next fire times."""
-    schedule = _schedule(expression, tz)
+    schedule = _schedule(expression, tz, day_match)
     found = list(schedule.fire_times(_start(ctx, from_), _END, count))
     document = {"expression": expression, "timezone": tz, "fire_times": found}
     rows = [_fire_time(at, tz) for at in found]
@@ -53,20 +68,24 @@ def explain(
     expression: Expression,
     *,
     tz: Zone = "UTC",
+    day_match: Rule = DayMatch.OR,
     from_: From = None,
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = FIRE_TIMES_EXPLAINED,
 ) -> None:
     """Say in words when an expression fires, with its next fire times and what to watch out for."""
-    schedule = _schedule(expression, tz)
-    fire_times = [_fire_time(at, tz) for at in schedule.fire_times(_start(ctx, from_), _END, count)]
-    notes = advice(expression)
-    if tz != "UTC":
-        notes.append(_INTERVAL if schedule.cron.spec.interval else _FIXED)
+    schedule = _schedule(expression, tz, day_match)
+    start = _start(ctx, from_)
+    fire_times = [_fire_time(at, tz) for at in schedule.fire_times(start, _END, count)]
+    changes = clock_changes(schedule, start, _COMING_YEAR)
+    notes = advice_on(schedule, day_match=day_match)
+    if changes and isinstance(schedule.rule, Cron):
+        notes.append(_INTERVAL if schedule.rule.spec.interval else _FIXED)
     document = {
         "expression": expression,
         "timezone": tz,
-        "description": describe(expression, timezone=tz),
+        "description": describe(expression, timezone=tz, day_match=day_match),
         "fire_times": fire_times,
+        "clock_changes": [msgspec.structs.asdict(change) for change in changes],
         "notes": notes,
     }
     emit(ctx, document, text=_page(document))
@@ -78,6 +97,7 @@ def lint(
     expressions: Annotated[list[str], typer.Argument(metavar="EXPR...", help="Each in quotes.")],
     *,
     tz: Zone = "UTC",
+    day_match: Rule = DayMatch.OR,
     from_: From = None,
     count: Annotated[
         int, typer.Option("-n", min=1, max=10_000, help="How many fire times to compare.")
@@ -85,9 +105,11 @@ def lint(
     compare: Annotated[bool, typer.Option("--compare", help="Warn where croniter would differ.")] = False,
 ) -> None:
     """Check expressions: exit code 5 if one is invalid."""
-    _schedule("* * * * * *", tz)
+    zone(tz)
     after = _start(ctx, from_)
-    results = [_lint(each, tz, after, compared=count if compare else 0) for each in expressions]
+    results = [_lint(each, tz, day_match) for each in expressions]
+    if compare:
+        _compare(results, timezone=tz, day_match=day_match, after=after, count=count)
     emit(
         ctx,
         {"results": results},
@@ -95,21 +117,24 @@ def lint(
         rows=[_row(one) for one in results],
     )
     if not all(result["ok"] for result in results):
-        raise typer.Exit(InvalidCron.exit_code)
+        raise typer.Exit(InvalidSchedule.exit_code)
 
 
-def _lint(expression: str, tz: str, after: datetime, *, compared: int) -> dict[str, Any]:
+def _lint(expression: str, tz: str, day_match: DayMatch) -> dict[str, Any]:
     try:
-        _schedule(expression, tz)
-        warnings = advice(expression)
-    except InvalidCron as error:
+        warnings = advice_on(_schedule(expression, tz, day_match), day_match=day_match)
+    except InvalidSchedule as error:
         message = f"{error.message} ({error.hint})" if error.hint else error.message
         return {"expression": expression, "ok": False, "error": message, "warnings": []}
-    if compared:
-        from cronledger.config.second_opinion import croniter_disagreements  # noqa: PLC0415 - imports croniter
-
-        warnings += croniter_disagreements(expression, timezone=tz, after=after, count=compared)
     return {"expression": expression, "ok": True, "error": None, "warnings": warnings}
+
+
+def _compare(results: list[dict[str, Any]], **how: Any) -> None:
+    from cronledger.config.second_opinion import croniter_disagreements  # noqa: PLC0415 - imports croniter
+
+    for result in results:
+        if result["ok"]:
+            result["warnings"] += croniter_disagreements(result["expression"], **how)
 
 
 def _row(result: dict[str, Any]) -> dict[str, object]:
@@ -117,10 +142,12 @@ def _row(result: dict[str, Any]) -> dict[str, object]:
     return {"expression": result["expression"], "ok": result["ok"], "remarks": "; ".join(remarks)}
 
 
-def _schedule(expression: str, tz: str) -> Schedule:
-    schedule = schedule_of(expression, timezone=tz)
+def _schedule(expression: str, tz: str, day_match: DayMatch) -> Schedule:
+    schedule = schedule_of(expression, timezone=tz, day_match=day_match)
     if schedule is None:
-        raise InvalidCron(expression, "an empty schedule never fires", hint="for a job it means: manual only")
+        raise InvalidSchedule(
+            expression, "an empty schedule never fires", hint="for a job it means: manual only"
+        )
     return schedule
 
 
@@ -149,5 +176,8 @@ def _page(document: dict[str, Any]) -> str:
         utc = at["utc"].strftime("%Y-%m-%dT%H:%M:%SZ")
         local = "" if document["timezone"] == "UTC" else at["local"].strftime("  %a %Y-%m-%d %H:%M:%S %Z")
         lines.append(utc + local)
-    notes = [f"note: {note}" for note in document["notes"]]
+    if not document["fire_times"]:
+        lines.append("no fire time lies ahead")
+    notes = [change["note"] for change in document["clock_changes"]]
+    notes += [f"note: {note}" for note in document["notes"]]
     return "\n".join([*lines, "", *notes] if notes else lines)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from cronledger import tz_database
 from cronledger._version import __version__
 from cronledger.cli import lazy
 from cronledger.cli.options import (
@@ -45,6 +46,7 @@ PLACES = JOBS_AND_LOGS | {
     "cron": "cronledger.cli.cron:app",
     "config": "cronledger.cli.config:app",
     "db": "cronledger.cli.db:app",
+    "doctor": "cronledger.cli.doctor:app",
 }
 
 app = typer.Typer(
@@ -79,6 +81,7 @@ lazy.outline(
     cron="Ask when a cron expression fires, and why.",
     config="Check and show the configuration.",
     db="Create and upgrade the database's schema.",
+    doctor="Check that everything here fits together, and say what to do where it does not.",
 )
 
 
@@ -152,7 +155,7 @@ def options(
 @app.command()
 def version(ctx: typer.Context) -> None:
     """Show the versions of the program and of what it stands on."""
-    packages = ("sqlalchemy", "alembic", "anyio", "croniter", "msgspec", "psycopg", "tzdata")
+    packages = ("sqlalchemy", "alembic", "anyio", "croniter", "msgspec", "psycopg")
     emit(
         ctx,
         {
@@ -160,6 +163,7 @@ def version(ctx: typer.Context) -> None:
             "python": platform.python_version(),
             "sqlite": importlib.import_module("sqlite3").sqlite_version,
             **{name: _installed(name) for name in packages},
+            "tzdata": str(tz_database.in_use()),
         },
     )
 

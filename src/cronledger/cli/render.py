@@ -103,7 +103,7 @@ def fail(error: CronledgerError, output: Output) -> int:
         facts = {"code": error.code, "message": error.message, "hint": error.hint}
         sys.stderr.write(_safe_json(msgspec.json.encode({"error": facts})) + "\n")
         return error.exit_code
-    lines = error.message.splitlines()
+    lines = str(error).splitlines()
     if not isinstance(error, ConfigError):
         lines[:1] = [f"cronledger: error: {lines[0] if lines else ''}"]
     if error.hint:

@@ -82,6 +82,22 @@ def schedule(value: Value) -> str:
     return text(value).strip(" \t")
 
 
+def every(value: Value) -> str:
+    """Accept a duration, with or without an anchor; return the schedule's text."""
+    if isinstance(value.data, int) and not isinstance(value.data, bool):
+        raise Wrong(
+            f"must be a duration with a unit, not {spelled(value)}", f"write {value.data}s for seconds"
+        )
+    return f"every {filled(value).strip()}"
+
+
+def at(value: Value) -> str:
+    """Accept a time, which other readers of YAML may take for a timestamp; return the schedule's text."""
+    if not isinstance(value.data, str) or not value.data.strip():
+        raise Wrong(f"must be a time such as 2026-12-24T18:00:00, not {spelled(value)}")
+    return f"at {value.data.strip()}"
+
+
 def name(value: Value) -> str:
     """Accept what a job or an extension may be called: never an import path."""
     found = text(value)

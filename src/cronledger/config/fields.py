@@ -44,6 +44,8 @@ DST: dict[str, Check] = {"gap": check.one_of(Gap), "fold": check.one_of(Fold)}
 IDENTITY: dict[str, Check] = {"name": check.name, "extension": check.name, "job": check.name}
 JOB: dict[str, Check] = {
     "schedule": check.schedule,
+    "every": check.every,
+    "at": check.at,
     "timezone": check.filled,
     "enabled": check.flag,
     "startup": check.one_of(["inherit", "never"]),
@@ -104,7 +106,20 @@ def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fie
         for part, item in known_entries(value, known, f"{title}{key}: ", problems).items():
             kind = kinds[part] if kinds is not None else check.free
             keep(fields, f"{key}.{part}", item, kind, title=title, problems=problems)
+    _one_schedule(fields, title, problems)
     return fields
+
+
+def _one_schedule(fields: Fields, title: str, problems: Problems) -> None:
+    """Make `every` and `at` the schedule that they are another way to write."""
+    for key in ("every", "at"):
+        written = fields.pop(key, None)
+        if written is not None and fields.setdefault("schedule", written) is not written and written.place:
+            first = fields["schedule"].origin
+            problems.add(written.place, f"{title}{key}: the schedule is already set at {first}", _ONE_OF)
+
+
+_ONE_OF = "a job has one of schedule, every and at"
 
 
 def keep(fields: Fields, key: str, value: Value, kind: Check, *, title: str, problems: Problems) -> None:

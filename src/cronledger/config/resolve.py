@@ -16,11 +16,12 @@ from cronledger.config.model import Fields, Override, Settings, Written
 from cronledger.config.pairing import Pair, bootstrap, overrides, pairs
 from cronledger.config.problem import Problems
 from cronledger.config.schedule import check_effective
-from cronledger.domain import cron_advice
 from cronledger.domain.definition import Dst, JobDefinition, Startup
 from cronledger.domain.ids import JobName
+from cronledger.domain.job import schedule_for
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
+from cronledger.domain.schedule import advice_on
 from cronledger.jobs.registry import Registered, Registry
 
 
@@ -189,6 +190,7 @@ def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str |
         advice.append(f"{place}: '{pair.name}': max_concurrent has no effect without `overlap: allow`")
     if definition.schedule:
         place = fields["schedule"].origin
-        remarks = cron_advice.advice(definition.schedule, day_match=definition.day_match)
+        schedule = schedule_for(definition)
+        remarks = advice_on(schedule, day_match=definition.day_match) if schedule else []
         advice += [f"{place}: '{pair.name}': {remark}" for remark in remarks]
     return advice

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from cronledger.config.model import Fields, Written
+from cronledger.config.model import Fields
 from cronledger.config.pairing import Pair
 from cronledger.config.problem import Place, Problems
-from cronledger.domain.cron import parse
-from cronledger.domain.definition import DayMatch
-from cronledger.domain.schedule import describe
+from cronledger.domain.definition import Dst
+from cronledger.domain.schedule import describe, schedule_of
 from cronledger.domain.zone import zone
-from cronledger.errors import InvalidCron, UnknownZone
+from cronledger.errors import InvalidCron, InvalidSchedule, UnknownZone
 
 _BLANKS = re.compile("[ \t]+")
 
@@ -22,7 +21,7 @@ def check_written(fields: Fields, title: str, problems: Problems) -> None:
     if timezone is not None and timezone.place is not None:
         _check_zone(timezone.value, timezone.place, title, problems)
     if schedule is not None and schedule.place is not None and schedule.value:
-        _check_schedule(schedule.value, DayMatch.OR, schedule.place, title=title, problems=problems)
+        _check_schedule(schedule.value, {}, schedule.place, title=title, problems=problems)
 
 
 def check_effective(fields: Fields, pair: Pair, problems: Problems) -> None:
@@ -34,30 +33,36 @@ def check_effective(fields: Fields, pair: Pair, problems: Problems) -> None:
     if place is None:
         title += f"the default of {pair.code.extension}:{pair.code.name}: "
         place = pair.entry.place_of("job", "name")
-    day_match = fields.get("day_match", Written(DayMatch.OR)).value
-    _check_schedule(schedule.value, day_match, place, title=title, problems=problems)
-    if timezone is not None:
-        _check_zone(timezone.value, timezone.place or place, title, problems)
+    if timezone is not None and not _check_zone(timezone.value, timezone.place or place, title, problems):
+        return
+    _check_schedule(schedule.value, fields, place, title=title, problems=problems)
 
 
-def _check_zone(name: str, place: Place, title: str, problems: Problems) -> None:
+def _check_zone(name: str, place: Place, title: str, problems: Problems) -> bool:
     try:
         zone(name)
     except UnknownZone as error:
         problems.add(place, f"{title}timezone: {error.message}", error.hint)
+        return False
+    return True
 
 
-def _check_schedule(text: str, day_match: DayMatch, place: Place, *, title: str, problems: Problems) -> None:
+def _check_schedule(text: str, fields: Fields, place: Place, *, title: str, problems: Problems) -> None:
+    """Note a text that is no schedule under the settings that stand beside it."""
+    settings = {key: fields[key].value for key in ("timezone", "day_match") if key in fields}
+    dst = {part: fields[key].value for part in ("gap", "fold") if (key := f"dst.{part}") in fields}
     try:
-        parse(text, day_match=day_match)
+        schedule_of(text, **settings, dst=Dst(**dst))
     except InvalidCron as error:
-        count = len(_BLANKS.split(text))
-        if count == 6 or text.startswith("@"):
+        if error.reason.endswith("instead of six"):
+            count = len(_BLANKS.split(text))
+            message = f"schedule has {count} field{'' if count == 1 else 's'}, 6 are needed (seconds first)"
+            problems.add(place, title + message, _with_seconds(text) if count == 5 else error.hint)
+        else:
             field = f"{error.field}: " if error.field else ""
             problems.add(place, f"{title}schedule: {field}{error.reason}", error.hint)
-        else:
-            message = f"schedule has {count} field{'' if count == 1 else 's'}, 6 are needed (seconds first)"
-            problems.add(place, title + message, _with_seconds(text) if count == 5 else None)
+    except InvalidSchedule as error:
+        problems.add(place, f"{title}schedule: {error.reason}", error.hint)
 
 
 def _with_seconds(text: str) -> str | None:

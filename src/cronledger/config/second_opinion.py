@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
 
+from cronledger.domain.cron import Cron
 from cronledger.domain.cron_parser import ALL_DAYS, ALL_WEEKDAYS, Spec, split
 from cronledger.domain.definition import DayMatch
 from cronledger.domain.schedule import Schedule, schedule_of
@@ -35,10 +36,10 @@ def croniter_disagreements(
     ['croniter fires at 2026-01-01T00:01:00Z, we do not: it reads a range of one value as the whole field']
     """
     schedule = schedule_of(text, timezone=timezone, day_match=day_match)
-    if schedule is None:
+    if schedule is None or not isinstance(schedule.rule, Cron):
         return []
     ours = list(schedule.fire_times(after, _END, count))
-    theirs = _their_fire_times(schedule, timezone, after, len(ours))
+    theirs = _their_fire_times(schedule, schedule.rule.spec, after, len(ours))
     if isinstance(theirs, str):
         return [theirs]
     for our, their in zip(ours, theirs, strict=True):
@@ -46,16 +47,15 @@ def croniter_disagreements(
             who = "croniter fires" if their < our else "we fire"
             other = "we do" if their < our else "croniter does"
             earlier = min(our, their).isoformat().replace("+00:00", "Z")
-            return [f"{who} at {earlier}, {other} not: {_reason(schedule)}"]
+            return [f"{who} at {earlier}, {other} not: {_reason(schedule, schedule.rule.spec)}"]
     return []
 
 
-def _their_fire_times(schedule: Schedule, timezone: str, after: datetime, count: int) -> list[datetime] | str:
+def _their_fire_times(schedule: Schedule, spec: Spec, after: datetime, count: int) -> list[datetime] | str:
     words = split(schedule.text)
-    spec = schedule.cron.spec
     words[5] = words[5].removeprefix("+")
     expression = " ".join([*words[:5], _last_weekdays(words[5])])
-    start = after.astimezone(ZoneInfo(timezone))
+    start = after.astimezone(ZoneInfo(schedule.zone.name))
     try:
         times = croniter(expression, start, second_at_beginning=True, day_or=not spec.both)
         found = [times.get_next(datetime).astimezone(UTC) for _ in range(count)]
@@ -70,8 +70,8 @@ def _last_weekdays(word: str) -> str:
     return ",".join(f"L{item[:-1]}" if item.endswith("L") else item for item in items)
 
 
-def _reason(schedule: Schedule) -> str:
-    words, spec = split(schedule.text), schedule.cron.spec
+def _reason(schedule: Schedule, spec: Spec) -> str:
+    words = split(schedule.text)
     if any(_equal_range(item) for word in words for item in word.split(",")):
         return "it reads a range of one value as the whole field"
     if _days_read_differently(words, spec):

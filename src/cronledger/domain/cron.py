@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
+from cronledger.domain import fire_times
 from cronledger.domain.cron_days import days
 from cronledger.domain.cron_parser import ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, Spec, read
 from cronledger.domain.cron_text import canonical
@@ -29,9 +30,6 @@ from cronledger.errors import InvalidCron
 
 DEFAULT_DST = Dst()
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = 253_402_300_799
-"""9999-12-31T23:59:59Z."""
 _DAY = 86400
 _HORIZON = 19_880_899_200
 """2600-01-01. From here on the calendar and every zone's rule repeat those of 400 years before."""
@@ -82,9 +80,7 @@ class Cron:
         >>> parse("0 */15 * * * *").next_after(datetime(2026, 2, 1, 12, 7, 30, tzinfo=UTC)).isoformat()
         '2026-02-01T12:15:00+00:00'
         """
-        since = instant - _EPOCH
-        found = self._next(since.days * _DAY + since.seconds + 1, zone, dst)
-        return _EPOCH + timedelta(0, found) if found <= _LAST else None
+        return fire_times.next_after(self, instant, zone, dst)
 
     def previous_before(
         self, instant: datetime, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST
@@ -94,9 +90,7 @@ class Cron:
         >>> parse("0 0 3 * * *").previous_before(datetime(2026, 2, 1, 3, tzinfo=UTC)).isoformat()
         '2026-01-31T03:00:00+00:00'
         """
-        since = instant - _EPOCH
-        found = self._previous(since.days * _DAY + since.seconds - (not since.microseconds), zone, dst)
-        return _EPOCH + timedelta(0, found) if found >= 0 else None
+        return fire_times.previous_before(self, instant, zone, dst)
 
     def matches(self, instant: datetime, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST) -> bool:
         """Whether `instant` is a fire time.
@@ -104,9 +98,7 @@ class Cron:
         >>> parse("0 0 3 * * *").matches(datetime(2026, 2, 1, 3, tzinfo=UTC))
         True
         """
-        since = instant - _EPOCH
-        wanted = since.days * _DAY + since.seconds
-        return not since.microseconds and wanted >= 0 and self._next(wanted, zone, dst) == wanted
+        return fire_times.matches(self, instant, zone, dst)
 
     def fire_times(
         self, after: datetime, until: datetime, *, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST, limit: int
@@ -117,23 +109,16 @@ class Cron:
         >>> [at.hour for at in parse("@hourly").fire_times(noon, noon + timedelta(hours=3), limit=10)]
         [13, 14, 15]
         """
-        since, end = after - _EPOCH, until - _EPOCH
-        last = min(end.days * _DAY + end.seconds, _LAST)
-        found = since.days * _DAY + since.seconds
-        for _ in range(limit):
-            found = self._next(found + 1, zone, dst)
-            if found > last:
-                return
-            yield _EPOCH + timedelta(0, found)
+        return fire_times.between(self, after, until, zone=zone, dst=dst, limit=limit)
 
-    def _next(self, instant: int, zone: Zone, dst: Dst) -> int:
-        """Return the first fire time from `instant` on."""
-        if not 0 <= instant < _HORIZON:
-            return self._next_far(instant, zone, dst)
+    def first_from(self, second: int, zone: Zone, dst: Dst) -> int:
+        """Return the first fire time from a second since 1970 on."""
+        if not 0 <= second < _HORIZON:
+            return self._next_far(second, zone, dst)
         spans = zone.spans
-        safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, instant) - 1]
-        if safe_from <= instant < safe_until:
-            time = self._time_from(instant + offset)
+        safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, second) - 1]
+        if safe_from <= second < safe_until:
+            time = self.local_from(second + offset)
             found = time - offset
             if found < safe_until:
                 return found
@@ -141,16 +126,16 @@ class Cron:
             found = time - offset
             if safe_from <= found < safe_until:
                 return found
-        return earliest(self._time_from, zone, instant, _READINGS if self._spec.interval else dst)
+        return earliest(self.local_from, zone, second, _READINGS if self._spec.interval else dst)
 
-    def _previous(self, instant: int, zone: Zone, dst: Dst) -> int:
-        """Return the last fire time up to `instant`, or a negative number."""
-        if not 0 <= instant < _HORIZON:
-            return self._previous_far(instant, zone, dst)
+    def last_until(self, second: int, zone: Zone, dst: Dst) -> int:
+        """Return the last fire time up to a second since 1970, or a negative number."""
+        if not 0 <= second < _HORIZON:
+            return self._previous_far(second, zone, dst)
         spans = zone.spans
-        safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, instant) - 1]
-        if safe_from <= instant < safe_until:
-            time = self._time_until(instant + offset)
+        safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, second) - 1]
+        if safe_from <= second < safe_until:
+            time = self._time_until(second + offset)
             found = time - offset
             if found >= safe_from:
                 return found
@@ -158,22 +143,22 @@ class Cron:
             found = time - offset
             if safe_from <= found < safe_until:
                 return found
-        return latest(self._time_until, zone, instant, _READINGS if self._spec.interval else dst)
+        return latest(self._time_until, zone, second, _READINGS if self._spec.interval else dst)
 
     def _next_far(self, instant: int, zone: Zone, dst: Dst) -> int:
         if instant < 0:
-            return self._next(0, zone, dst)
+            return self.first_from(0, zone, dst)
         periods = (instant - _HORIZON) // _PERIOD + 1
-        return self._next(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
+        return self.first_from(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
 
     def _previous_far(self, instant: int, zone: Zone, dst: Dst) -> int:
         if instant < 0:
             return NO_INSTANT
         periods = (instant - _HORIZON) // _PERIOD + 1
-        return self._previous(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
+        return self.last_until(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
 
-    def _time_from(self, time: int) -> int:
-        """Return the first local time from `time` on that matches."""
+    def local_from(self, time: int) -> int:
+        """Return the first local time from one on that the fields name, in seconds since 1970."""
         day, second = divmod(time, _DAY)
         firing = self._days.on_or_after(day) if self._days else day
         if firing == day:

@@ -303,7 +303,11 @@ class LeaderResigned(_Decision, frozen=True, kw_only=True):
 
 
 class InstanceStarted(Body, frozen=True, kw_only=True):
-    """A process of the scheduler has come up."""
+    """A process of the scheduler has come up.
+
+    `tzdata` is the version and source of its time-zone data, `zones` what that data says of its jobs' zones
+    until `zones_until`: the offset at the start and each change of it, as [instant, offset] in seconds.
+    """
 
     type: ClassVar[str] = "instance.started"
     kind: str = ""
@@ -312,6 +316,8 @@ class InstanceStarted(Body, frozen=True, kw_only=True):
     build: str = ""
     python: str = ""
     tzdata: str = ""
+    zones: dict[str, tuple[tuple[int, int], ...]] = {}
+    zones_until: datetime | None = None
 
 
 class InstanceStopped(_Decision, frozen=True, kw_only=True):

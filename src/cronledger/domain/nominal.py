@@ -43,6 +43,17 @@ def latest(search: Search, zone: Zone, instant: int, rule: Dst) -> int:
             return max(_previous_reading(search, zone, instant, each) for each in _each_reading(rule))
 
 
+def readings(time: int, zone: Zone, rule: Dst) -> tuple[int, ...]:
+    """Return the instants at which one local time fires: none, one, or two."""
+    spans = zone.around(time)
+    there = bisect_right(spans.floors, time) - 1
+    if time < spans.openings[there]:
+        fires = rule.gap is Gap.SHIFT and _has_date(spans, there, time)
+        return (spans.starts[there],) if fires else ()
+    folds = (Fold.FIRST, Fold.SECOND) if rule.fold is Fold.BOTH else (rule.fold,)
+    return tuple(sorted({_reading(spans, there, time, fold) for fold in folds}))
+
+
 def _each_reading(rule: Dst) -> tuple[Dst, Dst]:
     return Dst(gap=rule.gap, fold=Fold.FIRST), Dst(gap=rule.gap, fold=Fold.SECOND)
 

@@ -4,18 +4,26 @@ A zone's history is a row of segments with a constant offset each. Local time is
 segment. Where the clock goes forward there is a *gap* of readings that never occur, where it goes back a
 *fold* of readings that occur twice. The lists come from the public `zoneinfo` by looking at the offset every
 six hours; they grow on demand, and a list that a search holds never changes under it.
+
+A stretch of such a list can be written down (`transitions`) and read again (`amended`), so that somebody
+whose `zoneinfo` says otherwise can compute with the very same rules.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronledger.errors import UnknownZone
+
+Offset = Callable[[int], int]
+"""The offset from UTC, in seconds, at an instant."""
+Transitions = tuple[tuple[int, int], ...]
+"""(instant, offset from then on), in order."""
 
 _STRIDE = 6 * 3600
 _YEAR = 31_557_600
@@ -66,17 +74,17 @@ class Spans:
 
 
 class Zone:
-    """A time zone: made by `zone`, one object a name."""
+    """A time zone: made by `zone`, one object a name, or by `amended`."""
 
-    __slots__ = ("_source", "name", "spans")
+    __slots__ = ("_offset", "name", "spans")
 
-    def __init__(self, name: str, source: ZoneInfo | None) -> None:
+    def __init__(self, name: str, offset: Offset | None) -> None:
         self.name = name
-        self._source = source
-        if source is None:
+        self._offset = offset
+        if offset is None:
             self.spans = Spans((-_FOREVER, _FOREVER), [(-_FOREVER, 0)])
         else:
-            self.spans = Spans((0, 0), [(0, _offset(source, 0))])
+            self.spans = Spans((0, 0), [(0, offset(0))])
 
     def __repr__(self) -> str:
         return f"zone({self.name!r})"
@@ -86,21 +94,21 @@ class Zone:
         spans = self.spans
         if spans.known_from <= instant - _MARGIN and instant + _MARGIN <= spans.known_until:
             return spans
-        assert self._source
+        assert self._offset
         known_from = max(_FIRST_KNOWN, (instant - _MARGIN) // _YEAR * _YEAR)
         known_until = min(_LAST_KNOWN, ((instant + _MARGIN) // _YEAR + 1) * _YEAR)
         if spans.known_from < spans.known_until:
             known_from, known_until = min(known_from, spans.known_from), max(known_until, spans.known_until)
             changes = [
-                (known_from, _offset(self._source, known_from)),
-                *_changes(self._source, known_from, spans.known_from),
+                (known_from, self._offset(known_from)),
+                *_changes(self._offset, known_from, spans.known_from),
                 *spans.changes()[1:],
-                *_changes(self._source, spans.known_until, known_until),
+                *_changes(self._offset, spans.known_until, known_until),
             ]
         else:
             changes = [
-                (known_from, _offset(self._source, known_from)),
-                *_changes(self._source, known_from, known_until),
+                (known_from, self._offset(known_from)),
+                *_changes(self._offset, known_from, known_until),
             ]
         self.spans = Spans((known_from, known_until), changes)
         return self.spans
@@ -109,6 +117,36 @@ class Zone:
         """Return the offset from UTC, in seconds, at an instant between 1970 and 2645."""
         spans = self.around(instant)
         return spans.segments[bisect_right(spans.starts, instant) - 1][2]
+
+    def transitions(self, start: int, until: int) -> Transitions:
+        """Return the offset at an instant and every change of it before another one.
+
+        >>> zone("Europe/Berlin").transitions(1_782_864_000, 1_800_000_000)
+        ((1782864000, 7200), (1792890000, 3600))
+        """
+        offset = self.offset_at(start)
+        changes = self.around(until).changes()
+        return ((start, offset), *(change for change in changes if start < change[0] < until))
+
+    def amended(self, transitions: Transitions, until: int) -> Zone:
+        """Return this zone as `transitions` have it, from the first of them until an instant.
+
+        Before and after that stretch it is as this zone has it.
+
+        >>> berlin = zone("Europe/Berlin")
+        >>> berlin.amended(((1_782_864_000, 3600),), 1_800_000_000).offset_at(1_790_000_000)
+        3600
+        """
+        own = self._offset
+        assert own, "UTC never changes"
+        starts = [start for start, _ in transitions]
+
+        def offset(instant: int) -> int:
+            if starts[0] <= instant < until:
+                return transitions[bisect_right(starts, instant) - 1][1]
+            return own(instant)
+
+        return Zone(self.name, offset)
 
 
 UTC_ZONE = Zone("UTC", None)
@@ -126,7 +164,7 @@ def zone(name: str) -> Zone:
     if name in _NOT_ZONES or name.startswith(_VARIANTS):
         raise UnknownZone(name)
     try:
-        return Zone(name, ZoneInfo(name))
+        return Zone(name, partial(_offset_in, ZoneInfo(name)))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UnknownZone(name, hint=_did_you_mean(name)) from None
 
@@ -141,30 +179,30 @@ def _did_you_mean(name: str) -> str | None:
     return f"did you mean {by_spelling[found[0]]!r}?" if found else None
 
 
-def _offset(source: ZoneInfo, instant: int) -> int:
+def _offset_in(source: ZoneInfo, instant: int) -> int:
     offset = datetime.fromtimestamp(instant, source).utcoffset()
     assert offset is not None
     return offset.days * 86400 + offset.seconds
 
 
-def _changes(source: ZoneInfo, start: int, end: int) -> list[tuple[int, int]]:
+def _changes(offset: Offset, start: int, end: int) -> list[tuple[int, int]]:
     """Return the transitions in (start, end] as (instant, offset from then on)."""
     found = []
-    here, before = start, _offset(source, start)
+    here, before = start, offset(start)
     while here < end:
         there = min(here + _STRIDE, end)
-        after = _offset(source, there)
+        after = offset(there)
         if after != before:
-            found.append((_turn(source, here, there, after), after))
+            found.append((_turn(offset, here, there, after), after))
         here, before = there, after
     return found
 
 
-def _turn(source: ZoneInfo, low: int, high: int, after: int) -> int:
+def _turn(offset: Offset, low: int, high: int, after: int) -> int:
     """Return the first instant in (low, high] that has the offset `after`."""
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset(source, middle) == after:
+        if offset(middle) == after:
             high = middle
         else:
             low = middle

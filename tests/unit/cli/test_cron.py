@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cronledger.cli.cron import app
 from cronledger.cli.render import Output
-from cronledger.errors import CronledgerError, InvalidCron, UnknownZone, UsageError
+from cronledger.errors import CronledgerError, InvalidCron, InvalidSchedule, UnknownZone, UsageError
 
 NOON = datetime(2026, 2, 1, 12, tzinfo=UTC)
 
@@ -63,16 +63,48 @@ def test_next_ends_with_the_last_year() -> None:
 def test_explain_says_when_and_what_to_watch_out_for() -> None:
     found = document("explain", "0 30 2 13 * 5", "--tz", "America/New_York")
 
-    assert ["expression", "timezone", "description", "fire_times", "notes"] == list(found)
+    assert ["expression", "timezone", "description", "fire_times", "clock_changes", "notes"] == list(found)
     assert (
         "At 02:30, on day 13 of the month or on Friday (either is enough) (America/New_York)"
         == found["description"]
     )
     assert {"utc": "2026-02-06T07:30:00Z", "local": "2026-02-06T02:30:00-05:00"} == found["fire_times"][0]
     assert 10 == len(found["fire_times"])
-    assert 2 == len(found["notes"])
+    assert [] == found["clock_changes"]
+    assert 1 == len(found["notes"])
     assert "write +5 to require both" in found["notes"][0]
-    assert "end of the gap" in found["notes"][1]
+
+
+def test_explain_names_the_jumps_of_the_clock_that_touch_the_schedule() -> None:
+    found = document("explain", "0 30 2 * * *", "--tz", "Europe/Berlin")
+    spring, autumn = found["clock_changes"]
+
+    assert {
+        "at": "2026-03-29T01:00:00Z",
+        "offset_before": "+01:00",
+        "offset_after": "+02:00",
+        "note": "on 29 March 2026 the clock skips 02:30: fires at 03:00 +02:00",
+    } == spring
+    assert "shows 02:30 twice: fires the first time, at 02:30 +02:00" in autumn["note"]
+    assert "end of the gap" in found["notes"][-1]
+
+
+def test_fixed_intervals_and_single_moments_are_explained_too() -> None:
+    _, page = call("explain", "at 2026-03-29T02:30:00", "--tz", "Europe/Berlin", output=Output.TABLE)
+
+    assert "2026-03-29T01:00:00Z  Sun 2026-03-29 03:00:00 CEST" in page
+    assert "on 29 March 2026 the clock skips 02:30: fires at 03:00 +02:00" in page
+    assert ["2026-02-01T12:01:30Z"] == document("next", "every 90s", "-n", "1")["fire_times"]
+    assert "no fire time lies ahead" in call("explain", "at 2020-01-01T00:00:00Z", output=Output.TABLE)[1]
+    assert document("lint", "every 90s", "--compare")["results"][0]["ok"]
+
+
+def test_the_rule_for_two_day_fields_can_be_given() -> None:
+    both = ("--day-match", "and", "--from", "2026-01-01T00:00:00Z")
+
+    assert ["2026-02-13T00:00:00Z"] == document("next", "0 0 0 13 * 5", *both, "-n", "1")["fire_times"]
+    assert "both must match" in document("explain", "0 0 0 13 * 5", *both)["description"]
+    assert [] == document("lint", "0 0 0 13 * 5", *both, "--compare")["results"][0]["warnings"]
 
 
 def test_explain_reads_like_a_page() -> None:
@@ -131,7 +163,7 @@ def test_lint_compares_with_croniter_on_demand() -> None:
     ("args", "error"),
     [
         (["next", "0 * * * *"], InvalidCron),
-        (["next", ""], InvalidCron),
+        (["next", ""], InvalidSchedule),
         (["explain", "60 * * * * *"], InvalidCron),
         (["next", "@hourly", "--tz", "Europe/Berln"], UnknownZone),
         (["lint", "@hourly", "--tz", "Europe/Berln"], UnknownZone),

@@ -12,6 +12,7 @@ from cronledger.config.resolve import Resolution, resolve
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.cron_advice import advice
 from cronledger.domain.definition import DayMatch, Dst, Fold, Gap, JobDefinition, Startup
+from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
 from cronledger.errors import ConfigError
@@ -506,3 +507,59 @@ def test_a_limit_without_its_policy_is_worth_a_second_look() -> None:
     assert (
         "config.yaml:1: 'tidy': max_concurrent has no effect without `overlap: allow`",
     ) == resolution.warnings
+
+
+# --- other kinds of schedules ---
+
+
+def test_every_and_at_are_other_ways_to_write_a_schedule() -> None:
+    assert "every 90s" == one("scheduler: {jobs: [{name: tidy, every: 90s}]}", provided(TIDY)).schedule
+    assert (
+        "at 2026-12-24T18:00:00"
+        == one("scheduler: {jobs: [{name: tidy, at: 2026-12-24T18:00:00}]}", provided(TIDY)).schedule
+    )
+
+
+def test_the_strongest_layer_decides_the_kind_of_schedule() -> None:
+    text = "scheduler: {jobs: [{name: tidy, every: 90s}]}"
+    profile = 'scheduler: {jobs: [{job: tidy, schedule: "0 0 3 * * *"}]}'
+
+    assert "0 0 3 * * *" == one(text, provided(TIDY), profile).schedule
+    assert "config.yaml:1" == resolved(text, provided(TIDY)).origins[JobName("tidy")]["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (
+            "every: 90s, at: 2026-12-24T18:00:00",
+            "49: error: jobs[0] 'tidy': at: the schedule is already set at config.yaml:1",
+        ),
+        ("every: 90", "40: error: jobs[0] 'tidy': every: must be a duration with a unit, not '90'"),
+        ("every: 1:30", "40: error: jobs[0] 'tidy': every: must be text: quote 1:30"),
+        ("every: ''", "40: error: jobs[0] 'tidy': every: must not be empty"),
+        ("every: 30 seconds", "40: error: jobs[0] 'tidy': schedule: the form is: every DURATION"),
+        ("at: ", "37: error: jobs[0] 'tidy': at: must be a time such as 2026-12-24T18:00:00, not empty"),
+        ("at: 18", "37: error: jobs[0] 'tidy': at: must be a time such as 2026-12-24T18:00:00, not '18'"),
+        ("at: 2026-12-24", "37: error: jobs[0] 'tidy': schedule: 2026-12-24 has no time of day"),
+        (
+            "at: 2011-12-30T12:00:00, timezone: Pacific/Apia",
+            "37: error: jobs[0] 'tidy': schedule: never fires: the clock of Pacific/Apia never shows",
+        ),
+        (
+            "at: 2026-03-29T02:30:00, timezone: Europe/Berlin, dst: {gap: skip}",
+            "37: error: jobs[0] 'tidy': schedule: never fires: the clock of Europe/Berlin never shows",
+        ),
+    ],
+)
+def test_a_kind_of_schedule_that_cannot_be_read_is_refused(entry: str, problem: str) -> None:
+    (found,) = refused(f"scheduler: {{jobs: [{{name: tidy, {entry}}}]}}", provided(TIDY))
+
+    assert f"config.yaml:1:{problem}" in found
+
+
+def test_a_day_of_elapsed_time_in_a_zone_is_worth_a_second_look() -> None:
+    text = "scheduler: {timezone: Europe/Berlin, jobs: [{name: tidy, every: 1d}]}"
+    (warning,) = resolved(text, provided(TIDY)).warnings
+
+    assert "a day of elapsed time has 24 hours" in warning

@@ -1,0 +1,256 @@
+"""What the ledger tells `doctor` about the cluster: who leads, who is up, and whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from cronledger import tz_database
+from cronledger.cli.context import Application
+from cronledger.cli.finding import Finding, counted
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.events import ConfigApplied, InstanceStarted
+from cronledger.domain.ids import CONFIG, instance_stream
+from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
+from cronledger.errors import CronledgerError
+from cronledger.ledger import instances
+from cronledger.ledger.database import Store
+from cronledger.ledger.instances import Instance
+from cronledger.projections import job_status
+from cronledger.projections.moments import fire_time, moment
+from cronledger.projections.replay import current as current_views
+
+HERE = "here"
+"""What this process is called beside the names of instances."""
+MOST_SECONDS_OFF = 1.0
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def leader(opened: Application, store: Store) -> Finding:
+    """Say who leads, in which term, and for how long the lease still runs."""
+    del opened
+    head = store.ledger.head()
+    details = {"leader": head.leader, "term": head.term, "lease_until": moment(head.lease_until)}
+    if head.leader is None or head.lease_until is None or head.lease_until < head.clock:
+        message = "no instance leads: nothing is planned until one is up"
+        hint = "start one with `cronledger up`"
+        return Finding(check="leader", status="warn", message=message, hint=hint, details=details)
+    message = f"{head.leader} leads in term {head.term}, with a lease until {fire_time(head.lease_until)}"
+    return Finding(check="leader", status="ok", message=message, details=details)
+
+
+def up(opened: Application, store: Store) -> Finding:
+    """Say which instances are up, and which have fallen silent without a goodbye."""
+    del opened
+    living, silent = _instances(store)
+    details = {
+        "instances": [_shown(each) for each in living],
+        "silent": [_shown(each) for each in silent],
+    }
+    names = ", ".join(each.id for each in living)
+    message = f"{counted(len(living), 'instance')} up: {names}" if living else "no instance is up"
+    hint = None if living else "start one with `cronledger up`"
+    if silent:
+        message += f"; fallen silent: {', '.join(each.id for each in silent)}"
+        hint = "look whether their processes and machines are up; the leader recovers their runs"
+    return Finding(
+        check="instances", status="warn" if hint else "ok", message=message, hint=hint, details=details
+    )
+
+
+def revisions(opened: Application, store: Store) -> Finding:
+    """Compare the configuration that each instance carries with the one that is current in the ledger."""
+    applied = [
+        recorded.body.revision
+        for recorded in store.ledger.read_stream(CONFIG)
+        if isinstance(recorded.body, ConfigApplied)
+    ]
+    current = applied[-1] if applied else None
+    differing = [
+        {"instance": each.id, "revision": each.config_revision}
+        for each in _services(store)
+        if each.config_revision not in (None, current)
+    ]
+    details = {"current": current, "here": _revision_here(opened), "differing": differing}
+    message = f"configuration {current} is current" if current else "no configuration is current yet"
+    hint = None
+    if differing:
+        message += f", and {counted(len(differing), 'instance')} up with another one"
+        hint = "give all instances the same files and the same code, and restart those that differ"
+    return Finding(
+        check="revisions",
+        status="warn" if differing else "ok",
+        message=message,
+        hint=hint,
+        details=details,
+        lines=tuple(f"{each['instance']} has {each['revision']}" for each in differing),
+    )
+
+
+def clock(opened: Application, store: Store) -> Finding:
+    """Compare this machine's clock with the ledger's, which decides what is due."""
+    if store.kind != "postgres":
+        message = "the ledger's clock is this machine's"
+        return Finding(check="clock", status="ok", message=message, details={"offset_seconds": 0.0})
+    before = opened.now()
+    ledgers = store.ledger.head().clock
+    after = opened.now()
+    return clock_off(before + (after - before) / 2 - ledgers, (after - before) / 2)
+
+
+def clock_off(offset: timedelta, uncertain: timedelta) -> Finding:
+    """Say by how much this machine is ahead of the ledger; `uncertain`: by how much that may be wrong."""
+    seconds = round(offset.total_seconds(), 3)
+    details = {"offset_seconds": seconds}
+    if abs(offset) - uncertain <= timedelta(seconds=MOST_SECONDS_OFF):
+        message = "this machine's clock and the ledger's agree"
+        return Finding(check="clock", status="ok", message=message, details=details)
+    word = "ahead of" if seconds > 0 else "behind"
+    return Finding(
+        check="clock",
+        status="warn",
+        message=f"this machine's clock is {abs(seconds):.1f} s {word} the ledger's",
+        hint="fire times follow the ledger's clock, log lines this one: keep both right with NTP",
+        details=details,
+    )
+
+
+def fire_times(opened: Application, store: Store) -> Finding:
+    """Compare when jobs fire next under the time-zone rules that each instance recorded at its start."""
+    del opened
+    now = store.ledger.head().clock
+    parties = [_party(store, each) for each in _services(store)]
+    if not parties:
+        message = "no instance is up whose time zones could be compared"
+        return Finding(check="fire_times", status="ok", message=message)
+    with current_views(store) as views, views.reading() as connection:
+        states = job_status.all_jobs(connection).values()
+    active = [state.definition for state in states if state.definition and state.is_active]
+    parties.append(Party(HERE, str(tz_database.in_use()), rules_for(active, now)))
+    return _compared(active, parties, now)
+
+
+CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
+    "leader": leader,
+    "instances": up,
+    "revisions": revisions,
+    "clock": clock,
+    "fire_times": fire_times,
+}
+"""Every check that needs a ledger at the schema of this version, in the order in which they are told."""
+
+
+# --- instances ------------------------------------------------------------------------------------------
+
+
+def _instances(store: Store) -> tuple[list[Instance], list[Instance]]:
+    """Return those that are up, and those that went without a goodbye."""
+    now = store.ledger.head().clock
+    with store.reading() as connection:
+        known, beating = instances.known(connection), instances.living(connection, now)
+    dead = store.dead_instances([each.id for each in known])
+    living = [each for each in beating if each.id not in dead]
+    return living, [each for each in known if each not in living]
+
+
+def _services(store: Store) -> list[Instance]:
+    """Return the instances that may lead: not those that only perform runs by hand."""
+    return [each for each in _instances(store)[0] if each.kind == "service"]
+
+
+def _shown(instance: Instance) -> dict[str, object]:
+    return {
+        "instance": instance.id,
+        "name": instance.name,
+        "kind": instance.kind,
+        "host": instance.host,
+        "pid": instance.pid,
+        "build": instance.build,
+        "state": instance.state,
+        "started_at": moment(instance.started_at),
+        "beat_at": moment(instance.beat_at),
+        "config_revision": instance.config_revision,
+    }
+
+
+def _revision_here(opened: Application) -> str | None:
+    try:
+        return opened.resolution.revision
+    except CronledgerError:
+        return None
+
+
+# --- fire times -----------------------------------------------------------------------------------------
+
+
+def _party(store: Store, instance: Instance) -> Party:
+    """Return what an instance recorded of its rules; an earlier version recorded none."""
+    for recorded in store.ledger.read_stream(instance_stream(instance.id)):
+        if isinstance(recorded.body, InstanceStarted):
+            body = recorded.body
+            return Party(instance.id, body.tzdata, Rules(body.zones, body.zones_until or _LONG_AGO))
+    return Party(instance.id, "", Rules({}, _LONG_AGO))
+
+
+def _compared(active: list[JobDefinition], parties: list[Party], now: datetime) -> Finding:
+    found = compare(active, parties, now)
+    missing: dict[str, list[str]] = {}
+    for party, zone in found.missing:
+        missing.setdefault(party.name, []).append(zone)
+    details = {
+        "versions": {party.name: party.tzdata for party in parties},
+        "until": fire_time(found.until),
+        "jobs": [_job(each) for each in found.differences],
+        "not_compared": [{"instance": name, "timezones": zones} for name, zones in missing.items()],
+    }
+    lines = [_line(each) for each in found.differences]
+    lines += [f"{name} recorded no rules for {', '.join(zones)}" for name, zones in missing.items()]
+    return Finding(
+        check="fire_times",
+        status="warn" if lines else "ok",
+        message=_says(found, {party.tzdata for party in parties}),
+        hint=_advice(found),
+        details=details,
+        lines=tuple(lines),
+    )
+
+
+def _says(found: Comparison, versions: set[str]) -> str:
+    until = found.until.date().isoformat()
+    if found.differences:
+        count = counted(len(found.differences), "job")
+        return f"{count} would fire at other times by other time-zone data; the leader's decides"
+    if found.missing:
+        return "not every instance recorded the rules of its time zones"
+    if len(versions) > 1:
+        listed = ", ".join(sorted(versions))
+        return f"time-zone data differs ({listed}), and no job's fire times do before {until}"
+    return f"time-zone data {versions.pop()} everywhere; no job's fire times differ before {until}"
+
+
+def _advice(found: Comparison) -> str | None:
+    if found.differences:
+        return "bring all of them to the same time-zone data, and restart the instances"
+    if found.missing:
+        return "restart them with this version and the current configuration: rules are recorded at the start"
+    return None
+
+
+def _job(difference: Difference) -> dict[str, object]:
+    return {
+        "name": difference.job,
+        "timezone": difference.zone,
+        "fire_times": [
+            {"instance": party.name, "tzdata": party.tzdata, "fire_at": fire_time(at)}
+            for party, at in difference.fire_times
+        ],
+    }
+
+
+def _line(difference: Difference) -> str:
+    """Say on one line when a job fires for whom, those who agree together."""
+    groups: dict[str, list[str]] = {}
+    for party, at in difference.fire_times:
+        groups.setdefault(fire_time(at) or "not before the end", []).append(f"{party.name} {party.tzdata}")
+    said = "; ".join(f"{at} by {', '.join(names)}" for at, names in groups.items())
+    return f"{difference.job} ({difference.zone}): {said}"
