@@ -35,8 +35,8 @@ docs: ## the generated reference is up to date
 test: ## all tests; ARGS='-k leader' for some
 	@.ci/gate test $(ARGS)
 
-nightly: ## all tests with a hundred times the Hypothesis examples
-	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 3600 $(ARGS)
+nightly: ## all tests, the long ones too, with a hundred times the Hypothesis examples
+	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 7200 -m "nightly or not nightly" $(ARGS)
 
 fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=60' for less
 	$(BIN)python tests/fuzz/cron.py -max_len=200 -timeout=10 -max_total_time=600 $(ARGS)

@@ -1,19 +1,26 @@
 """What a six-field expression means, decided the slow way: by date and by second, through `zoneinfo`.
 
 It shares no code with the engine and answers two questions: whether an instant is a fire time, and which fire
-times a stretch of days holds. `refuses` decides whether a text is an expression at all.
+times a stretch of time holds; the next and the previous one follow. `refuses` decides whether a text is an
+expression at all.
 """
 
 from __future__ import annotations
 
 import calendar
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import product
 from zoneinfo import ZoneInfo
 
-SECOND = timedelta(seconds=1)
+SECOND, DAY, HALF_A_DAY, NOTHING = timedelta(seconds=1), timedelta(days=1), timedelta(hours=12), timedelta()
+SMALLEST, HOUR = timedelta(microseconds=1), timedelta(hours=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_WAIT = timedelta(days=14_620)
+"""No expression that fires at all waits longer: forty years, and some days of doubt."""
 MONTHS = [name.upper() for name in "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()]  # noqa: SIM905
 WEEKDAYS = [name.upper() for name in "Sun Mon Tue Wed Thu Fri Sat".split()]  # noqa: SIM905
 LIMITS = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
@@ -43,6 +50,11 @@ class Oracle:
         return [*words[:5], words[5].removeprefix("+")]
 
     @cached_property
+    def specials(self) -> list[list[str]]:
+        """The items of the two day fields that are no plain values."""
+        return [[item for item in self.words[index].split(",") if not plain(item)] for index in (3, 5)]
+
+    @cached_property
     def tz(self) -> ZoneInfo:
         return ZoneInfo(self.zone)
 
@@ -52,8 +64,12 @@ class Oracle:
 
     @cached_property
     def times_of_day(self) -> list[timedelta]:
-        seconds, minutes, hours = (sorted(field) for field in self.fields[:3])
-        return [timedelta(hours=h, minutes=m, seconds=s) for h, m, s in product(hours, minutes, seconds)]
+        return times_of_day(*(tuple(sorted(field)) for field in self.fields[:3]))
+
+    @cached_property
+    def stretch(self) -> timedelta:
+        """A time in which the clock shows few of the times of day, if there are many."""
+        return max(HOUR, min(DAY, DAY * 50 // len(self.times_of_day)))
 
     def matches(self, local: datetime) -> bool:
         """Whether a clock that reads `local` (naive) shows a time that the expression names."""
@@ -66,13 +82,8 @@ class Oracle:
 
     def _day_rule(self, day: date) -> bool:
         days, weekdays = self.fields[3], self.fields[5]
-        by_day = day.day in days or any(
-            special(word, day) for word in self.words[3].split(",") if not plain(word)
-        )
-        weekday = day.isoweekday() % 7
-        by_weekday = weekday in weekdays or any(
-            special(word, day) for word in self.words[5].split(",") if not plain(word)
-        )
+        by_day = day.day in days or any(special(item, day) for item in self.specials[0])
+        by_weekday = day.isoweekday() % 7 in weekdays or any(special(item, day) for item in self.specials[1])
         if len(days) == 31 or len(weekdays) == 7:
             return (by_day or len(days) == 31) and (by_weekday or len(weekdays) == 7)
         if "+" in self.text or self.both_days:
@@ -105,32 +116,96 @@ class Oracle:
 
     def fires(self, since: datetime, until: datetime) -> list[datetime]:
         """Return the fire times in [since, until], by writing down every local time and looking it up."""
-        first = since.astimezone(self.tz).date() - timedelta(days=2)
-        last = until.astimezone(self.tz).date() + timedelta(days=2)
-        found: set[datetime] = set()
-        for number in range((last - first).days + 1):
-            day = first + timedelta(days=number)
-            if self.on_day(day):
-                midnight = datetime.combine(day, datetime.min.time())
-                for time in self.times_of_day:
-                    found |= self._instants(midnight + time)
+        found = {at for time in self._named(since, until) for at in self._instants(time)}
         return sorted(at for at in found if since <= at <= until)
 
+    def first_after(self, at: datetime) -> datetime:
+        """Return the first fire time later than `at`, by looking at one stretch of time after the other."""
+        since = at + SMALLEST
+        while since - at < LONGEST_WAIT:
+            if not self._may_fire_about(since):
+                since += DAY
+            elif found := self.fires(since, since + self.stretch):
+                return found[0]
+            else:
+                since += self.stretch
+        raise AssertionError(f"{self} has no fire time after {at}")
+
+    def last_before(self, at: datetime) -> datetime | None:
+        """Return the last fire time earlier than `at`, or None before 1970."""
+        until = at - SMALLEST
+        while until >= EPOCH:
+            if not self._may_fire_about(until):
+                until -= DAY
+            elif found := self.fires(max(until - self.stretch, EPOCH), until):
+                return found[-1]
+            else:
+                until -= self.stretch
+        return None
+
+    def _may_fire_about(self, at: datetime) -> bool:
+        """Whether the expression names any date that a zone's clock shows within a day of `at`."""
+        return any(self.on_day(at.date() + timedelta(days=number)) for number in range(-2, 3))
+
+    def _named(self, since: datetime, until: datetime) -> Iterator[datetime]:
+        """Yield the local times that the expression names and the clock shows or skips in [since, until]."""
+        low, high = self._readings(since, until)
+        for number in range((high.date() - low.date()).days + 1):
+            day = low.date() + timedelta(days=number)
+            if self.on_day(day):
+                midnight = datetime.combine(day, datetime.min.time())
+                times = self.times_of_day
+                first = bisect_left(times, low - midnight)
+                last = bisect_right(times, high - midnight)
+                yield from (midnight + time for time in times[first:last])
+
+    def _readings(self, since: datetime, until: datetime) -> tuple[datetime, datetime]:
+        """Return bounds of what the clock may read in [since, until], with room for what it skips."""
+        offsets = []
+        here = since - DAY
+        while here < until + DAY + HALF_A_DAY:
+            offsets.append(here.astimezone(self.tz).utcoffset() or NOTHING)
+            here += HALF_A_DAY
+        return (
+            since.replace(tzinfo=None) + min(offsets),
+            until.replace(tzinfo=None) + max(offsets),
+        )
+
     def _instants(self, naive: datetime) -> set[datetime]:
-        early, late = (naive.replace(tzinfo=self.tz, fold=fold).astimezone(UTC) for fold in (0, 1))
-        read = [at for at in (early, late) if at.astimezone(self.tz).replace(tzinfo=None, fold=0) == naive]
+        """Return when the clock reads `naive`, as far as the rules count it, or when it jumps over it."""
+        read = readings(self.tz, naive)
+        if len(read) == 1 or (read and (self.is_interval or self.fold == "both")):
+            return set(read)
         if read:
-            if self.is_interval or self.fold == "both":
-                return set(read)
             return {min(read) if self.fold == "first" else max(read)}
         if self.is_interval or self.gap == "skip":
             return set()
-        jump = last_before_change(self.tz, late, early) + SECOND
-        sides = {
-            (jump - SECOND).astimezone(self.tz).date(),
-            jump.astimezone(self.tz).date(),
-        }
+        jump = jump_over(self.tz, naive)
+        sides = {(jump - SECOND).astimezone(self.tz).date(), jump.astimezone(self.tz).date()}
         return {jump} if naive.date() in sides else set()
+
+
+@lru_cache(maxsize=1 << 13)
+def readings(tz: ZoneInfo, naive: datetime) -> tuple[datetime, ...]:
+    """Return the instants at which a clock reads `naive`: none in a gap, two where it goes back."""
+    early, late = (naive.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if early == late:
+        return (early,)
+    return tuple(at for at in (early, late) if at.astimezone(tz).replace(tzinfo=None, fold=0) == naive)
+
+
+def jump_over(tz: ZoneInfo, naive: datetime) -> datetime:
+    """Return the instant at which a clock jumps over `naive`."""
+    early, late = (naive.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return last_before_change(tz, early, late) + SECOND
+
+
+@lru_cache(maxsize=256)
+def times_of_day(
+    seconds: tuple[int, ...], minutes: tuple[int, ...], hours: tuple[int, ...]
+) -> list[timedelta]:
+    """Return every time of day at which all three fields match, in order."""
+    return [timedelta(hours=h, minutes=m, seconds=s) for h, m, s in product(hours, minutes, seconds)]
 
 
 def last_before_change(tz: ZoneInfo, low: datetime, high: datetime) -> datetime:
@@ -144,20 +219,6 @@ def last_before_change(tz: ZoneInfo, low: datetime, high: datetime) -> datetime:
         else:
             low = middle
     return low
-
-
-@lru_cache(maxsize=64)
-def changes(zone: str, first_year: int = 1970, last_year: int = 2040) -> list[datetime]:
-    """Return the instants at which a zone's offset changes, by looking at it once a day."""
-    tz = ZoneInfo(zone)
-    found = []
-    here = datetime(first_year, 1, 1, tzinfo=UTC)
-    while here.year <= last_year:
-        there = here + timedelta(days=1)
-        if here.astimezone(tz).utcoffset() != there.astimezone(tz).utcoffset():
-            found.append(last_before_change(tz, here, there) + SECOND)
-        here = there
-    return found
 
 
 def plain(item: str) -> bool:

@@ -10,10 +10,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from cronledger.domain.cron import Cron, parse
-from cronledger.domain.definition import Dst, Fold, Gap
+from cronledger.domain.definition import DayMatch, Dst, Fold, Gap
 from cronledger.domain.zone import Zone, zone
 from cronledger.errors import InvalidCron
-from tests.property.cron_oracle import Oracle, changes
+from tests.property.cron_oracle import Oracle
+from tests.property.zone_files import EVERY_ZONE, changes
 
 ZONES = (
     "UTC",
@@ -41,6 +42,14 @@ ZONES = (
     "Pacific/Chatham",
     "Pacific/Kwajalein",
 )
+"""Zones whose clocks did everything a clock can do."""
+PLACES = st.sampled_from(ZONES) | st.sampled_from(EVERY_ZONE)
+MOVING = st.sampled_from([name for name in ZONES if len(changes(name)) > 1]) | st.sampled_from(
+    [name for name in EVERY_ZONE if len(changes(name)) > 1]
+)
+"""Zones whose clocks jump, more than once."""
+STILL = st.sampled_from([name for name in EVERY_ZONE if not changes(name)])
+"""Zones whose clocks never jump, from 1970 to 2040."""
 EARLY = datetime(1970, 2, 15, tzinfo=UTC)
 
 
@@ -106,7 +115,7 @@ def turns(draw: st.DrawFn, place: str) -> datetime:
 @st.composite
 def starts(draw: st.DrawFn) -> tuple[str, datetime]:
     """A zone and an instant from 1970 to 2040, mostly within 36 hours of a transition, some exactly on it."""
-    place = draw(st.sampled_from(ZONES))
+    place = draw(PLACES)
     return place, max(draw(turns(place)) + timedelta(seconds=draw(NEAR)), EARLY)
 
 
@@ -118,10 +127,11 @@ class Case:
     place: str
     rule: Dst
     at: datetime
+    day_match: DayMatch = DayMatch.OR
 
     @property
     def cron(self) -> Cron:
-        return parse(self.text)
+        return parse(self.text, day_match=self.day_match)
 
     @property
     def zone(self) -> Zone:
@@ -129,7 +139,8 @@ class Case:
 
     @property
     def oracle(self) -> Oracle:
-        return Oracle(self.text, self.place, self.rule.gap, self.rule.fold)
+        both_days = self.day_match is DayMatch.AND
+        return Oracle(self.text, self.place, self.rule.gap, self.rule.fold, both_days)
 
     def next(self, at: datetime) -> datetime:
         found = self.cron.next_after(at, self.zone, self.rule)
@@ -149,7 +160,7 @@ RULES = st.one_of(st.just(Dst()), st.builds(Dst, gap=st.sampled_from(Gap), fold=
 @st.composite
 def sparse_cases(draw: st.DrawFn) -> Case:
     """Few fires a day, at hours of the transition near by."""
-    place = draw(st.sampled_from(ZONES))
+    place = draw(PLACES)
     turn = draw(turns(place))
     before = (turn - timedelta(seconds=1)).astimezone(ZoneInfo(place)).hour
     critical = st.sampled_from(
