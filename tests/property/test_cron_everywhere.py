@@ -1,8 +1,8 @@
 """The cron engine in every zone: random questions, and every jump of every clock from 2000 to 2040.
 
 The ordinary run asks 5,000 random questions, the nightly one 200,000. A case is drawn from a seed of its own,
-which a failure shows: `CRON_SEED=... pytest -k one_case` asks it again. Zones whose clocks jump alike from 2000
-to 2040 are asked as one: with tzdata 2025b, 597 names share 162 histories, with 6,218 jumps.
+which a failure shows: `CRON_SEED=... pytest -k one_case` asks it again. Zones whose clocks jump alike from
+2000 to 2040 are asked as one: with tzdata 2025b, 597 names share 162 histories, with 6,218 jumps.
 """
 
 from __future__ import annotations
