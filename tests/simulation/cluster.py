@@ -25,8 +25,8 @@ from cronledger.engine.world import Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import LedgerUnreachable
 from cronledger.jobs.api import Job
-from cronledger.ledger.api import Prepared
-from cronledger.ledger.codec import recorded
+from cronledger.ledger.api import Prepared, Stored
+from cronledger.ledger.codec import exported, recorded
 from cronledger.ledger.database import Store
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.projections import fold
@@ -59,6 +59,13 @@ class Trouble(msgspec.Struct, frozen=True):
     since: float
     until: float
     why: str
+
+
+class Drain(msgspec.Struct):
+    """Somebody asked an instance to stop, and when."""
+
+    world: Any
+    asked_at: float
 
 
 class Folded(msgspec.Struct):
@@ -127,9 +134,14 @@ class Cluster:
         """For each position the virtual time and the ledger's clock of its append."""
         self.injected: dict[str, int] = {}
         self.on_note: Callable[[str], None] = lambda _text: None
+        self.on_event: Callable[[Stored], None] = lambda _stored: None
         self.deaths: list[str] = []
+        self.drains: list[Drain] = []
+        self.deaf: list[tuple[float, float, SimulatedWorld | None]] = []
+        """From when to when the ledger did not answer, and whom (None: everybody)."""
         self._absent_since: float | None = None
         self._folded = Folded()
+        self._exported: list[bytes] = []
         self._decoded: list[e.Recorded] = []
 
     # --- chance -----------------------------------------------------------------------------------------
@@ -170,8 +182,9 @@ class Cluster:
 
     def appended(self) -> None:
         """Remember when the newest events were appended."""
-        missing = len(self.log.events) - len(self.appended_at)
-        self.appended_at += [(elapsed(), self.clock.now())] * missing
+        for stored in self.log.events[len(self.appended_at) :]:
+            self.appended_at.append((elapsed(), self.clock.now()))
+            self.on_event(stored)
 
     def decoded(self, after: int, limit: int) -> list[e.Recorded]:
         for stored in self.log.events[len(self._decoded) :]:
@@ -192,6 +205,11 @@ class Cluster:
     def project(self) -> None:
         if self.views is not None:
             fold.catch_up(self.views)
+
+    def exported(self) -> list[bytes]:
+        """Return what `ledger export` prints."""
+        self._exported += [exported(stored) for stored in self.log.events[len(self._exported) :]]
+        return self._exported
 
     def events(self) -> list[e.Recorded]:
         return self.decoded(0, 10**9)
@@ -248,6 +266,7 @@ class Cluster:
             self.deaths.append(f"{world.name} died of {error!r}")
         if not world.is_crashed:
             world.has_left = True
+            world.left_at = elapsed()
             self.note(f"{world.name} has left")
             self.lock.drop(world.leader_lock)
             world.ended.set()
@@ -292,9 +311,10 @@ class Cluster:
         self._later(seconds, self._resume, world, asleep)
 
     def _resume(self, world: SimulatedWorld, asleep: bool) -> None:
-        if world.is_gone:
+        if world.is_gone or not world.process.is_frozen:
             return
         self.note(f"{world.name} goes on")
+        world.frozen.append((world.process.frozen_at, elapsed()))
         if asleep:
             world.clock.slept += elapsed() - world.process.frozen_at
         world.process.thaw(asleep=asleep)
@@ -307,6 +327,7 @@ class Cluster:
         self.note(f"{world.name} is cut off for {seconds:.1f} s")
         self._unless_quick(world, seconds, "cut")
         world.cut_until = elapsed() + seconds
+        self.deaf.append((elapsed(), world.cut_until, world))
         self.look_at_health()
         self._later(SESSION_SECONDS, world.lose_session)
         self._later(seconds, self._reconnect, world)
@@ -315,22 +336,36 @@ class Cluster:
         world.reconnect()
         self.look_at_health()
 
+    def heal(self, world: SimulatedWorld) -> None:
+        """End whatever keeps an instance from its work."""
+        if world.process.is_frozen and not world.is_gone:
+            self._resume(world, asleep=False)
+        if world.is_cut:
+            world.cut_until = 0.0
+            self._reconnect(world)
+
     def hang(self, seconds: float) -> None:
         """Let the ledger answer nobody for a while: another writer holds it."""
         self.note(f"the ledger hangs for {seconds:.1f} s")
         self.hung_until = elapsed() + seconds
+        self.deaf.append((elapsed(), self.hung_until, None))
         self.trouble(seconds + FAILOVER_SECONDS, "hang")
 
     def go_away(self, seconds: float) -> None:
         """Stop the database for a while."""
         self.note(f"the ledger is away for {seconds:.1f} s")
         self.away_until = elapsed() + seconds
+        self.deaf.append((elapsed(), self.away_until, None))
         self.trouble(seconds + FAILOVER_SECONDS, "away")
 
     def step_clock(self, seconds: float) -> None:
         """Set the ledger's clock; a lease may end early by it, which costs one election."""
         self.note(f"the ledger's clock is set {seconds:+.1f} s")
         self.clock.step(seconds)
+        leader = next((world for world in self.worlds if self.log.head.leader == world.instance), None)
+        if seconds < 0 and leader is not None and not leader.is_healthy:
+            # The lease of a leader that cannot renew it ends by this clock, so it now ends later.
+            self.trouble(self.lease.seconds - seconds + FAILOVER_SECONDS, "clock set back under a lease")
         self.trouble(FAILOVER_SECONDS, "clock step")
 
     def stop(self, world: SimulatedWorld) -> None:
@@ -341,6 +376,7 @@ class Cluster:
         if self.leads(world):
             self.expect_failover("shutdown")
         world.is_draining = True
+        self.drains.append(Drain(world=world, asked_at=elapsed()))
         self.engine_of(world).stop()
         self.look_at_health()
 

@@ -154,6 +154,8 @@ class SimulatedWorld:
         self.ledger = cluster.ledger_of(self.instance, self.entropy)
         self.ended = anyio.Event()
         self.is_crashed = self.has_left = self.is_draining = False
+        self.left_at: float | None = None
+        self.frozen: list[tuple[float, float]] = []
         self.cut_until = self.stalled_until = 0.0
         self.beat_at = cluster.clock.now()
         self.facts: dict[str, Any] = {"epoch": None, "config_revision": revision, "state": "starting"}
