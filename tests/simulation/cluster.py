@@ -293,7 +293,7 @@ class Cluster:
             return
         self.note(f"{world.name} is killed")
         if self.leads(world):
-            self.expect_failover("crash")
+            self.expect_failover(world, "crash")
         world.is_crashed = True
         world.process.freeze()
         world.leader_lock.release()
@@ -374,7 +374,7 @@ class Cluster:
             return
         self.note(f"{world.name} is asked to stop")
         if self.leads(world):
-            self.expect_failover("shutdown")
+            self.expect_failover(world, "shutdown")
         world.is_draining = True
         self.drains.append(Drain(world=world, asked_at=elapsed()))
         self.engine_of(world).stop()
@@ -386,9 +386,9 @@ class Cluster:
         now = elapsed()
         self.troubles.append(Trouble(now, now + seconds, why))
 
-    def expect_failover(self, why: str) -> None:
+    def expect_failover(self, gone: SimulatedWorld, why: str) -> None:
         """G7: two seconds if every other instance can stand at once; else the lease has to run out."""
-        everybody = all(world.is_healthy for world in self.living() if not self.leads(world))
+        everybody = all(world.is_healthy for world in self.living() if world is not gone)
         self.trouble(FAILOVER_SECONDS + (0.0 if everybody else self.lease.seconds), why)
 
     def _unless_quick(self, world: SimulatedWorld, seconds: float, why: str) -> None:

@@ -62,20 +62,29 @@ def lines_of(history: History) -> list[bytes]:
 
 
 def _steps(lines: list[dict[str, Any]], effects: list[dict[str, Any]]) -> Iterator[str]:
-    """X1 for steps: a step's code runs only after its start is recorded, and never after its success is."""
-    started: dict[tuple[str, str], int] = {}
+    """X for steps: code runs after this attempt's start of the step is recorded, and never in an attempt that
+    began when the step had succeeded already.
+
+    An attempt that was given up because its instance fell silent may wake and go on beside its successor
+    (G6); the successor's steps then prove nothing about it.
+    """
+    attempts: dict[tuple[str, int], int] = {}
+    started: dict[tuple[str, int, str], int] = {}
     succeeded: dict[tuple[str, str], int] = {}
     for line in lines:
-        if line["type"] == "step.started":
-            started.setdefault((line["run_id"], line["body"]["name"]), line["position"])
+        run, attempt, position = line["run_id"], line["attempt"], line["position"]
+        if line["type"] == "run.started":
+            attempts[run, attempt] = position
+        elif line["type"] == "step.started":
+            started.setdefault((run, attempt, line["body"]["name"]), position)
         elif line["type"] == "step.succeeded":
-            succeeded.setdefault((line["run_id"], line["body"]["name"]), line["position"])
+            succeeded.setdefault((run, line["body"]["name"]), position)
     for effect in effects:
-        key = effect["run_id"], effect["step"]
-        if started.get(key, effect["position"] + 1) > effect["position"]:
-            yield f"X1: {key[1]} of {key[0]} had an effect before its start was recorded"
-        if succeeded.get(key, effect["position"] + 1) <= effect["position"]:
-            yield f"X3: {key[1]} of {key[0]} was performed again after it had succeeded"
+        run, attempt, step, now = (effect[key] for key in ("run_id", "attempt", "step", "position"))
+        if started.get((run, attempt, step), now + 1) > now:
+            yield f"X1: {step} of {run}, attempt {attempt}, had an effect before its start was recorded"
+        if succeeded.get((run, step), now + 1) < attempts.get((run, attempt), 0):
+            yield f"X3: {step} of {run} was performed again in attempt {attempt} after it had succeeded"
 
 
 def _early(cluster: Cluster, lines: list[dict[str, Any]]) -> Iterator[str]:
