@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain import job, run
-from cronledger.domain.ids import JobName, RunId, Term, job_stream, run_stream
+from cronledger.domain.ids import JobName, Position, RunId, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
-from cronledger.ledger.api import Appended, Item, Quiet, Write
+from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
@@ -90,7 +90,7 @@ class Planner:
     ) -> bool:
         items: list[Item] = []
         asked: list[JobState] = []
-        starts: list[list[e.Event]] = []
+        starts: list[tuple[int, list[e.Event]]] = []
         room = 0
         for name in names:
             state = self._board.jobs.get(name)
@@ -105,18 +105,19 @@ class Planner:
                 continue
             items.append(item)
             asked.append(state)
-            starts.append(claims)
+            starts.append((len(decision.skips), claims))
         again = False
-        for state, answer, claims in zip(asked, await self._world.submit(items), starts, strict=True):
+        for state, answer, (skips, claims) in zip(asked, await self._world.submit(items), starts, strict=True):
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
                 self._not_before = self._world.now() + EARLY_PAUSE
                 self._push(state.name, job.next_fire(state))
-            elif isinstance(answer, Appended):
+            elif isinstance(answer, Appended | Same):
                 self._push(state.name, job.next_fire_after(state, now))
+                trigger = Position(answer.first + skips)  # the claimed run is the first after the skips
                 for event in claims:
-                    claimed(event, answer)
+                    claimed(event, Appended(trigger, Position(trigger + 1), answer.recorded_at))
             else:
                 self._board.changed.add(state.name)
                 again = True
