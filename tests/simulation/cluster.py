@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position, RunId, Term, instance_id, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import Lease
+from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Engine, Plan
@@ -100,6 +102,7 @@ class SimulatedWorld:
         self.leader_lock = SimulatedLock(cluster.lock)
         self.ledger = MemoryLedger(self.instance, cluster.clock, self.entropy, cluster.log)
         self.is_crashed = False
+        self.crashed_at: datetime | None = None
         self.stalled_until = 0.0
         self.facts: dict[str, Any] = {"epoch": None, "config_revision": None, "state": "starting"}
 
@@ -154,9 +157,7 @@ class SimulatedWorld:
         await self._turn()
         jobs, runs = refold(self.ledger)
         unfinished = [state for state in runs.values() if state.phase is not run.Phase.ENDED]
-        revisions = tuple(
-            r.body.revision for r in self.ledger.read_stream(CONFIG) if isinstance(r.body, e.ConfigApplied)
-        )
+        revisions = reduce(evolve, self.ledger.read_stream(CONFIG), Revisions())
         return Loaded(self.ledger.head().position, jobs, unfinished, revisions)
 
     async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
@@ -170,6 +171,7 @@ class SimulatedWorld:
             Instance(
                 id=world.instance, kind="service", epoch=world.facts["epoch"], jobs=frozenset(),
                 config_revision=world.facts["config_revision"], is_dead=world.is_crashed,
+                beat_at=world.crashed_at or self.now(),
             )
             for world in self.cluster.worlds
         ]  # fmt: skip
@@ -223,6 +225,7 @@ class Cluster:
 
     def crash(self, world: SimulatedWorld) -> None:
         world.is_crashed = True
+        world.crashed_at = self.clock.now()
         world.leader_lock.release()
 
     async def instance(self, *, build: str = "1", plan: Plan | None = None) -> None:
@@ -237,6 +240,7 @@ class Cluster:
         try:
             await engine.run()
             world.is_crashed = True
+            world.facts["config_revision"] = None  # it said goodbye: its row is gone
         except BaseException as error:
             if not _only_crashes(error):
                 raise
