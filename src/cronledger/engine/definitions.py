@@ -71,6 +71,16 @@ def named(events: Iterable[e.Event], *, most: int | None = NAMES) -> Changes:
     )
 
 
+def compared(before: Iterable[JobDefinition], after: Iterable[JobDefinition]) -> Changes:
+    """Say which definitions came, changed and went between two sets of them."""
+    old, new = ({each.name: each for each in definitions} for definitions in (before, after))
+    return Changes(
+        registered=tuple(name for name in new if name not in old)[:NAMES],
+        redefined=tuple(name for name in new if name in old and old[name] != new[name])[:NAMES],
+        retired=tuple(name for name in old if name not in new)[:NAMES],
+    )
+
+
 def applied(
     revision: str, previous: str | None, changes: Changes, actor: e.Actor, *, reason: str | None = None
 ) -> e.Event:

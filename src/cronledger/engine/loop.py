@@ -219,7 +219,7 @@ class Engine:
         return again
 
     def _differs(self) -> bool:
-        """Whether to ask again if other files than the current may become so: what kept them away may be gone."""
+        """Whether to ask again for files that are not current: what kept them away may be gone."""
         differs = self._configuration.revision != self.board.revisions.current
         return differs and self._world.clock.monotonic() >= self._apply_at
 
