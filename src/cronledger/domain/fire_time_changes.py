@@ -45,11 +45,11 @@ def compare(
     """Return the jobs that differ, by name, with what becomes of their fire times after `since`."""
     old = {each.name: each for each in before}
     new = {each.name: each for each in after}
-    changes = []
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            changes.append(_changed(old.get(name), new.get(name), since=since, until=until))
-    return changes
+    return [
+        _changed(old.get(name), new.get(name), since=since, until=until)
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _changed(
