@@ -228,13 +228,21 @@ class Cluster:
         world.crashed_at = self.clock.now()
         world.leader_lock.release()
 
-    async def instance(self, *, build: str = "1", plan: Plan | None = None) -> None:
+    async def instance(
+        self,
+        *,
+        build: str = "1",
+        plan: Plan | None = None,
+        definitions: Sequence[JobDefinition] | None = None,
+        revision: str | None = None,
+    ) -> None:
         """Be an instance until stopped or crashed."""
         world = SimulatedWorld(self, len(self.worlds) + 1, build)
         self.worlds.append(world)
         plan = plan or Plan(lease=Lease(), drain_seconds=5)
         provision = Provision(find=lambda _extension, name: self.jobs.get(name))
-        engine = Engine(world, Configuration(self.definitions, self.revision), provision, plan)
+        configured = self.definitions if definitions is None else definitions
+        engine = Engine(world, Configuration(configured, revision or self.revision), provision, plan)
         self.engines.append(engine)
         self.log.listeners.append(engine.wake)
         try:
