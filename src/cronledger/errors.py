@@ -97,6 +97,21 @@ class Overlap(Refusal):
         self.in_the_way = in_the_way
 
 
+class Superseded(Refusal):
+    """The cluster has moved on from a configuration, and a living instance carries the current one."""
+
+    code = "superseded"
+
+    def __init__(self, revision: str, current: str | None, carried_by: str) -> None:
+        super().__init__(
+            f"configuration {revision} was superseded by {current}, which {carried_by} carries",
+            hint="give all instances these files, or say --force to make them current all the same",
+        )
+        self.revision = revision
+        self.current = current
+        self.carried_by = carried_by
+
+
 # --- problems -------------------------------------------------------------------------------------------
 
 

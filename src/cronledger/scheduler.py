@@ -19,20 +19,22 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 
-from cronledger import manual, presence
+from cronledger import applying, manual, presence
 from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
-from cronledger.config.load import find_config, find_profile, load
 from cronledger.config.model import Settings
 from cronledger.config.reference import resolve_secret
 from cronledger.config.resolve import Resolution, resolve
+from cronledger.config.sources import Sources
+from cronledger.domain.events import Actor
 from cronledger.domain.ids import RunId, instance_id
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Plan
+from cronledger.engine.loop import Engine, Kind, Plan
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
@@ -40,6 +42,7 @@ from cronledger.jobs.registry import Extension, Registry
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
+from cronledger.reload import Reloader
 from cronledger.world import ProcessWorld
 
 DEFAULT_DATABASE = "sqlite:///cronledger.db"
@@ -97,15 +100,18 @@ class Scheduler:
         self._db = db
         self._lease = lease or Lease()
         self._world: ProcessWorld | None = None
+        self._reloader: Reloader | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
 
     @cached_property
     def settings(self) -> Settings:
         """The configuration as read; raises ConfigError with everything that is wrong with it."""
-        folder = Path.cwd()
-        config = self._config or find_config(folder)
-        return load(config, self._profile or find_profile(config, folder))
+        return self._sources.load()
+
+    @cached_property
+    def _sources(self) -> Sources:
+        return Sources(self._config, self._profile, Path.cwd())
 
     @cached_property
     def registry(self) -> Registry:
@@ -187,23 +193,40 @@ class Scheduler:
             stop.set()
             thread.join()
 
-    async def serve(self, *, for_seconds: float | None = None, migrate: bool | None = None) -> int:
+    async def serve(
+        self,
+        *,
+        for_seconds: float | None = None,
+        migrate: bool | None = None,
+        applied_by: Actor | None = None,
+    ) -> int:
         """Run an instance until SIGTERM or SIGINT, or for a time; return how many threads are stuck.
 
-        The first signal drains; a second one ends at once.
+        The first of them drains, a second one ends at once; SIGHUP reads the files again.
+        `applied_by`: whose word makes the files current in the cluster before anything else.
         """
         plan = self._service_plan()
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with self._opened(migrate=migrate) as store, self.instance_at_work(store, plan) as engine:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with (
+                self._opened(migrate=migrate, applied_by=applied_by) as store,
+                self.instance_at_work(store, plan) as engine,
+            ):
                 with anyio.move_on_after(for_seconds):
-                    async for _ in signals:
-                        break
+                    await self._told_to_end(signals)
                 engine.stop()
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_drain_no_longer, signals, engine)
                     await engine.drained.wait()
                     tasks.cancel_scope.cancel()
                 return engine.executor.stuck_threads
+
+    async def _told_to_end(self, signals: AsyncIterator[signal.Signals]) -> None:
+        """Wait for the signal to end; reload at each SIGHUP before."""
+        async for number in signals:
+            if number is not signal.SIGHUP:
+                return
+            if self._reloader is not None:
+                self._reloader.request()
 
     async def trigger(
         self,
@@ -287,8 +310,7 @@ class Scheduler:
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
         """Bring an instance up on an open store, and take it down with everything it holds."""
-        resolution = self.resolution
-        configuration = Configuration(resolution.definitions, resolution.revision)
+        configuration = _configuration(self.resolution)
         provision = self._provision()
         world = ProcessWorld(
             store,
@@ -302,37 +324,62 @@ class Scheduler:
         )
         async with known_as:
             engine = Engine(world, configuration, provision, plan)
+            reloader = self._reloader_for(engine, world, provision) if plan.kind is Kind.SERVICE else None
             wake = store.wake(lambda: world.call_soon(engine.wake))
-            self._world = world
+            self._world, self._reloader = world, reloader
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(engine.run)
+                    if reloader is not None:
+                        tasks.start_soon(reloader.run)
                     try:
                         yield engine
                     finally:
                         engine.stop()
+                        if reloader is not None:
+                            reloader.stop()
                         with anyio.CancelScope(shield=True):
                             await engine.drained.wait()
             finally:
-                self._world = None
+                self._world = self._reloader = None
                 wake.close()
 
+    def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
+        def adopt(settings: Settings, resolution: Resolution) -> None:
+            self.settings, self.resolution = settings, resolution
+            plan, configuration = self._service_plan(), _configuration(resolution)
+            given = msgspec.structs.replace(provision, config=settings.application)
+            jobs = presence.provided(plan, configuration, given)
+            engine.reconfigure(configuration, plan, given, jobs=jobs)
+
+        carried = (self.settings, self.resolution)
+        return Reloader(self._sources, self.registry, world, carried=carried, adopt=adopt)
+
     @asynccontextmanager
-    async def _opened(self, *, migrate: bool | None = None) -> AsyncIterator[Store]:
+    async def _opened(
+        self, *, migrate: bool | None = None, applied_by: Actor | None = None
+    ) -> AsyncIterator[Store]:
         """Open the ledger in a thread, and close it there whatever happens."""
         store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
         try:
+            if applied_by is not None:
+                await anyio.to_thread.run_sync(applying.at_start, store, self.resolution, applied_by)
             yield store
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(store.close)
 
 
-async def _drain_no_longer(signals: Any, engine: Engine) -> None:
+def _configuration(resolution: Resolution) -> Configuration:
+    return Configuration(resolution.definitions, resolution.revision)
+
+
+async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engine) -> None:
     """End at once when asked a second time."""
-    async for _ in signals:
-        engine.abandon()
-        return
+    async for number in signals:
+        if number is not signal.SIGHUP:
+            engine.abandon()
+            return
 
 
 def _database_url_from(environ: Mapping[str, str]) -> str:

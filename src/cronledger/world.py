@@ -19,6 +19,7 @@ from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
+from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerUnreachable, Refusal
@@ -181,13 +182,14 @@ class ProcessWorld:
         with self.store.reading() as connection:
             jobs = job_status.all_jobs(connection)
             runs = run_history.unfinished(connection)
-        applied = [
-            recorded.body.revision
-            for recorded in self.store.ledger.read_stream(CONFIG)
-            if isinstance(recorded.body, e.ConfigApplied) and recorded.position <= position
-        ]
-        revisions = tuple(dict.fromkeys(reversed(applied)))[::-1]
-        return Loaded(position, jobs, runs, revisions)
+        return Loaded(position, jobs, runs, self._revisions(position))
+
+    def _revisions(self, position: Position) -> Revisions:
+        revisions = Revisions()
+        for recorded in self.store.ledger.read_stream(CONFIG):
+            if recorded.position <= position:
+                revisions = evolve(revisions, recorded)
+        return revisions
 
     def _runs(self, run_ids: tuple[RunId, ...]) -> dict[RunId, run.RunState]:
         found: dict[RunId, run.RunState] = {}
@@ -211,6 +213,7 @@ class ProcessWorld:
                 jobs=frozenset(row.jobs),
                 config_revision=row.config_revision,
                 is_dead=row.id in dead or (row.id != self.instance and self.beats.have_outlived(row.beat_at)),
+                beat_at=row.beat_at,
             )
             for row in rows
         ]

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from cronledger.domain import events as e
-from cronledger.domain import job, run
+from cronledger.domain import job, revisions, run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import Lease
+from cronledger.domain.revisions import Revisions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Engine, Plan
@@ -74,7 +75,7 @@ class Folded(msgspec.Struct):
     position: int = 0
     jobs: dict[JobName, JobState] = msgspec.field(default_factory=dict)
     runs: dict[RunId, run.RunState] = msgspec.field(default_factory=dict)
-    revisions: list[str] = msgspec.field(default_factory=list)
+    revisions: Revisions = Revisions()
     builds: set[str] = msgspec.field(default_factory=set)
 
     def fold(self, event: e.Recorded) -> None:
@@ -87,8 +88,7 @@ class Folded(msgspec.Struct):
             known = run.evolve(self.runs.get(event.run_id), event)
             assert known is not None
             self.runs[event.run_id] = known
-        if isinstance(event.body, e.ConfigApplied):
-            self.revisions = [*(r for r in self.revisions if r != event.body.revision), event.body.revision]
+        self.revisions = revisions.evolve(self.revisions, event)
         if isinstance(event.body, e.LeaderElected):
             self.builds.add(event.body.build)
 
@@ -200,7 +200,7 @@ class Cluster:
     def loaded(self) -> Loaded:
         known = self.folded()
         unfinished = [state for state in known.runs.values() if state.phase is not run.Phase.ENDED]
-        return Loaded(Position(known.position), dict(known.jobs), unfinished, tuple(known.revisions))
+        return Loaded(Position(known.position), dict(known.jobs), unfinished, known.revisions)
 
     def project(self) -> None:
         if self.views is not None:

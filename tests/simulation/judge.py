@@ -1,8 +1,8 @@
 """Whether a simulated world held what is promised: the checks of `tests/checker.py`, and those that need more.
 
-    T3  never early, by the ledger's clock at the very append     P1  every fold of the ledger agrees
-    T4  decisions in time, failovers within their bounds          D1  a drain ends in time
-    X   also for steps: begun once started, never once done       D2  no instance dies of an error
+T3  never early, by the ledger's clock at the very append     P1  every fold of the ledger agrees
+T4  decisions in time, failovers within their bounds          D1  a drain ends in time
+X   also for steps: begun once started, never once done       D2  no instance dies of an error
 """
 
 from __future__ import annotations

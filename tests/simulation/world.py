@@ -355,7 +355,7 @@ class SimulatedWorld:
             return [
                 Instance(
                     id=world.instance, kind="service", epoch=world.facts["epoch"], jobs=frozenset(),
-                    config_revision=world.facts["config_revision"], is_dead=world.is_dead_to(self),
+                    config_revision=world.facts["config_revision"], is_dead=world.is_dead_to(self), beat_at=world.beat_at,
                 )
                 for world in self.cluster.worlds
                 if not world.has_left
@@ -383,4 +383,3 @@ class SimulatedWorld:
 def _named(batch: Sequence[Prepared]) -> str:
     streams = [write.stream for prepared in batch for write in prepared.item.writes]
     return ", ".join(streams[:3]) + (f" and {len(streams) - 3} more" if len(streams) > 3 else "")
-

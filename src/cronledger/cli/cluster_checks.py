@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from cronledger import tz_database
+from cronledger.cli.cluster import services, shown, up_and_silent
 from cronledger.cli.context import Application
 from cronledger.cli.finding import Finding, counted
 from cronledger.domain.definition import JobDefinition
@@ -13,7 +14,6 @@ from cronledger.domain.events import ConfigApplied, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
-from cronledger.ledger import instances
 from cronledger.ledger.database import Store
 from cronledger.ledger.instances import Instance
 from cronledger.projections import job_status
@@ -42,10 +42,10 @@ def leader(opened: Application, store: Store) -> Finding:
 def up(opened: Application, store: Store) -> Finding:
     """Say which instances are up, and which have fallen silent without a goodbye."""
     del opened
-    living, silent = _instances(store)
+    living, silent = up_and_silent(store)
     details = {
-        "instances": [_shown(each) for each in living],
-        "silent": [_shown(each) for each in silent],
+        "instances": [shown(each) for each in living],
+        "silent": [shown(each) for each in silent],
     }
     names = ", ".join(each.id for each in living)
     message = f"{counted(len(living), 'instance')} up: {names}" if living else "no instance is up"
@@ -68,7 +68,7 @@ def revisions(opened: Application, store: Store) -> Finding:
     current = applied[-1] if applied else None
     differing = [
         {"instance": each.id, "revision": each.config_revision}
-        for each in _services(store)
+        for each in services(store)
         if each.config_revision not in (None, current)
     ]
     details = {"current": current, "here": _revision_here(opened), "differing": differing}
@@ -76,7 +76,9 @@ def revisions(opened: Application, store: Store) -> Finding:
     hint = None
     if differing:
         message += f", and {counted(len(differing), 'instance')} up with another one"
-        hint = "give all instances the same files and the same code, and restart those that differ"
+        hint = (
+            "give all instances the same files and the same code; changed files are read again by themselves"
+        )
     return Finding(
         check="revisions",
         status="warn" if differing else "ok",
@@ -119,7 +121,7 @@ def fire_times(opened: Application, store: Store) -> Finding:
     """Compare when jobs fire next under the time-zone rules that each instance recorded at its start."""
     del opened
     now = store.ledger.head().clock
-    parties = [_party(store, each) for each in _services(store)]
+    parties = [_party(store, each) for each in services(store)]
     if not parties:
         message = "no instance is up whose time zones could be compared"
         return Finding(check="fire_times", status="ok", message=message)
@@ -140,37 +142,7 @@ CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
 """Every check that needs a ledger at the schema of this version, in the order in which they are told."""
 
 
-# --- instances ------------------------------------------------------------------------------------------
-
-
-def _instances(store: Store) -> tuple[list[Instance], list[Instance]]:
-    """Return those that are up, and those that went without a goodbye."""
-    now = store.ledger.head().clock
-    with store.reading() as connection:
-        known, beating = instances.known(connection), instances.living(connection, now)
-    dead = store.dead_instances([each.id for each in known])
-    living = [each for each in beating if each.id not in dead]
-    return living, [each for each in known if each not in living]
-
-
-def _services(store: Store) -> list[Instance]:
-    """Return the instances that may lead: not those that only perform runs by hand."""
-    return [each for each in _instances(store)[0] if each.kind == "service"]
-
-
-def _shown(instance: Instance) -> dict[str, object]:
-    return {
-        "instance": instance.id,
-        "name": instance.name,
-        "kind": instance.kind,
-        "host": instance.host,
-        "pid": instance.pid,
-        "build": instance.build,
-        "state": instance.state,
-        "started_at": moment(instance.started_at),
-        "beat_at": moment(instance.beat_at),
-        "config_revision": instance.config_revision,
-    }
+# --- revisions ------------------------------------------------------------------------------------------
 
 
 def _revision_here(opened: Application) -> str | None:

@@ -39,6 +39,8 @@ NOBODY_READS = 141
 JOBS_AND_LOGS = {"jobs": "cronledger.cli.jobs:app", "logs": "cronledger.cli.logs:app"}
 PLACES = JOBS_AND_LOGS | {
     "up": "cronledger.cli.serve:app",
+    "status": "cronledger.cli.status:app",
+    "instances": "cronledger.cli.instances:app",
     "runs": "cronledger.cli.runs:app",
     "ledger": "cronledger.cli.ledger:app",
     "replay": "cronledger.cli.projections:replaying",
@@ -63,7 +65,12 @@ infra = typer.Typer(
     no_args_is_help=True,
     help="Jobs and logs, under the names of the source documents.",
 )
-lazy.outline(app, up="Run an instance until it is told to stop.")
+lazy.outline(
+    app,
+    up="Run an instance until it is told to stop.",
+    status="Show who leads, who is up, by which configuration, and why nothing fires if nothing does.",
+    instances="List the instances that are up, and those that fell silent.",
+)
 app.add_typer(infra, name="infra")
 lazy.outline(
     infra,
@@ -79,7 +86,7 @@ lazy.outline(
     replay="Show the state as of a moment, folded from the events alone.",
     projections="Rebuild and check the views.",
     cron="Ask when a cron expression fires, and why.",
-    config="Check and show the configuration.",
+    config="Check, show, compare and apply the configuration.",
     db="Create and upgrade the database's schema.",
     doctor="Check that everything here fits together, and say what to do where it does not.",
 )

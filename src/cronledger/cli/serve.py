@@ -27,17 +27,24 @@ def up(
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Bring the schema of a PostgreSQL ledger to this version first.")
     ] = False,
+    apply_config: Annotated[
+        bool,
+        typer.Option("--apply-config", help="Make these files current in the cluster first: `config apply`."),
+    ] = False,
 ) -> None:
     """Run an instance until it is told to stop.
 
     SIGTERM or Ctrl-C: it takes no more runs and waits for those that it performs; a second one ends it at
-    once. A SQLite ledger is created and upgraded by itself.
+    once. Changed files are read again by themselves, and at SIGHUP. A SQLite ledger is created and upgraded
+    by itself.
     """
     opened = application(ctx)
     options = ctx.obj.options
     configure(options.log_level or LogLevel.INFO, options.log_format)
     seconds = duration(for_).total_seconds() if for_ else None
-    stuck = asyncio.run(opened.scheduler.serve(for_seconds=seconds, migrate=migrate or None))
+    applied_by = opened.operator if apply_config else None
+    serving = opened.scheduler.serve(for_seconds=seconds, migrate=migrate or None, applied_by=applied_by)
+    stuck = asyncio.run(serving)
     if stuck:
         # Threads that do not end would keep the process: the runs they belong to are recorded already.
         sys.stdout.flush()

@@ -14,6 +14,10 @@ from cronledger.config.yaml_text import MOST_BYTES, Value, parse
 
 MOST_FILES = 100
 
+Mark = tuple[int, ...]
+Marks = dict[Path, Mark | None]
+"""What the files looked like before they were read."""
+
 
 class Document(msgspec.Struct, frozen=True):
     """A file's name, as messages show it, and what it says at the top level."""
@@ -25,8 +29,10 @@ class Document(msgspec.Struct, frozen=True):
 class Reading:
     """Reads files, each once, in the order in which they name each other: a file, then what it includes."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, marks: Marks | None = None, *, may_be_empty: bool = True) -> None:
         self._problems = problems
+        self._marks = marks if marks is not None else {}
+        self._may_be_empty = may_be_empty
         self._seen: set[Path] = set()
 
     def read(self, path: Path, *, includes: bool) -> list[Document]:
@@ -60,6 +66,7 @@ class Reading:
 
     def _document(self, path: Path, referrer: Place) -> Document | None:
         file = shown(path)
+        self._marks[path] = mark_of(path)
         try:
             data = _bytes_of(path)
         except (OSError, ValueError) as error:
@@ -71,6 +78,9 @@ class Reading:
                 "everybody may write this file, so anybody could run code through it",
                 f"chmod o-w {file}",
             )
+            return None
+        if not data.strip() and not self._may_be_empty:
+            self._problems.add(Place(file, 1, 1), "the file is empty, as if it was just being written")
             return None
         document = parse(data, file, self._problems)
         if document is None:
@@ -94,6 +104,15 @@ class Reading:
                 yield item
             else:
                 self._problems.add(item.place, "includes: must be a list of paths")
+
+
+def mark_of(path: Path) -> Mark | None:
+    """Return what changes whenever a file does, as far as can be seen without reading it; None: no file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
 
 
 def _identity(path: Path) -> Path:

@@ -326,6 +326,29 @@ class InstanceStopped(_Decision, frozen=True, kw_only=True):
     type: ClassVar[str] = "instance.stopped"
 
 
+class ConfigLoaded(Body, frozen=True, kw_only=True):
+    """An instance has read its files: at its start, and after a change that it accepted.
+
+    `registered`, `redefined` and `retired` compare them with what the instance had before.
+    """
+
+    type: ClassVar[str] = "config.loaded"
+    revision: str = ""
+    previous: str | None = None
+    registered: tuple[JobName, ...] = ()
+    redefined: tuple[JobName, ...] = ()
+    retired: tuple[JobName, ...] = ()
+
+
+class ConfigRejected(Body, frozen=True, kw_only=True):
+    """An instance could not take its changed files and keeps `kept`; the first of its `count` problems."""
+
+    type: ClassVar[str] = "config.rejected"
+    kept: str = ""
+    problems: tuple[str, ...] = ()
+    count: int = 0
+
+
 class ConfigApplied(Body, frozen=True, kw_only=True):
     """A revision of the configuration has become current."""
 
@@ -353,7 +376,8 @@ BODIES: dict[str, type[Body]] = {
         RunTriggered, RunStarted, StepStarted, StepSucceeded, StepFailed, StepSkipped,
         RunSucceeded, RunPartial, RunFailed, RunTimedOut, RunCancelled, RunLost,
         AttemptFailed, AttemptLost, AttemptInterrupted, RunCancelRequested, RunLateResult,
-        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped, ConfigApplied,
+        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped,
+        ConfigLoaded, ConfigApplied, ConfigRejected,
     )
 }  # fmt: skip
 """Every tag that this version writes, and the shape of its body."""

@@ -23,6 +23,7 @@ from cronledger.domain.schedule import Schedule, schedule_of
 from cronledger.errors import CronledgerError
 
 PLANNER = e.Actor.engine("planner")
+FILES = e.Actor.engine("config")
 FIRE_TIMES_PER_DECISION = 10_000_000
 """More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
 
@@ -135,9 +136,10 @@ def due(state: JobState, now: datetime) -> Decision:
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
 
 
-def define(state: JobState | None, definition: JobDefinition, revision: str) -> list[e.Event]:
+def define(
+    state: JobState | None, definition: JobDefinition, revision: str, actor: e.Actor = FILES
+) -> list[e.Event]:
     """Register the job, or redefine it if anything about it has changed."""
-    actor = e.Actor.engine("config")
     if state is None or state.definition is None or state.retired:
         registered = e.JobRegistered(definition=definition, revision=revision)
         return [e.Event(body=registered, actor=actor, job=definition.name)]
@@ -147,11 +149,11 @@ def define(state: JobState | None, definition: JobDefinition, revision: str) -> 
     return [e.Event(body=redefined, actor=actor, job=definition.name)]
 
 
-def retire(state: JobState, revision: str) -> list[e.Event]:
+def retire(state: JobState, revision: str, actor: e.Actor = FILES) -> list[e.Event]:
     """Take the job out of the configuration; its history stays."""
     if state.retired or state.definition is None:
         return []
-    return [e.Event(body=e.JobRetired(revision=revision), actor=e.Actor.engine("config"), job=state.name)]
+    return [e.Event(body=e.JobRetired(revision=revision), actor=actor, job=state.name)]
 
 
 def enable(state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:

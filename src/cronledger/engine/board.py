@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cronledger.domain import events as e
-from cronledger.domain import job, run
+from cronledger.domain import job, revisions, run
 from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.job import JobState
+from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.world import Loaded, World
 
@@ -21,7 +22,7 @@ class Board:
         self.position = Position(0)
         self.jobs: dict[JobName, JobState] = {}
         self.runs: dict[RunId, RunState] = {}
-        self.revisions: list[str] = []
+        self.revisions = Revisions()
         self.epoch = 0
         self.leader: e.Recorded | None = None
         self.changed: set[JobName] = set()
@@ -33,7 +34,7 @@ class Board:
         self.position = loaded.position
         self.jobs = dict(loaded.jobs)
         self.changed = set(loaded.jobs)
-        self.revisions = list(loaded.revisions)
+        self.revisions = loaded.revisions
         for state in loaded.runs:
             self._keep(state)
 
@@ -56,8 +57,8 @@ class Board:
         if recorded.run_id is not None:
             self._fold_run(recorded, recorded.run_id)
         match recorded.body:
-            case e.ConfigApplied(revision=revision):
-                self.revisions = [*(known for known in self.revisions if known != revision), revision]
+            case e.ConfigApplied() | e.ConfigLoaded():
+                self.revisions = revisions.evolve(self.revisions, recorded)
             case e.LeaderElected(epoch=epoch):
                 self.epoch = epoch
                 self.leader = recorded

@@ -66,6 +66,12 @@ class Executor:
         self._tasks = tasks
         self.ended = ended
 
+    def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
+        """Give the runs to come something else, and another limit; those that have begun are not touched."""
+        self._provision = provision
+        self._max_runs = max_runs
+        self._threads.total_tokens = max_runs
+
     @property
     def room(self) -> int:
         """How many more runs may be claimed; threads left behind by a time-out still take their slot."""

@@ -34,6 +34,7 @@ log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
+RECONSIDER_SECONDS = 5.0
 GOODBYE_SECONDS = 5.0
 
 
@@ -86,6 +87,9 @@ class Engine:
         self._epoch_told: int | None = None
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
+        self._contends = False
+        self._apply_at = 0.0
+        self._untold: dict[str, object] = {}
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -102,19 +106,31 @@ class Engine:
         """Drain no longer: hand every run back now."""
         self._drain_scope.cancel()
 
+    def reconfigure(
+        self, configuration: Configuration, plan: Plan, provision: Provision, *, jobs: tuple[JobName, ...]
+    ) -> None:
+        """Go on with other files; `jobs` are those that this instance provides by them. On the loop's thread.
+
+        Runs that have begun keep what they were given; the others see the new definitions and limits.
+        """
+        self._configuration = configuration
+        self._plan = plan
+        self.executor.reconfigure(provision, max_runs=plan.max_runs)
+        self._untold = {"config_revision": configuration.revision, "jobs": jobs}
+        self._apply_at = 0.0
+        self.wake()
+
     async def run(self) -> None:
         """Take part until stopped, then drain."""
-        leads = self._plan.enabled and self._plan.kind is Kind.SERVICE
         try:
             self.board.load(await self._world.load())
             async with anyio.create_task_group() as tasks:
                 self.executor.open(tasks, self.wake)
-                if leads:
-                    self._world.leader_lock.contend(self._wake_soon)
+                if self._leads:
                     tasks.start_soon(self._limit_startup)
                 try:
                     while not self._stopping:
-                        await self._pass(leads=leads)
+                        await self._pass()
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain(tasks)
@@ -125,14 +141,20 @@ class Engine:
 
     # --- one pass ---------------------------------------------------------------------------------------
 
-    async def _pass(self, *, leads: bool) -> None:
+    @property
+    def _leads(self) -> bool:
+        """Whether this instance may lead at all."""
+        return self._plan.enabled and self._plan.kind is Kind.SERVICE
+
+    async def _pass(self) -> None:
         self._woken = anyio.Event()
         try:
+            await self._obey_plan()
             head = await self._world.head()
             if head.position > self.board.position:
                 await self.board.follow(self._world)
             self._see_leader(head)
-            more = leads and await self._lead(head)
+            more = self._leads and await self._lead(head)
             more |= self._plan.enabled and await self._claim()
             self._obey_cancels()
             await self._check_ready()
@@ -144,6 +166,22 @@ class Engine:
             more = False
         if not more:
             await self._wait()
+
+    async def _obey_plan(self) -> None:
+        """Contend or resign as `scheduler.enabled` says, and let the others know what is configured here."""
+        if self._leads and not self._contends:
+            self._contends = True
+            self._world.leader_lock.contend(self._wake_soon)
+        elif self._contends and not self._leads:
+            self._contends = False
+            await self._leader.resign("scheduler.enabled is false")
+        if self._untold:
+            untold, self._untold = self._untold, {}
+            try:
+                await self._world.beat(**untold)
+            except LedgerUnreachable:
+                self._untold = untold | self._untold
+                raise
 
     def _see_leader(self, head: Head) -> None:
         """Learn the boot epoch of a cluster that was up before us, once its leader has renewed its lease.
@@ -166,6 +204,8 @@ class Engine:
             self._startup_triggered = False
             await self.board.follow(self._world)
             self.board.changed.update(self.board.jobs)
+        if elected or self._differs():
+            self._apply_at = self._world.clock.monotonic() + RECONSIDER_SECONDS
             await self._configuration.apply(self._world, self.board, term)
         if not self._startup_triggered:
             await self._tell_epoch()
@@ -177,6 +217,11 @@ class Engine:
         )
         await self._every_second(now, term)
         return again
+
+    def _differs(self) -> bool:
+        """Whether to ask again for files that are not current: what kept them away may be gone."""
+        differs = self._configuration.revision != self.board.revisions.current
+        return differs and self._world.clock.monotonic() >= self._apply_at
 
     async def _every_second(self, now: datetime, term: Term) -> None:
         """Do what need not be done at once: look for lost runs, keep the views near the head."""
@@ -202,7 +247,7 @@ class Engine:
             await self._world.beat(epoch=self.board.epoch, config_revision=self._configuration.revision)
             if first:
                 self._instance_startup_due = True
-        if self._instance_startup_due and self._plan.enabled and self.board.revisions:
+        if self._instance_startup_due and self._plan.enabled and self.board.revisions.current:
             self._instance_startup_due = False
             await startup.trigger(self._world, self.board, Startup.INSTANCE, None)
 

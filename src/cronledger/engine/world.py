@@ -13,6 +13,7 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
+from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 
@@ -43,7 +44,7 @@ class Loaded(msgspec.Struct, frozen=True):
     position: Position
     jobs: dict[JobName, JobState]
     runs: list[run.RunState]
-    revisions: tuple[str, ...]
+    revisions: Revisions
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: frozenset[str]
     config_revision: str | None
     is_dead: bool
+    beat_at: datetime | None = None
 
 
 class World(Protocol):
