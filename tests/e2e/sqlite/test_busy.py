@@ -9,6 +9,7 @@ import sqlite3
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -83,7 +84,7 @@ def scheduler(url: str, folder: Path, **more: Any) -> Scheduler:
 def longest_pause(lines: list[dict[str, Any]]) -> float:
     """Return the longest time between two scheduled triggers, in seconds."""
     at = [datetime.fromisoformat(each["recorded_at"]) for each in lines if each["type"] == "run.triggered"]
-    return max((later - earlier).total_seconds() for earlier, later in zip(at, at[1:], strict=False))
+    return max((later - earlier).total_seconds() for earlier, later in pairwise(at))
 
 
 def elections(lines: list[dict[str, Any]]) -> int:

@@ -27,7 +27,8 @@ from tests.conftest import opened
 from tests.events import plain
 store = opened(sys.argv[1])
 store.checkpoints.guarded = True
-event.listen(store._engine, "connect", lambda driver, _: driver.execute(f"PRAGMA synchronous = {sys.argv[2]}"))
+setting = f"PRAGMA synchronous = {sys.argv[2]}"
+event.listen(store._engine, "connect", lambda driver, record: driver.execute(setting))
 number = 0
 while True:
     last = store.ledger.append(plain(f"s{number}", 1 + number % 40)).last
@@ -51,7 +52,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lose_power(
     url: str, disk: Path, shim: Path, *, after: int, synchronous: str = "FULL"
 ) -> tuple[int, Path]:
-    """Append until so many answers came, cut the power; return the last acknowledged position and the disk."""
+    """Append until so many answers came, cut the power; return the last position told and what is left."""
     database = Path(url.removeprefix("sqlite:///"))
     disk.mkdir()
     shutil.copyfile(database, disk / database.name)
@@ -71,7 +72,7 @@ def lose_power(
 def test_what_was_acknowledged_survives_the_loss_of_power(
     sqlite_url: str, tmp_path: Path, shim: Path, seed: int
 ) -> None:
-    """Fault 44: every write that was not synced is gone. Reordered or torn single writes are not shown here."""
+    """Fault 44: every write that was not synced is gone. Torn and reordered writes are not shown."""
     after = random.Random(seed).randrange(1, 150)
     acknowledged, left = lose_power(sqlite_url, tmp_path / "disk", shim, after=after)
     store = opened(f"sqlite:///{left}")
@@ -141,6 +142,10 @@ def test_a_log_with_a_damaged_end_recovers_to_a_prefix(
 # --- somebody lays hands on the file ----------------------------------------------------------------------
 
 TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+FORGED = (
+    "INSERT INTO event SELECT 21, zeroblob(16), 'forged', 1, type, schema, must_understand, recorded_at,"
+    " instance, term, actor, job, attempt, fire_at, cause, commitment FROM event WHERE position = 1"
+)
 
 
 def tampered(url: str, *statements: str) -> list[int]:
@@ -178,9 +183,7 @@ def tampered(url: str, *statements: str) -> list[int]:
         (
             [21],
             [
-                "INSERT INTO event SELECT 21, zeroblob(16), 'forged', 1, type, schema, must_understand,"
-                " recorded_at, instance, term, actor, job, attempt, fire_at, cause, commitment"
-                " FROM event WHERE position = 1",
+                FORGED,
                 "INSERT INTO event_body SELECT 21, salt, body FROM event_body WHERE position = 1",
             ],
         ),
