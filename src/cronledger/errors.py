@@ -121,21 +121,6 @@ class LedgerGap(LedgerDamaged):
         self.found = found
 
 
-class LedgerRegressed(LedgerDamaged):
-    """The ledger no longer holds what it has acknowledged: an older copy was put in its place."""
-
-    code = "ledger_regressed"
-
-    def __init__(self, acknowledged: int, found: int) -> None:
-        super().__init__(
-            f"the ledger had acknowledged position {acknowledged} and no longer holds that event; "
-            f"its head is at {found}",
-            hint="an older copy was put in its place; stop every instance before you restore a backup",
-        )
-        self.acknowledged = acknowledged
-        self.found = found
-
-
 class LedgerUnreachable(CronledgerError):
     """The database does not answer, or may not be written."""
 

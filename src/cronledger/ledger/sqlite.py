@@ -2,72 +2,35 @@
 
 Every writing transaction begins IMMEDIATE, under a lock that all stores of one file in this process share,
 so that its threads queue fairly and only ever wait for other processes. A connection never crosses a fork,
-and never outlives the file's name: another file of that name is looked at anew, and must hold everything
-that this process was told is there.
+and never outlives the file's name. What was acknowledged is remembered, also beside the file, and a ledger
+that holds it no longer is told apart by its lineage.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection
 
 from cronledger.clock import Clock
-from cronledger.domain.ids import InstanceId, Term
+from cronledger.domain.ids import InstanceId, Position
 from cronledger.entropy import Entropy
-from cronledger.errors import (
-    CronledgerError,
-    Fenced,
-    LedgerDamaged,
-    LedgerRegressed,
-    LedgerUnreachable,
-    Refusal,
-    UsageError,
-)
-from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
-from cronledger.ledger.api import Answer, Head, Prepared
-from cronledger.ledger.codec import encode
+from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
-from cronledger.ledger.instants import to_micros
-from cronledger.ledger.sql import SqlLedger, head_of
-from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock, engine_for, writer_lock
+from cronledger.ledger.marks import mark_file
+from cronledger.ledger.sql import SqlLedger
+from cronledger.ledger.sqlite_append import SqliteAppender
+from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
 from cronledger.ledger.sqlite_problems import problem, require_local, warn_of_others
 from cronledger.ledger.wakeups import FileWatch
 
 OLDEST = (3, 37, 0)
-IDS_AT_A_TIME = 500
-
-_HEAD = (
-    "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
-    "(SELECT id FROM event AS e WHERE e.position = ?) FROM head"
-)
-_VERSIONS = (
-    "SELECT s.value, coalesce((SELECT max(version) FROM event WHERE stream = s.value), 0) "
-    "FROM json_each(?) AS s"
-)
-_LATEST = (
-    "SELECT j.value, coalesce((SELECT max(position) FROM event WHERE job = j.value), 0) "
-    "FROM json_each(?) AS j"
-)
-_USED = "SELECT id, position, stream, version, type, commitment, recorded_at FROM event WHERE id IN "
-# The position is bound last in both, so that one list of rows serves both.
-_EVENT = (
-    "INSERT INTO event (id, stream, version, type, schema, must_understand, recorded_at, instance, term, "
-    "actor, job, attempt, fire_at, cause, commitment, position) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?18)"
-)
-_BODY = "INSERT INTO event_body (salt, body, position) VALUES (?16, ?17, ?18)"
-_MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
-_RENEW = "UPDATE head SET lease_until = ? WHERE term = ?"
 
 
 class SqliteStore:
@@ -92,6 +55,7 @@ class SqliteStore:
             self._engine,
             self._turn,
             self.checkpoints,
+            mark_file(self.path),
             instance=instance,
             clock=clock,
             check=self._guarded,
@@ -124,6 +88,10 @@ class SqliteStore:
     def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
         """Return those of the instances whose process is provably gone."""
         return dead_instances(self.path, instances)
+
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, position and id of the newest event that was acknowledged, if it is gone."""
+        return self._writer.lost()
 
     def wake(self, callback: Callable[[], None]) -> FileWatch:
         """Call back when somebody may have appended; a hint, from a thread of its own."""
@@ -171,109 +139,6 @@ class SqliteStore:
         return problem(self.url, error, self.path)
 
 
-class SqliteAppender:
-    """Appends in one IMMEDIATE transaction, on a connection of its own."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        turn: WriterLock,
-        checkpoints: Checkpoints,
-        *,
-        instance: InstanceId,
-        clock: Clock,
-        check: Callable[[], Any],
-    ) -> None:
-        self._engine = engine
-        self._turn = turn
-        self._checkpoints = checkpoints
-        self._acknowledged: tuple[int, bytes] | None = None
-        self._instance = instance
-        self._clock = clock
-        self._check = check
-        self._connection: Connection | None = None
-
-    def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
-        """Append each item or refuse it.
-
-        Used ids are rare and looking each one up is dear, so they are looked up only if something was refused
-        or the unique index has found one.
-        """
-        with self._check(), self._turn.held():
-            admitted = self._attempt(batch, thorough=False)
-            if admitted is None or any(isinstance(answer, Refusal) for answer in admitted.answers):
-                admitted = self._attempt(batch, thorough=True)
-        if admitted is None:
-            raise LedgerDamaged(
-                "the head of the ledger and its events disagree; nothing was appended",
-                hint="run `cronledger ledger verify`; somebody has restored or edited a part of the database",
-            )
-        if admitted.rows:
-            self._acknowledged = (admitted.head.position, admitted.rows[-1][0])
-        return admitted.answers
-
-    def renew(self, term: Term, lease: timedelta) -> Head:
-        """Set the lease of the current term to end `lease` from now."""
-        with self._check(), self._turn.held(), self._writing() as connection:
-            head = self._head(connection)
-            if head.term != term:
-                raise Fenced(term, head.term)
-            until = head.clock + lease if lease else None
-            connection.exec_driver_sql(_RENEW, (None if until is None else to_micros(until), term))
-            return msgspec.structs.replace(head, lease_until=until)
-
-    def head(self) -> Head:
-        """Return the head as it stands."""
-        with self._check(), self._engine.connect() as connection:
-            return self._head(connection)
-
-    def close(self) -> None:
-        """Close the connections."""
-        with self._turn.held():
-            self._checkpoints.close()
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
-
-    def _attempt(self, batch: Sequence[Prepared], *, thorough: bool) -> Admitted | None:
-        """Admit and store; None if a unique index says that the facts were not all there."""
-        try:
-            with self._writing() as connection:
-                head, facts = self._head(connection), _facts(connection, batch, thorough=thorough)
-                admitted = admit(head, facts, batch, instance=self._instance)
-                if not thorough and any(isinstance(answer, Refusal) for answer in admitted.answers):
-                    connection.rollback()
-                elif admitted.rows or admitted.head != head:
-                    _store(connection, admitted)
-                return admitted
-        except IntegrityError:
-            return None
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        if self._connection is None:
-            connection = self._engine.connect()
-            self._connection = connection.execution_options(cronledger_begin="BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-            self._connection.commit()
-            self._checkpoints.committed(self._connection)
-        except BaseException:
-            connection, self._connection = self._connection, None
-            connection.close()
-            raise
-
-    def _head(self, connection: Connection) -> Head:
-        position, event_id = self._acknowledged or (0, None)
-        row = connection.exec_driver_sql(_HEAD, (position,)).first()
-        if row is None:
-            raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
-        # An event that has been archived is no longer there, and nobody has archived beyond the head.
-        if row[0] < position or row[8] not in {event_id, None}:
-            raise LedgerRegressed(position, row[0])
-        return head_of(row, self._clock.now())
-
-
 def require_sqlite(version: tuple[int, ...]) -> None:
     """Raise LedgerUnreachable if SQLite is too old for STRICT tables."""
     if version < OLDEST:
@@ -315,36 +180,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError as error:
         raise LedgerUnreachable(f"the ledger {path} cannot be looked at: {error.strerror}") from error
     return found.st_dev, found.st_ino
-
-
-def _facts(connection: Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:
-    asked = named(batch)
-    versions = _pairs(connection, _VERSIONS, asked.streams)
-    latest = _pairs(connection, _LATEST, asked.jobs) if asked.jobs else {}
-    used = _used(connection, ids_of(batch)) if thorough else None
-    return Facts(versions, latest, used)
-
-
-def _pairs(connection: Connection, statement: str, names: list[str]) -> dict[str, int]:
-    rows = connection.exec_driver_sql(statement, (encode(names).decode(),)).all()
-    return {row[0]: row[1] for row in rows}
-
-
-def _used(connection: Connection, ids: list[bytes]) -> dict[bytes, Kept]:
-    used: dict[bytes, Kept] = {}
-    for start in range(0, len(ids), IDS_AT_A_TIME):
-        some = tuple(ids[start : start + IDS_AT_A_TIME])
-        marks = ", ".join("?" * len(some))
-        for row in connection.exec_driver_sql(f"{_USED} ({marks})", some):
-            used[row[0]] = Kept(*row[1:])
-    return used
-
-
-def _store(connection: Connection, admitted: Admitted) -> None:
-    head, rows = admitted.head, admitted.rows
-    if rows:
-        connection.exec_driver_sql(_EVENT, rows)
-        connection.exec_driver_sql(_BODY, rows)
-    until = None if head.lease_until is None else to_micros(head.lease_until)
-    moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
-    connection.exec_driver_sql(_MOVE, moved)
