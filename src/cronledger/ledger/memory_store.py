@@ -20,7 +20,8 @@ from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError
 from cronledger.ledger.failures import translated
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
-from cronledger.ledger.sqlite import begin, problem
+from cronledger.ledger.sqlite_connections import begin
+from cronledger.ledger.sqlite_problems import problem
 
 
 class _Place:
