@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.to_thread
@@ -19,9 +19,9 @@ from cronledger.domain.zone_rules import rules_for
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Kind, Plan
-from cronledger.errors import LedgerUnreachable
+from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
-from cronledger.ledger.api import Write
+from cronledger.ledger.api import Write, require_current
 from cronledger.ledger.database import InstanceLock
 from cronledger.world import ProcessWorld
 
@@ -33,10 +33,14 @@ ACTOR = e.Actor.engine("instance")
 async def announced(
     world: ProcessWorld, label: str, *, plan: Plan, configuration: Configuration, provision: Provision
 ) -> AsyncIterator[None]:
-    """Be known to the others while the block lasts; end the world's threads afterwards."""
+    """Be known to the others while the block lasts; end the world's threads afterwards.
+
+    Raises an `Outdated` if only a newer version may take part in this ledger.
+    """
     lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
     try:
         await world.head()
+        await world.read(require_current, world.store.ledger)
         jobs = tuple(
             name
             for name, each in sorted(configuration.definitions.items())
@@ -53,6 +57,7 @@ async def announced(
             beat_at=world.now(),
             jobs=jobs,
             config_revision=configuration.revision,
+            features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
         world.beats.start()
@@ -86,7 +91,8 @@ def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
     world.beats.stop()
     try:
         event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
-        world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
+        with suppress(Outdated):  # then only newer versions may append
+            world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
         with world.store.writing() as connection:
             instances.retire(connection, world.instance)
     except LedgerUnreachable as error:

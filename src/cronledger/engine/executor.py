@@ -25,6 +25,7 @@ from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost
 from cronledger.engine.steps import Recorder
 from cronledger.engine.world import World
+from cronledger.errors import Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
 from cronledger.jobs.calling import call
 from cronledger.ledger.api import Item, Write
@@ -184,6 +185,10 @@ class Executor:
         except ClaimLost:
             late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
+        except Outdated as error:
+            log.error(  # noqa: TRY400 - the sentence says it all
+                "the outcome of %s cannot be recorded: %s", attempt.run.run_id, error.message
+            )
         level = logging.INFO if ended.error is None else logging.ERROR
         said = f": {ended.error}" if ended.error else ""
         about = {"job": attempt.run.job, "run_id": attempt.run.run_id}

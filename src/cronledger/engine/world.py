@@ -44,6 +44,7 @@ class Loaded(msgspec.Struct, frozen=True):
     jobs: dict[JobName, JobState]
     runs: list[run.RunState]
     revisions: tuple[str, ...]
+    features: frozenset[str] = frozenset()
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: frozenset[str]
     config_revision: str | None
     is_dead: bool
+    features: frozenset[str] = frozenset()
 
 
 class World(Protocol):

@@ -34,7 +34,7 @@ from cronledger.errors import (
     UsageError,
 )
 from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
-from cronledger.ledger.api import Answer, Head, Prepared
+from cronledger.ledger.api import Answer, Head, Prepared, require_writer
 from cronledger.ledger.codec import encode
 from cronledger.ledger.failures import safe_url, translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
@@ -220,7 +220,9 @@ class SqliteAppender:
         """Admit and store; None if a unique index says that the facts were not all there."""
         try:
             with self._writing() as connection:
-                head, facts = self._head(connection), _facts(connection, batch, thorough=thorough)
+                head = self._head(connection)
+                require_writer(head)
+                facts = _facts(connection, batch, thorough=thorough)
                 admitted = admit(head, facts, batch, instance=self._instance)
                 if not thorough and any(isinstance(answer, Refusal) for answer in admitted.answers):
                     connection.rollback()
