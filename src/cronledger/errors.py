@@ -186,8 +186,8 @@ class WriterOutdated(Outdated):
 
     def __init__(self, needed: int, own: int) -> None:
         super().__init__(
-            f"this version of cronledger writes in way {own} and the ledger takes {needed} or newer: it may be "
-            "read here, but neither led nor appended to",
+            f"this version of cronledger writes in way {own} and the ledger takes {needed} or later: it is "
+            "read here, and neither led nor appended to",
             hint="use the version of cronledger that the other instances run",
         )
         self.needed = needed
