@@ -21,7 +21,7 @@ from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Kind, Plan
 from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
-from cronledger.ledger.api import Write, require_current
+from cronledger.ledger.api import Write
 from cronledger.ledger.database import InstanceLock
 from cronledger.world import ProcessWorld
 
@@ -33,14 +33,10 @@ ACTOR = e.Actor.engine("instance")
 async def announced(
     world: ProcessWorld, label: str, *, plan: Plan, configuration: Configuration, provision: Provision
 ) -> AsyncIterator[None]:
-    """Be known to the others while the block lasts; end the world's threads afterwards.
-
-    Raises an `Outdated` if only a newer version may take part in this ledger.
-    """
+    """Be known to the others while the block lasts; end the world's threads afterwards."""
     lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
     try:
         await world.head()
-        await world.read(require_current, world.store.ledger)
         jobs = tuple(
             name
             for name, each in sorted(configuration.definitions.items())

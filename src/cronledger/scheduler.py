@@ -37,6 +37,7 @@ from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
+from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
@@ -286,7 +287,11 @@ class Scheduler:
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
-        """Bring an instance up on an open store, and take it down with everything it holds."""
+        """Bring an instance up on an open store, and take it down with everything it holds.
+
+        Raises an `Outdated` if only a newer version may take part in this ledger.
+        """
+        await anyio.to_thread.run_sync(require_current, store.ledger)
         resolution = self.resolution
         configuration = Configuration(resolution.definitions, resolution.revision)
         provision = self._provision()
