@@ -25,7 +25,7 @@ from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.load import find_config, find_profile, load
 from cronledger.config.model import Settings
-from cronledger.config.reference import resolve_secret
+from cronledger.config.reference import Secrets
 from cronledger.config.resolve import Resolution, resolve
 from cronledger.domain.ids import RunId, instance_id
 from cronledger.domain.leadership import Lease
@@ -275,11 +275,14 @@ class Scheduler:
             registered = registry.find(extension, job)
             return registered.job if registered else None
 
+        secrets = Secrets(os.environ)
         db = self._db
         if db is None and self.settings.application_database_url:
-            db = application_engine(resolve_secret(self.settings.application_database_url, os.environ))
+            db = application_engine(secrets.reveal(self.settings.application_database_url))
         return Provision(
             find=find,
+            reveal=secrets.reveal,
+            hide=secrets.hide,
             config=self.settings.application,
             db=db,
             services=(*self._services, *registry.services),
