@@ -34,6 +34,7 @@ STREAMS = {
     "leader": ("leader", "Leadership"),
     "instance": ("instance-ID", "An instance"),
     "config": ("config", "The configuration of the cluster"),
+    "feature": ("config", "Features: ways of writing that every living instance knows"),
     "ledger": ("ledger", "The ledger itself"),
     "body": ("ledger", "Erased bodies"),
 }

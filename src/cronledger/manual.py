@@ -28,9 +28,10 @@ from cronledger.engine.loop import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob
 from cronledger.ledger import instances
-from cronledger.ledger.api import Quiet, Write
+from cronledger.ledger.api import Quiet, Write, require_current
 from cronledger.ledger.database import Store
-from cronledger.projections import fold, job_status
+from cronledger.projections import job_status
+from cronledger.projections.replay import current
 
 if TYPE_CHECKING:
     from cronledger.scheduler import Scheduler
@@ -79,7 +80,11 @@ def provided_by_the_living(store: Store) -> frozenset[str]:
 def trigger(
     store: Store, request: Request, clock: Clock, entropy: Entropy, *, bound_to: InstanceId | None = None
 ) -> RunId:
-    """Append the trigger of a manual run, under the job's overlap policy. Raises Overlap or Conflict."""
+    """Append the trigger of a manual run, under the job's overlap policy.
+
+    Raises Overlap or Conflict, or an `Outdated` if only a newer version may decide here.
+    """
+    require_current(store.ledger)
     definition = request.definition
     actor = e.Actor.operator(request.actor)
     run_id = (
@@ -202,8 +207,7 @@ async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> li
 
 
 def _state(store: Store, definition: JobDefinition) -> JobState:
-    fold.catch_up(store)
-    with store.reading() as connection:
+    with current(store) as views, views.reading() as connection:
         known = job_status.one(connection, definition.name)
     return known or JobState(name=definition.name)
 

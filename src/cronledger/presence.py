@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.to_thread
@@ -20,7 +20,7 @@ from cronledger.engine import definitions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Kind, Plan
-from cronledger.errors import LedgerUnreachable
+from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import InstanceLock
@@ -49,6 +49,7 @@ async def announced(
             beat_at=world.now(),
             jobs=provided(plan, configuration, provision),
             config_revision=configuration.revision,
+            features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
         world.beats.start()
@@ -94,7 +95,8 @@ def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
     world.beats.stop()
     try:
         event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
-        world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
+        with suppress(Outdated):  # then only newer versions may append
+            world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
         with world.store.writing() as connection:
             instances.retire(connection, world.instance)
     except LedgerUnreachable as error:

@@ -25,7 +25,7 @@ from cronledger import applying, manual, presence
 from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
-from cronledger.config.reference import resolve_secret
+from cronledger.config.reference import Secrets
 from cronledger.config.resolve import Resolution, resolve
 from cronledger.config.sources import Sources
 from cronledger.domain.events import Actor
@@ -39,6 +39,7 @@ from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
+from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
@@ -297,11 +298,14 @@ class Scheduler:
             registered = registry.find(extension, job)
             return registered.job if registered else None
 
+        secrets = Secrets(os.environ)
         db = self._db
         if db is None and self.settings.application_database_url:
-            db = application_engine(resolve_secret(self.settings.application_database_url, os.environ))
+            db = application_engine(secrets.reveal(self.settings.application_database_url))
         return Provision(
             find=find,
+            reveal=secrets.reveal,
+            hide=secrets.hide,
             config=self.settings.application,
             db=db,
             services=(*self._services, *registry.services),
@@ -309,7 +313,11 @@ class Scheduler:
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
-        """Bring an instance up on an open store, and take it down with everything it holds."""
+        """Bring an instance up on an open store, and take it down with everything it holds.
+
+        Raises an `Outdated` if only a newer version may take part in this ledger.
+        """
+        await anyio.to_thread.run_sync(require_current, store.ledger)
         configuration = _configuration(self.resolution)
         provision = self._provision()
         world = ProcessWorld(

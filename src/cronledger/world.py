@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, TypeVar
 
 from cronledger.clock import Clock
@@ -28,6 +29,7 @@ from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 from cronledger.ledger.database import Store
 from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
+from cronledger.projections.replay import current
 
 T = TypeVar("T")
 log = logging.getLogger("cronledger.views")
@@ -65,6 +67,7 @@ class ProcessWorld:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
         self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
         self._offset: float | None = None
+        self._view_trouble = ""
         self.beats = Beats(store, instance, self.now)
 
     # --- time -------------------------------------------------------------------------------------------
@@ -159,7 +162,11 @@ class ProcessWorld:
         try:
             await self.read(fold.catch_up, self.store)
         except CronledgerError as error:
-            log.warning("the views stay behind for now: %s", error)
+            if str(error) != self._view_trouble:
+                log.warning("the views stay behind for now: %s", error)
+            self._view_trouble = str(error)
+        else:
+            self._view_trouble = ""
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""
@@ -178,18 +185,14 @@ class ProcessWorld:
     # --- on a reader's thread ---------------------------------------------------------------------------
 
     def _load(self) -> Loaded:
-        position = fold.catch_up(self.store)
-        with self.store.reading() as connection:
+        with current(self.store) as views, views.reading() as connection:
+            position = views.position
             jobs = job_status.all_jobs(connection)
             runs = run_history.unfinished(connection)
-        return Loaded(position, jobs, runs, self._revisions(position))
-
-    def _revisions(self, position: Position) -> Revisions:
-        revisions = Revisions()
-        for recorded in self.store.ledger.read_stream(CONFIG):
-            if recorded.position <= position:
-                revisions = evolve(revisions, recorded)
-        return revisions
+        stream = self.store.ledger.read_stream(CONFIG)
+        told = [recorded for recorded in stream if recorded.position <= position]
+        features = frozenset(each.body.name for each in told if isinstance(each.body, e.FeatureEnabled))
+        return Loaded(position, jobs, runs, reduce(evolve, told, Revisions()), features)
 
     def _runs(self, run_ids: tuple[RunId, ...]) -> dict[RunId, run.RunState]:
         found: dict[RunId, run.RunState] = {}
@@ -212,6 +215,7 @@ class ProcessWorld:
                 epoch=row.epoch,
                 jobs=frozenset(row.jobs),
                 config_revision=row.config_revision,
+                features=frozenset(row.features),
                 is_dead=row.id in dead or (row.id != self.instance and self.beats.have_outlived(row.beat_at)),
                 beat_at=row.beat_at,
             )

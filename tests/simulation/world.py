@@ -355,7 +355,8 @@ class SimulatedWorld:
             return [
                 Instance(
                     id=world.instance, kind="service", epoch=world.facts["epoch"], jobs=frozenset(),
-                    config_revision=world.facts["config_revision"], is_dead=world.is_dead_to(self), beat_at=world.beat_at,
+                    config_revision=world.facts["config_revision"], is_dead=world.is_dead_to(self),
+                    beat_at=world.beat_at,
                 )
                 for world in self.cluster.worlds
                 if not world.has_left

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from cronledger import tz_database
 from cronledger.cli.cluster import services, shown, up_and_silent
 from cronledger.cli.context import Application
 from cronledger.cli.finding import Finding, counted
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.events import ConfigApplied, InstanceStarted
+from cronledger.domain.events import ConfigApplied, FeatureEnabled, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
+from cronledger.ledger.api import require_current
 from cronledger.ledger.database import Store
 from cronledger.ledger.instances import Instance
-from cronledger.projections import job_status
+from cronledger.projections import job_status, unrecognized
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import current as current_views
 
@@ -89,6 +92,30 @@ def revisions(opened: Application, store: Store) -> Finding:
     )
 
 
+def events(opened: Application, store: Store) -> Finding:
+    """Say whether this version knows every type of event, and may append. Raises an `Outdated` if not."""
+    del opened
+    require_current(store.ledger)
+    with current_views(store) as views, views.reading() as connection:
+        unknown_types = unrecognized.seen(connection)
+    features = [
+        recorded.body.name
+        for recorded in store.ledger.read_stream(CONFIG)
+        if isinstance(recorded.body, FeatureEnabled)
+    ]
+    details = {"unknown_types": msgspec.to_builtins(unknown_types), "features": features}
+    if not unknown_types:
+        message = "this version knows the type of every event"
+        return Finding(check="events", status="ok", message=message, details=details)
+    return Finding(
+        check="events",
+        status="warn",
+        message=unrecognized.in_words(unknown_types),
+        hint="a newer version of cronledger wrote them: bring this one to it",
+        details=details,
+    )
+
+
 def clock(opened: Application, store: Store) -> Finding:
     """Compare this machine's clock with the ledger's, which decides what is due."""
     if store.kind != "postgres":
@@ -136,6 +163,7 @@ CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
     "leader": leader,
     "instances": up,
     "revisions": revisions,
+    "events": events,
     "clock": clock,
     "fire_times": fire_times,
 }

@@ -11,6 +11,7 @@ import msgspec
 
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.yaml_text import MOST_BYTES, Value, parse
+from cronledger.file_rights import writable_by_everyone
 
 MOST_FILES = 100
 
@@ -72,11 +73,14 @@ class Reading:
         except (OSError, ValueError) as error:
             self._problems.add(referrer, _unreadable(file, referrer, error))
             return None
-        except _TooOpen:
+        culprit = writable_by_everyone(path)
+        if culprit is not None:
+            is_folder = culprit.is_dir()
+            what = f"the folder {culprit}" if is_folder else "this file"
             self._problems.add(
                 Place(file, 1, 1),
-                "everybody may write this file, so anybody could run code through it",
-                f"chmod o-w {file}",
+                f"everybody may write {what}, so anybody could run code through it",
+                f"chmod o-w {culprit if is_folder else file}",
             )
             return None
         if not data.strip() and not self._may_be_empty:
@@ -122,10 +126,6 @@ def _identity(path: Path) -> Path:
         return path
 
 
-class _TooOpen(Exception):
-    """Any user of the machine may write the file."""
-
-
 def _bytes_of(path: Path) -> bytes:
     """Read a regular file, one byte more than is allowed at most; never wait for a pipe."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -135,8 +135,6 @@ def _bytes_of(path: Path) -> bytes:
             raise IsADirectoryError
         if not stat.S_ISREG(mode):
             raise ValueError("not a regular file")
-        if mode & stat.S_IWOTH:
-            raise _TooOpen
         return stream.read(MOST_BYTES + 1)
 
 

@@ -361,6 +361,13 @@ class ConfigApplied(Body, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class FeatureEnabled(Body, frozen=True, kw_only=True):
+    """Every living instance knows a way of writing, which may be used from here on."""
+
+    type: ClassVar[str] = "feature.enabled"
+    name: str = ""
+
+
 class Unrecognized(Body, frozen=True, kw_only=True):
     """An event of a type that this version does not know: folded past, shown as it stands."""
 
@@ -377,7 +384,7 @@ BODIES: dict[str, type[Body]] = {
         RunSucceeded, RunPartial, RunFailed, RunTimedOut, RunCancelled, RunLost,
         AttemptFailed, AttemptLost, AttemptInterrupted, RunCancelRequested, RunLateResult,
         LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped,
-        ConfigLoaded, ConfigApplied, ConfigRejected,
+        ConfigLoaded, ConfigApplied, ConfigRejected, FeatureEnabled,
     )
 }  # fmt: skip
 """Every tag that this version writes, and the shape of its body."""

@@ -16,6 +16,7 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import Position, run_stream
 from cronledger.domain.run import Phase, RunState
+from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.world import World
 from cronledger.errors import Conflict
 from cronledger.ledger.api import Item, Write
@@ -28,8 +29,11 @@ class ClaimLost(Exception):
 class Attempt:
     """A claimed run, from its start to its outcome."""
 
-    def __init__(self, world: World, state: RunState, fence: Position) -> None:
+    def __init__(
+        self, world: World, state: RunState, fence: Position, hide: Hide = lambda value: value
+    ) -> None:
         self._world = world
+        self._hide = hide
         self._lock = anyio.Lock()
         self.run = state
         self.fence = fence
@@ -52,7 +56,7 @@ class Attempt:
         """Append what is decided from the run's state; return whether there was anything to say."""
         async with self._lock:
             while True:
-                events = tuple(decide(self.run))
+                events = tuple(discreet(event, self._hide) for event in decide(self.run))
                 if not events:
                     return False
                 write = Write(run_stream(self.run.run_id), events, expected=self.run.version)

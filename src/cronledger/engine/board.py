@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from cronledger.domain import events as e
@@ -10,8 +11,10 @@ from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.job import JobState
 from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
+from cronledger.domain.understanding import require_understood
 from cronledger.engine.world import Loaded, World
 
+log = logging.getLogger("cronledger.engine")
 PAGE = 1000
 
 
@@ -23,6 +26,8 @@ class Board:
         self.jobs: dict[JobName, JobState] = {}
         self.runs: dict[RunId, RunState] = {}
         self.revisions = Revisions()
+        self.features: set[str] = set()
+        self.unknown_types: set[str] = set()
         self.epoch = 0
         self.leader: e.Recorded | None = None
         self.changed: set[JobName] = set()
@@ -35,11 +40,15 @@ class Board:
         self.jobs = dict(loaded.jobs)
         self.changed = set(loaded.jobs)
         self.revisions = loaded.revisions
+        self.features = set(loaded.features)
         for state in loaded.runs:
             self._keep(state)
 
     async def follow(self, world: World) -> bool:
-        """Fold what was appended since; return whether anything was."""
+        """Fold what was appended since; return whether anything was.
+
+        Raises NotUnderstood, and stands before it, at an event that this version must not skip.
+        """
         moved = False
         while True:
             page = await world.events_after(self.position, PAGE)
@@ -51,6 +60,7 @@ class Board:
 
     def fold(self, recorded: e.Recorded) -> None:
         """Fold the event that stands at the next position."""
+        require_understood(recorded)
         self.position = recorded.position
         if recorded.job is not None:
             self._fold_job(recorded, recorded.job)
@@ -59,6 +69,14 @@ class Board:
         match recorded.body:
             case e.ConfigApplied() | e.ConfigLoaded():
                 self.revisions = revisions.evolve(self.revisions, recorded)
+            case e.FeatureEnabled(name=name):
+                self.features.add(name)
+            case e.Unrecognized() if recorded.type not in self.unknown_types:
+                self.unknown_types.add(recorded.type)
+                log.warning(
+                    "events of type %s are not known to this version of cronledger: they are folded past",
+                    recorded.type,
+                )
             case e.LeaderElected(epoch=epoch):
                 self.epoch = epoch
                 self.leader = recorded

@@ -23,8 +23,10 @@ from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.discretion import Hide, JobLog, discreet
 from cronledger.engine.steps import Recorder
 from cronledger.engine.world import World
+from cronledger.errors import Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
 from cronledger.jobs.calling import call
 from cronledger.ledger.api import Item, Write
@@ -36,6 +38,8 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is given besides its own parameters."""
 
     find: Callable[[str, str], Job | None]
+    reveal: Callable[[Any], Any] = lambda value: value
+    hide: Hide = lambda value: value
     config: Mapping[str, Any] = {}
     db: Any = None
     services: Sequence[object] = ()
@@ -89,7 +93,7 @@ class Executor:
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
         assert self._tasks is not None
-        attempt = Attempt(self._world, state, fence)
+        attempt = Attempt(self._world, state, fence, self._provision.hide)
         self.attempts[state.run_id] = attempt
         self._tasks.start_soon(self._perform, attempt)
 
@@ -149,7 +153,7 @@ class Executor:
 
     def _context(self, attempt: Attempt, definition: JobDefinition, job: Job) -> JobContext:
         state = attempt.run
-        parameters: Any = {**definition.parameters, **state.parameters}
+        parameters: Any = {**self._provision.reveal(definition.parameters), **state.parameters}
         if job.params is not None:
             parameters = msgspec.convert(parameters, job.params, strict=False)
         info = RunInfo(
@@ -168,9 +172,10 @@ class Executor:
             db=self._provision.db,
             services=self._provision.services,
             enforce=definition.enforce,
-            log=logging.LoggerAdapter(
+            log=JobLog(
                 logging.getLogger(f"cronledger.jobs.{state.job}"),
                 {"job": state.job, "run_id": state.run_id},
+                self._provision.hide,
             ),
             is_cancelled=lambda: attempt.scope.cancel_called,
             idempotency_key=run_stream(_first_of_chain(state)),
@@ -188,10 +193,17 @@ class Executor:
         try:
             await attempt.append(decide)
         except ClaimLost:
-            late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
+            late = tuple(
+                discreet(event, self._provision.hide)
+                for event in run.late(attempt.run, attempt.run.attempt, ended, attempt.actor)
+            )
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
+        except Outdated as error:
+            log.error(  # noqa: TRY400 - the sentence says it all
+                "the outcome of %s cannot be recorded: %s", attempt.run.run_id, error.message
+            )
         level = logging.INFO if ended.error is None else logging.ERROR
-        said = f": {ended.error}" if ended.error else ""
+        said = f": {self._provision.hide(ended.error)}" if ended.error else ""
         about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
         text = "%s %s after %s ms%s"
         log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, said, extra=about)

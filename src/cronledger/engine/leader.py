@@ -7,13 +7,14 @@ append of the leader claims, and None while this instance does not lead.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain.ids import LEADER, Term
 from cronledger.domain.leadership import Lease, may_stand, opens_epoch, trusted_until
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, Led
+from cronledger.errors import Fenced, Led, Outdated
 from cronledger.ledger.api import Head, Item, Takeover, Write
 
 log = logging.getLogger("cronledger.leader")
@@ -64,7 +65,8 @@ class Leader:
         if term is not None:
             event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
             try:
-                await self._world.append(Item((Write(LEADER, (event,), expected=None),), fence=term))
+                with suppress(Outdated):  # then it goes without a word: only newer versions may append
+                    await self._world.append(Item((Write(LEADER, (event,), expected=None),), fence=term))
                 await self._world.renew(term, timedelta(0))
             except Fenced:
                 log.info("term %s was already over", term)

@@ -19,7 +19,7 @@ from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.ids import JobName, RunId, Term
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine import recovery, startup
+from cronledger.engine import features, recovery, startup
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
@@ -27,8 +27,8 @@ from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, LedgerUnreachable
-from cronledger.ledger.api import Appended, Head, Same
+from cronledger.errors import Fenced, LedgerUnreachable, Outdated
+from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     startup_wait_seconds: float = 300.0
     drain_seconds: float = 25.0
     only: frozenset[RunId] | None = None
+    features: frozenset[str] = features.FEATURES
 
 
 class Engine:
@@ -78,6 +79,7 @@ class Engine:
         )
         self._woken = anyio.Event()
         self._stopping = False
+        self._has_stepped_aside = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
         self._drain_scope = anyio.CancelScope()
@@ -148,9 +150,12 @@ class Engine:
 
     async def _pass(self) -> None:
         self._woken = anyio.Event()
+        if self._has_stepped_aside:
+            return await self._woken.wait()
         try:
             await self._obey_plan()
             head = await self._world.head()
+            require_writer(head)
             if head.position > self.board.position:
                 await self.board.follow(self._world)
             self._see_leader(head)
@@ -161,11 +166,20 @@ class Engine:
         except Fenced:
             self._leader.step_down("a later term has begun")
             more = True
+        except Outdated as error:
+            return await self._step_aside(error)
         except LedgerUnreachable as error:
             log.warning("the ledger does not answer: %s", error)
             more = False
         if not more:
             await self._wait()
+        return None
+
+    async def _step_aside(self, error: Outdated) -> None:
+        """Lead and claim no more, for good: only a newer version may. Runs under way here go on."""
+        self._has_stepped_aside = True
+        log.error("this instance neither leads nor claims any more: %s; %s", error.message, error.hint)
+        await self._hand_over("outdated")
 
     async def _obey_plan(self) -> None:
         """Contend or resign as `scheduler.enabled` says, and let the others know what is configured here."""
@@ -229,6 +243,7 @@ class Engine:
         if elapsed >= self._recover_at:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await recovery.tick(self._world, self.board, now, term)
+            await features.tick(self._world, self.board, self._plan.features, term)
         if elapsed >= self._project_at:
             self._project_at = elapsed + PROJECTION_SECONDS
             await self._world.project()
@@ -349,12 +364,7 @@ class Engine:
     async def _drain(self, tasks: TaskGroup) -> None:
         """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
         self.ready.set()
-        try:
-            with anyio.move_on_after(GOODBYE_SECONDS):
-                await self._leader.resign("drain")
-                await self._world.beat(state="draining")
-        except LedgerUnreachable as error:
-            log.warning("the ledger did not hear that this instance drains: %s", error)
+        await self._hand_over("drain")
         with self._drain_scope, anyio.move_on_after(self._plan.drain_seconds):
             await self._until_idle()
         if self.executor.attempts:
@@ -362,6 +372,14 @@ class Engine:
             with anyio.move_on_after(1.0):
                 await self._until_idle()
         tasks.cancel_scope.cancel()
+
+    async def _hand_over(self, reason: str) -> None:
+        try:
+            with anyio.move_on_after(GOODBYE_SECONDS):
+                await self._leader.resign(reason)
+                await self._world.beat(state="draining")
+        except LedgerUnreachable as error:
+            log.warning("the ledger did not hear that this instance drains: %s", error)
 
     async def _until_idle(self) -> None:
         while self.executor.attempts:

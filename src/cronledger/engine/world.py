@@ -45,6 +45,7 @@ class Loaded(msgspec.Struct, frozen=True):
     jobs: dict[JobName, JobState]
     runs: list[run.RunState]
     revisions: Revisions
+    features: frozenset[str] = frozenset()
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     config_revision: str | None
     is_dead: bool
     beat_at: datetime | None = None
+    features: frozenset[str] = frozenset()
 
 
 class World(Protocol):

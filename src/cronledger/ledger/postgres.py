@@ -22,9 +22,16 @@ from sqlalchemy.engine import URL
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Term
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, Fenced, LedgerDamaged, LedgerUnreachable, SchemaOutdated
+from cronledger.errors import (
+    CronledgerError,
+    Fenced,
+    LedgerDamaged,
+    LedgerUnreachable,
+    SchemaOutdated,
+    WriterOutdated,
+)
 from cronledger.ledger import sessions
-from cronledger.ledger.api import Answer, Head, Prepared
+from cronledger.ledger.api import WRITER, Answer, Head, Prepared
 from cronledger.ledger.failures import parsed, safe_url, translated
 from cronledger.ledger.instants import from_micros
 from cronledger.ledger.postgres_append import answers, request
@@ -36,6 +43,7 @@ TRUSTED_SECONDS = 5.0
 """How long our own session must have lasted before the absence of another one means anything."""
 
 _DAMAGED = "CL001"
+_WRITER_OUTDATED = "CL003"
 _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM head"
@@ -226,6 +234,8 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
         words = words.replace(secret, "***")
     if error.sqlstate == _DAMAGED:
         return LedgerDamaged(words, hint="run `cronledger ledger verify`")
+    if error.sqlstate == _WRITER_OUTDATED:
+        return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
     match error:
         case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
             return SchemaOutdated(url, None, REVISION)

@@ -16,7 +16,7 @@ from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.errors import Fenced, LedgerDamaged, Refusal
 from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
-from cronledger.ledger.api import Answer, Head, Prepared
+from cronledger.ledger.api import Answer, Head, Prepared, require_writer
 from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
@@ -131,7 +131,9 @@ class SqliteAppender:
         """Admit and store; None if a unique index says that the facts were not all there."""
         try:
             with self._writing() as connection:
-                head, facts = self._head(connection), _facts(connection, batch, thorough=thorough)
+                head = self._head(connection)
+                require_writer(head)
+                facts = _facts(connection, batch, thorough=thorough)
                 admitted = admit(head, facts, batch, instance=self._instance)
                 if not thorough and any(isinstance(answer, Refusal) for answer in admitted.answers):
                     connection.rollback()

@@ -113,6 +113,11 @@ def _applied(recorded: Recorded, body: e.ConfigApplied) -> str:
     return _with(f"configuration {body.revision} applied ({numbers})", body.reason)
 
 
+def _feature(recorded: Recorded, body: e.FeatureEnabled) -> str:
+    del recorded
+    return f"feature {body.name} enabled: every living instance knows it"
+
+
 def _with(said: str, why: str | None) -> str:
     return f"{said}: {why}" if why else said
 
@@ -159,4 +164,5 @@ _LINES: dict[type[e.Body], tuple[str, Words]] = {
     e.InstanceStarted: ("INFO", _came),
     e.InstanceStopped: ("INFO", _went),
     e.ConfigApplied: ("INFO", _applied),
+    e.FeatureEnabled: ("INFO", _feature),
 }
