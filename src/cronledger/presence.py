@@ -36,7 +36,7 @@ async def announced(
     """Be known to the others while the block lasts; end the world's threads afterwards."""
     lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
     try:
-        await world.head()
+        await world.learn_clock()
         jobs = tuple(
             name
             for name, each in sorted(configuration.definitions.items())
@@ -55,7 +55,7 @@ async def announced(
             config_revision=configuration.revision,
         )
         await world.read(_sign_on, world, row, configuration)
-        world.beats.start()
+        world.beats.start(row)
         yield
     finally:
         with anyio.CancelScope(shield=True):

@@ -40,6 +40,7 @@ from cronledger.jobs.registry import Extension, Registry
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
+from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
 
 DEFAULT_DATABASE = "sqlite:///cronledger.db"
@@ -188,7 +189,7 @@ class Scheduler:
             thread.join()
 
     async def serve(self, *, for_seconds: float | None = None, migrate: bool | None = None) -> int:
-        """Run an instance until SIGTERM or SIGINT, or for a time; return how many threads are stuck.
+        """Run an instance until SIGTERM or SIGINT, or for a time; return how much code was left behind.
 
         The first signal drains; a second one ends at once.
         """
@@ -203,7 +204,7 @@ class Scheduler:
                     tasks.start_soon(_drain_no_longer, signals, engine)
                     await engine.drained.wait()
                     tasks.cancel_scope.cancel()
-                return engine.executor.stuck_threads
+                return engine.executor.left_behind
 
     async def trigger(
         self,
@@ -303,6 +304,7 @@ class Scheduler:
         async with known_as:
             engine = Engine(world, configuration, provision, plan)
             wake = store.wake(lambda: world.call_soon(engine.wake))
+            watchdog = watch(world, engine)
             self._world = world
             try:
                 async with anyio.create_task_group() as tasks:
@@ -315,6 +317,7 @@ class Scheduler:
                             await engine.drained.wait()
             finally:
                 self._world = None
+                watchdog.stop()
                 wake.close()
 
     @asynccontextmanager
