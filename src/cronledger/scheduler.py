@@ -223,7 +223,8 @@ class Scheduler:
         definition = manual.definition_of(self.resolution, job)
         request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
         if self._world is not None:
-            return await self._world.read(
+            # Not through the world: the caller's loop need not be the one that the instance lives in.
+            return await anyio.to_thread.run_sync(
                 manual.trigger, self._world.store, request, self.clock, self.entropy
             )
 

@@ -70,10 +70,15 @@ class Nursery:
             return json.loads(self._process.stdout.readline())
 
     def start(
-        self, folder: Path, url: str, *words: str, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        url: str,
+        *words: str,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
     ) -> Child:
-        """Start the program in a folder with a `config.yaml`."""
-        log = folder / f"log-{len(self.children)}.txt"
+        """Start the program in a folder with a `config.yaml`; `log` takes what it prints."""
+        log = log or folder / f"log-{len(self.children)}.txt"
         arguments = ["--database-url", url, "--config", str(folder / "config.yaml"), *words]
         request = {"arguments": arguments, "folder": str(folder), "log": str(log)}
         child = Child(self, self.ask(request | {"environment": dict(environment or {})}), log)
@@ -128,6 +133,8 @@ def _become(request: Mapping[str, Any]) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for descriptor, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(descriptor, target)
+    if request["environment"].get("CLOSE_STDERR"):
+        os.close(2)
 
 
 if __name__ == "__main__":
