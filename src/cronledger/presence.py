@@ -37,7 +37,7 @@ async def announced(
     """Be known to the others while the block lasts; end the world's threads afterwards."""
     lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
     try:
-        await world.head()
+        await world.learn_clock()
         row = instances.Instance(
             id=world.instance,
             name=label,
@@ -52,7 +52,7 @@ async def announced(
             features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
-        world.beats.start()
+        world.beats.start(row)
         yield
     finally:
         with anyio.CancelScope(shield=True):

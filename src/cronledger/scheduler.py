@@ -44,6 +44,7 @@ from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
 from cronledger.reload import Reloader
+from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
 
 DEFAULT_DATABASE = "sqlite:///cronledger.db"
@@ -201,7 +202,7 @@ class Scheduler:
         migrate: bool | None = None,
         applied_by: Actor | None = None,
     ) -> int:
-        """Run an instance until SIGTERM or SIGINT, or for a time; return how many threads are stuck.
+        """Run an instance until SIGTERM or SIGINT, or for a time; return how much code was left behind.
 
         The first of them drains, a second one ends at once; SIGHUP reads the files again.
         `applied_by`: whose word makes the files current in the cluster before anything else.
@@ -219,7 +220,7 @@ class Scheduler:
                     tasks.start_soon(_drain_no_longer, signals, engine)
                     await engine.drained.wait()
                     tasks.cancel_scope.cancel()
-                return engine.executor.stuck_threads
+                return engine.executor.left_behind
 
     async def _told_to_end(self, signals: AsyncIterator[signal.Signals]) -> None:
         """Wait for the signal to end; reload at each SIGHUP before."""
@@ -246,7 +247,8 @@ class Scheduler:
         definition = manual.definition_of(self.resolution, job)
         request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
         if self._world is not None:
-            return await self._world.read(
+            # Not through the world: the caller's loop need not be the one that the instance lives in.
+            return await anyio.to_thread.run_sync(
                 manual.trigger, self._world.store, request, self.clock, self.entropy
             )
 
@@ -335,6 +337,7 @@ class Scheduler:
             reloader = self._reloader_for(engine, world, provision) if plan.kind is Kind.SERVICE else None
             wake = store.wake(lambda: world.call_soon(engine.wake))
             self._world, self._reloader = world, reloader
+            watchdog = watch(world, engine)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(engine.run)
@@ -350,6 +353,7 @@ class Scheduler:
                             await engine.drained.wait()
             finally:
                 self._world = self._reloader = None
+                watchdog.stop()
                 wake.close()
 
     def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:

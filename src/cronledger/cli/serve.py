@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
 from cronledger.cli.context import application
 from cronledger.cli.options import LogLevel
-from cronledger.cli.program_log import configure
+from cronledger.cli.program_log import on_a_thread
 from cronledger.cli.times import duration
 
 app = typer.Typer()
+LEAVING_SECONDS = 3.0
 
 
 @app.command()
@@ -40,13 +43,23 @@ def up(
     """
     opened = application(ctx)
     options = ctx.obj.options
-    configure(options.log_level or LogLevel.INFO, options.log_format)
     seconds = duration(for_).total_seconds() if for_ else None
     applied_by = opened.operator if apply_config else None
-    serving = opened.scheduler.serve(for_seconds=seconds, migrate=migrate or None, applied_by=applied_by)
-    stuck = asyncio.run(serving)
+    # Code that does not end would keep the process, though all that matters is recorded already.
+    leaving = threading.Timer(LEAVING_SECONDS, os._exit, (0,))
+    leaving.daemon = True
+
+    async def serve() -> int:
+        stuck = await opened.scheduler.serve(
+            for_seconds=seconds, migrate=migrate or None, applied_by=applied_by
+        )
+        leaving.start()
+        return stuck
+
+    with on_a_thread(options.log_level or LogLevel.INFO, options.log_format):
+        stuck = asyncio.run(serve())
     if stuck:
-        # Threads that do not end would keep the process: the runs they belong to are recorded already.
+        logging.shutdown()
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(0)
+    leaving.cancel()

@@ -349,6 +349,29 @@ class ConfigRejected(Body, frozen=True, kw_only=True):
     count: int = 0
 
 
+class LoopBlocked(Body, frozen=True, kw_only=True):
+    """Something held this process's event loop: nothing else in it went on, and it gave leadership up.
+
+    `seconds` is how long when it was noticed, `stack` where the loop stood, outermost call first.
+    """
+
+    type: ClassVar[str] = "engine.loop_blocked"
+    seconds: float = 0.0
+    stack: tuple[str, ...] = ()
+
+
+class ClockStepped(Body, frozen=True, kw_only=True):
+    """The wall clock of this process's machine is not where it should be.
+
+    `against` is what it was compared with. `uptime`: the clock was set, and `seconds` is by how much.
+    `ledger`: the ledger's clock is another machine's, and `seconds` is how far ahead of it this one now is.
+    """
+
+    type: ClassVar[str] = "clock.stepped"
+    seconds: float = 0.0
+    against: str = ""
+
+
 class ConfigApplied(Body, frozen=True, kw_only=True):
     """A revision of the configuration has become current."""
 
@@ -383,7 +406,7 @@ BODIES: dict[str, type[Body]] = {
         RunTriggered, RunStarted, StepStarted, StepSucceeded, StepFailed, StepSkipped,
         RunSucceeded, RunPartial, RunFailed, RunTimedOut, RunCancelled, RunLost,
         AttemptFailed, AttemptLost, AttemptInterrupted, RunCancelRequested, RunLateResult,
-        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped,
+        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped, LoopBlocked, ClockStepped,
         ConfigLoaded, ConfigApplied, ConfigRejected, FeatureEnabled,
     )
 }  # fmt: skip

@@ -48,6 +48,11 @@ class Attempt:
         """The job's code is who speaks."""
         return e.Actor.of_job(self.run.job)
 
+    def cancel(self) -> None:
+        """Stop the code, because somebody wants the run to end."""
+        self.run = msgspec.structs.replace(self.run, cancel_requested=True)
+        self.scope.cancel()
+
     async def record(self, *bodies: e.Body) -> None:
         """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run."""
         await self.append(lambda state: [run.about(state, body, self.actor) for body in bodies])

@@ -7,6 +7,7 @@ append of the leader claims, and None while this instance does not lead.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -33,14 +34,30 @@ class Leader:
         self._renew_at = 0.0
         self._vacant_since: float | None = None
         self._had_lock = False  # a term that was won by an expired lease is led without the lock
+        self._on_lock_change: Callable[[], None] = lambda: None
+        self._let_go = False
 
     @property
     def renew_at(self) -> float:
         """When the lease is to be renewed next, in boot-time seconds."""
         return self._renew_at
 
+    def contend(self, on_lock_change: Callable[[], None]) -> None:
+        """Contend for the lock; `on_lock_change` is called, from any thread, when it comes or goes."""
+        self._on_lock_change = on_lock_change
+        self._world.leader_lock.contend(on_lock_change)
+
+    def let_go(self) -> None:
+        """Learn, from any thread, that leadership was given up meanwhile; the next tick begins anew."""
+        self._let_go = True
+
     async def tick(self, head: Head) -> bool:
         """Renew, step down or stand for election; return whether a new term has just begun here."""
+        if self._let_go:
+            self._let_go = False
+            if self.term is not None:
+                self.step_down("the event loop was blocked")
+            self._world.leader_lock.contend(self._on_lock_change)
         if self.term is None:
             return await self._stand(head)
         boottime = self._world.clock.boottime()
@@ -62,15 +79,16 @@ class Leader:
     async def resign(self, reason: str) -> None:
         """Give leadership up so that another instance can lead at once."""
         term, self.term = self.term, None
-        if term is not None:
-            event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
-            try:
+        try:
+            if term is not None:
+                event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
                 with suppress(Outdated):  # then it goes without a word: only newer versions may append
                     await self._world.append(Item((Write(LEADER, (event,), expected=None),), fence=term))
                 await self._world.renew(term, timedelta(0))
-            except Fenced:
-                log.info("term %s was already over", term)
-        self._world.leader_lock.release()
+        except Fenced:
+            log.info("term %s was already over", term)
+        finally:
+            self._world.leader_lock.release()
 
     async def _renew(self) -> None:
         sent_at = self._world.clock.boottime()

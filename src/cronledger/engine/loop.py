@@ -28,6 +28,7 @@ from cronledger.engine.leader import Leader
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerUnreachable, Outdated
+from cronledger.jobs.calling import PATIENCE_SECONDS
 from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
@@ -35,7 +36,8 @@ LONGEST_WAIT = 1.0
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
-GOODBYE_SECONDS = 5.0
+LAST_PASS_SECONDS = 2.0
+GOODBYE_SECONDS = 3.0
 
 
 class Kind(StrEnum):
@@ -82,6 +84,7 @@ class Engine:
         self._has_stepped_aside = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
+        self._passes = anyio.CancelScope()
         self._drain_scope = anyio.CancelScope()
         self._startup_triggered = False
         self._recover_at = 0.0
@@ -102,7 +105,12 @@ class Engine:
     def stop(self) -> None:
         """Ask the loop to end: leadership goes at once, runs get the drain time."""
         self._stopping = True
+        self._passes.deadline = min(self._passes.deadline, anyio.current_time() + LAST_PASS_SECONDS)
         self.wake()
+
+    def lead_no_longer(self) -> None:
+        """Learn, from any thread, that leadership was given up because this loop did not go on."""
+        self._leader.let_go()
 
     def abandon(self) -> None:
         """Drain no longer: hand every run back now."""
@@ -131,8 +139,9 @@ class Engine:
                 if self._leads:
                     tasks.start_soon(self._limit_startup)
                 try:
-                    while not self._stopping:
-                        await self._pass()
+                    with self._passes:  # a ledger that does not answer must not keep the drain waiting
+                        while not self._stopping:
+                            await self._pass()
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain(tasks)
@@ -185,7 +194,7 @@ class Engine:
         """Contend or resign as `scheduler.enabled` says, and let the others know what is configured here."""
         if self._leads and not self._contends:
             self._contends = True
-            self._world.leader_lock.contend(self._wake_soon)
+            self._leader.contend(self._wake_soon)
         elif self._contends and not self._leads:
             self._contends = False
             await self._leader.resign("scheduler.enabled is false")
@@ -303,10 +312,10 @@ class Engine:
         self.executor.perform(state, answer.last)
 
     def _obey_cancels(self) -> None:
-        for run_id in list(self.executor.attempts):
-            state = self.board.runs.get(run_id)
+        for attempt in list(self.executor.attempts):
+            state = self.board.runs.get(attempt.run.run_id)
             if state is not None and state.cancel_requested:
-                self.executor.cancel(run_id)
+                attempt.cancel()
 
     def _definition_of(self, name: JobName) -> JobDefinition | None:
         """Return what the ledger says a job is; a process that came for one run trusts its own files."""
@@ -364,12 +373,13 @@ class Engine:
     async def _drain(self, tasks: TaskGroup) -> None:
         """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
         self.ready.set()
+        ends = anyio.current_time() + self._plan.drain_seconds
         await self._hand_over("drain")
-        with self._drain_scope, anyio.move_on_after(self._plan.drain_seconds):
+        with self._drain_scope, anyio.CancelScope(deadline=ends):
             await self._until_idle()
         if self.executor.attempts:
             self.executor.drain()
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(PATIENCE_SECONDS + 1.0):
                 await self._until_idle()
         tasks.cancel_scope.cancel()
 
