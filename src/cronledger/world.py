@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
+from cronledger.domain.ids import CONFIG, LEADER, InstanceId, Position, RunId, Term, run_stream
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, LedgerUnreachable, Refusal
+from cronledger.errors import CronledgerError, LedgerRegressed, LedgerUnreachable, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 from cronledger.ledger.database import Store
@@ -119,7 +119,10 @@ class ProcessWorld:
 
     async def head(self) -> Head:
         """Return the head, and learn the ledger's clock from it."""
-        return self._observe(await self.read(self.store.ledger.head))
+        head = self._observe(await self.read(self.store.ledger.head))
+        if lost := self.store.lost():
+            raise LedgerRegressed(*lost)
+        return head
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
         """Prolong the lease of a term."""
@@ -148,6 +151,10 @@ class ProcessWorld:
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
         return await self.read(self._known_builds)
+
+    async def last_lineage(self) -> str:
+        """Return the lineage of the last election."""
+        return await self.read(self._last_lineage)
 
     async def beat(self, **facts: Any) -> None:
         """Write facts about this instance into its row."""
@@ -218,6 +225,10 @@ class ProcessWorld:
     def _known_builds(self) -> frozenset[str]:
         with self.store.reading() as connection:
             return leadership.known_builds(connection)
+
+    def _last_lineage(self) -> str:
+        elected = [each.body for each in self.store.ledger.read_stream(LEADER)]
+        return next((body.lineage for body in reversed(elected) if isinstance(body, e.LeaderElected)), "")
 
     def _update(self, facts: dict[str, Any]) -> None:
         with self.store.writing() as connection:

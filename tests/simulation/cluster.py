@@ -179,6 +179,9 @@ class SimulatedWorld:
         elected = (r.body for r in self.ledger.read_all(Position(0), 10**9))
         return frozenset(body.build for body in elected if isinstance(body, e.LeaderElected))
 
+    async def last_lineage(self) -> str:
+        return self.ledger.head().lineage
+
     async def beat(self, **facts: Any) -> None:
         await self._turn()
         if self.cluster.is_away:

@@ -10,6 +10,7 @@ from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.job import JobState
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.world import Loaded, World
+from cronledger.errors import LedgerRegressed
 
 PAGE = 1000
 
@@ -27,10 +28,13 @@ class Board:
         self.changed: set[JobName] = set()
         self.waiting: dict[RunId, RunState] = {}
         self.ended_startup: set[RunId] = set()
+        self._last_id: str | None = None
 
     def load(self, loaded: Loaded) -> None:
-        """Begin from the views instead of from the first event."""
+        """Begin from the views instead of from the first event, and forget what was known before."""
         self.position = loaded.position
+        self._last_id = None
+        self.runs, self.waiting = {}, {}
         self.jobs = dict(loaded.jobs)
         self.changed = set(loaded.jobs)
         self.revisions = list(loaded.revisions)
@@ -38,19 +42,26 @@ class Board:
             self._keep(state)
 
     async def follow(self, world: World) -> bool:
-        """Fold what was appended since; return whether anything was."""
+        """Fold what was appended since; return whether anything was.
+
+        Raises LedgerRegressed if the event folded last is not there any more: this is another history then.
+        """
         moved = False
         while True:
-            page = await world.events_after(self.position, PAGE)
-            for recorded in page:
+            known = 0 if self._last_id is None else 1
+            page = await world.events_after(Position(self.position - known), PAGE)
+            if self._last_id is not None and (not page or page[0].id != self._last_id):
+                raise LedgerRegressed(self.position, self._last_id)
+            for recorded in page[known:]:
                 self.fold(recorded)
-            moved = moved or bool(page)
+            moved = moved or len(page) > known
             if len(page) < PAGE:
                 return moved
 
     def fold(self, recorded: e.Recorded) -> None:
         """Fold the event that stands at the next position."""
         self.position = recorded.position
+        self._last_id = recorded.id
         if recorded.job is not None:
             self._fold_job(recorded, recorded.job)
         if recorded.run_id is not None:

@@ -22,7 +22,7 @@ from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
-from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
 from cronledger.engine.steps import Recorder
 from cronledger.engine.world import World
 from cronledger.jobs.api import Job, JobContext, RunInfo
@@ -181,6 +181,8 @@ class Executor:
 
         try:
             await attempt.append(decide)
+        except RunUnknown:
+            log.warning("%s: the ledger has lost the run, and so its outcome", attempt.run.run_id)
         except ClaimLost:
             late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.ids import JobName, RunId, Term
+from cronledger.domain.ids import LEDGER, JobName, Position, RunId, Term
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine import recovery, startup
@@ -27,8 +27,8 @@ from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, LedgerUnreachable
-from cronledger.ledger.api import Appended, Head, Same
+from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable
+from cronledger.ledger.api import Appended, Head, Item, Same, Write
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
@@ -64,7 +64,7 @@ class Engine:
         self._configuration = configuration
         self._plan = plan
         self.board = Board()
-        self._leader = Leader(world, plan.lease)
+        self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
@@ -86,6 +86,7 @@ class Engine:
         self._epoch_told: int | None = None
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
+        self._regressed: LedgerRegressed | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -128,8 +129,10 @@ class Engine:
     async def _pass(self, *, leads: bool) -> None:
         self._woken = anyio.Event()
         try:
+            if self._regressed is not None:
+                await self._begin_again(self._regressed)
             head = await self._world.head()
-            if head.position > self.board.position:
+            if head.position != self.board.position:
                 await self.board.follow(self._world)
             self._see_leader(head)
             more = leads and await self._lead(head)
@@ -139,11 +142,27 @@ class Engine:
         except Fenced:
             self._leader.step_down("a later term has begun")
             more = True
+        except LedgerRegressed as error:
+            self._regressed = self._regressed or error
+            more = True
         except LedgerUnreachable as error:
             log.warning("the ledger does not answer: %s", error)
             more = False
         if not more:
             await self._wait()
+
+    async def _begin_again(self, regressed: LedgerRegressed) -> None:
+        """Take the ledger as it is now for the truth, and record what it has lost."""
+        log.error("%s", regressed.message)
+        if self._leader.term is not None:
+            self._leader.step_down("the ledger has lost events")
+        self.board.load(await self._world.load())
+        body = e.LedgerRegressed(
+            position=Position(regressed.position), id=regressed.event_id, runs=tuple(self.executor.attempts)
+        )
+        event = e.Event(body=body, actor=e.Actor.engine("instance"))
+        await self._world.append(Item((Write(LEDGER, (event,), expected=None),)))
+        self._regressed = None
 
     def _see_leader(self, head: Head) -> None:
         """Learn the boot epoch of a cluster that was up before us, once its leader has renewed its lease.

@@ -12,20 +12,19 @@ from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Literal, LiteralString
+from uuid import UUID
 
 import msgspec
 import psycopg
 from psycopg import errors
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, text
 
 from cronledger.clock import Clock
-from cronledger.domain.ids import InstanceId, Term
+from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, Fenced, LedgerDamaged, LedgerUnreachable, SchemaOutdated
+from cronledger.errors import CronledgerError, Fenced, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger import sessions
-from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same
+from cronledger.ledger.api import Answer, Appended, Concern, Head, Item, Prepared, Same
 from cronledger.ledger.connecting import (
     DURABLE,
     LIMIT_SECONDS,
@@ -40,14 +39,14 @@ from cronledger.ledger.connecting import (
 from cronledger.ledger.failures import parsed, safe_url, translated
 from cronledger.ledger.instants import from_micros
 from cronledger.ledger.postgres_append import answers, request
-from cronledger.ledger.schema import REVISION
+from cronledger.ledger.postgres_concerns import concerns
+from cronledger.ledger.postgres_pool import arguments, pool_of, problem
 from cronledger.ledger.sessions import Listener, SessionInstanceLock, SessionLeaderLock
 from cronledger.ledger.sql import SqlLedger, head_of
 
 TRUSTED_SECONDS = 5.0
 """How long our own session must have lasted before the absence of another one means anything."""
 
-_DAMAGED = "CL001"
 _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM head"
@@ -58,6 +57,7 @@ _APPEND: LiteralString = (
 )
 """What the guarantees rest on is set in the statement itself: behind a pooler there is no other place."""
 
+_ID_AT: LiteralString = "SELECT id FROM event WHERE position = %s"
 _RENEW = text("SELECT cronledger_renew(:term, :lease)")
 _HELD = text(
     "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
@@ -86,7 +86,7 @@ class PostgresStore:
         self._password = parts.password
         self._arguments = arguments(parts, instance)
         self._limit = limit_seconds
-        self._engine = _engine(parts, self._arguments, limit_seconds)
+        self._engine = pool_of(parts, self._arguments, limit_seconds)
         self._process = os.getpid()
         self._schema: str | None = None
         self._signs: list[SessionInstanceLock] = []
@@ -143,6 +143,18 @@ class PostgresStore:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
         return {each for each in instances if sessions.number_of(schema, each) % 2**32 not in held}
 
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""
+        return self._writer.lost()
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the server and the way to it endangers the ledger."""
+        lock = (sessions.LEADER_CLASS, sessions.number_of(self.address().schema))
+        with self.stating() as connection:
+            session = connection.connection.driver_connection
+            assert isinstance(session, BoundedConnection)
+            return concerns(session, lock)
+
     def wake(self, callback: Callable[[], None]) -> Listener:
         """Call back, on a thread of its own, when somebody has appended what concerns others; a hint."""
         return Listener(self.address(), callback)
@@ -190,6 +202,8 @@ class PostgresAppender:
         self._warnings: list[str] = []
         self._server: str | None = None
         self._is_deposed = False
+        self._acknowledged: tuple[Position, bytes] | None = None
+        self._lost: tuple[Position, str] | None = None
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         """Append each item or refuse it.
@@ -218,6 +232,11 @@ class PostgresAppender:
                 raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
             return _head(row, self._store.server(connection))
 
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, what had been acknowledged and is gone."""
+        lost, self._lost = self._lost, None
+        return lost
+
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
@@ -245,8 +264,19 @@ class PostgresAppender:
         self._connection.add_notice_handler(self._notice)
         met(self._connection)
         server = server_of(self._connection)
-        self._is_deposed = self._is_deposed or self._server not in (None, server)
+        if self._server not in (None, server) or not self._remembers(self._connection):
+            self._is_deposed = True
         self._server = server or self._server
+
+    def _remembers(self, connection: BoundedConnection) -> bool:
+        """Whether the database still knows the newest event that it acknowledged here."""
+        if self._acknowledged is None:
+            return True
+        position, event_id = self._acknowledged
+        if connection.execute(_ID_AT, (position,)).fetchone() == (event_id,):
+            return True
+        self._lost, self._acknowledged = (position, str(UUID(bytes=event_id))), None
+        return False
 
     def _is_void(self, item: Item) -> bool:
         return self._is_deposed and item.fence is not None and item.takeover is None
@@ -260,6 +290,9 @@ class PostgresAppender:
             return []
         given = answers(batch, self._execute(request(batch, self._instance)))
         for prepared, answer in zip(batch, given, strict=True):
+            if isinstance(answer, Appended) and answer.last:
+                last = next(sealed[-1] for sealed in reversed(prepared.sealed) if sealed)
+                self._acknowledged = (answer.last, last.id)
             if prepared.item.takeover is not None and isinstance(answer, Appended | Same):
                 self._is_deposed = False
         return given
@@ -283,86 +316,6 @@ class PostgresAppender:
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
-
-
-def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
-    """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours."""
-    if not isinstance(error, psycopg.Error):
-        return None
-    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if secret:
-        words = words.replace(secret, "***")
-    if error.sqlstate == _DAMAGED:
-        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
-    match error:
-        case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
-            return SchemaOutdated(url, None, REVISION)
-        case errors.InsufficientPrivilege():
-            return LedgerUnreachable(f"the ledger {url} may not be used so by this user: {words}")
-        case errors.ReadOnlySqlTransaction():
-            return LedgerUnreachable(
-                f"the ledger {url} may not be written: {words}",
-                hint="it is a standby, or default_transaction_read_only is set for it or for this user",
-            )
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
-        case _:
-            return None
-
-
-def arguments(parts: URL, instance: str) -> dict[str, Any]:
-    """Return what the driver is told: the URL's parts, and limits for everything that could wait for ever.
-
-    Of several hosts the primary is meant, whichever that is at the moment.
-    """
-    given = dict(parts.get_dialect()().create_connect_args(parts)[1])
-    if "," in str(given.get("host", "")):
-        given.setdefault("target_session_attrs", "read-write")
-    name = given.pop("application_name", instance)
-    return {
-        "connect_timeout": 5,
-        "keepalives": 1,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 5000,
-        "application_name": f"cronledger {name}",
-        "client_encoding": "utf8",
-        "prepare_threshold": None,
-    } | given
-
-
-def _engine(parts: URL, connect_args: dict[str, Any], limit_seconds: float) -> Engine:
-    def begin(dialect: object, record: object, words: list[Any], named: dict[str, Any]) -> BoundedConnection:
-        del dialect, record
-        return BoundedConnection.connect(*words, **named)
-
-    def limit(connection: BoundedConnection, *_: object) -> None:
-        connection.limit_seconds = limit_seconds
-
-    engine = create_engine(URL.create(parts.drivername), connect_args=connect_args, pool_timeout=10.0)
-    event.listen(engine, "do_connect", begin)
-    event.listen(engine, "connect", _settle)
-    event.listen(engine, "checkout", limit)
-    event.listen(engine, "handle_error", _note_standby)
-    return engine
-
-
-def _settle(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) -> None:
-    try:
-        connection.autocommit = True
-        if not met(connection).is_pooler:
-            record.info["server"] = server_of(connection)
-        connection.autocommit = False
-    except BaseException:
-        connection.close()  # the pool forgets a connection whose first words failed, and leaves it open
-        raise
-
-
-def _note_standby(context: ExceptionContext) -> None:
-    """Let the pool forget connections to a server that has become, or always was, a standby."""
-    if isinstance(context.original_exception, errors.ReadOnlySqlTransaction):
-        context.is_disconnect = True
 
 
 def _is_spent(connection: psycopg.Connection[Any], error: psycopg.Error) -> bool:

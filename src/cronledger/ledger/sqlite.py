@@ -34,7 +34,7 @@ from cronledger.errors import (
     UsageError,
 )
 from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
-from cronledger.ledger.api import Answer, Head, Prepared
+from cronledger.ledger.api import Answer, Concern, Head, Prepared
 from cronledger.ledger.codec import encode
 from cronledger.ledger.failures import safe_url, translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
@@ -135,6 +135,13 @@ class SqliteStore:
     def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
         """Return those of the instances whose process is provably gone."""
         return dead_instances(self.path, instances)
+
+    def lost(self) -> None:
+        """Nothing that was acknowledged is lost by a file."""
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the file endangers the ledger: nothing that is not refused when it is opened."""
+        return []
 
     def wake(self, callback: Callable[[], None]) -> FileWatch:
         """Call back when somebody may have appended; a hint, from a thread of its own."""
