@@ -139,7 +139,7 @@ class OwnServer(Server):
 
     def standby(self, name: str) -> OwnServer:
         """Start a standby that follows this server under a name."""
-        copy = OwnServer(own_folder(), self._programs, _free_port())
+        copy = OwnServer(own_folder(), self._programs, free_port())
         origin = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
         self.run(
             "pg_basebackup", "-D", copy.data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync"
@@ -154,7 +154,7 @@ class OwnServer(Server):
 
     def run(self, program: str, *words: object) -> None:
         """Run one of PostgreSQL's programs as the server's user."""
-        _run([self._programs / program, *words], self.folder, _user())
+        _run([self._programs / program, *words], self.folder, server_user())
 
     def end(self) -> None:
         """Stop it if it runs, and forget everything."""
@@ -175,7 +175,7 @@ def own_server(prepare: Callable[[str], None] | None = None, **options: str) -> 
 def own_folder() -> Path:
     """Return a folder for a server, with a note that lets a later run sweep it."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    user = _user()
+    user = server_user()
     if user:
         os.chown(folder, user["user"], user["group"])
     run = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else os.getpid()
@@ -191,14 +191,14 @@ def start(programs: Path) -> dict[str, Any]:
         try:
             server.start()
         except subprocess.CalledProcessError:
-            server = OwnServer(folder, server._programs, _free_port())
+            server = OwnServer(folder, server._programs, free_port())
             continue
         return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
     raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
 
 
 def _initialized(folder: Path, programs: Path) -> OwnServer:
-    server = OwnServer(folder, _reachable(programs, folder, _user()), _free_port())
+    server = OwnServer(folder, _reachable(programs, folder, server_user()), free_port())
     server.run(
         "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
     )
@@ -224,7 +224,7 @@ def _end(known: dict[str, Any]) -> None:
 
 def _stop(folder: Path, programs: Path) -> None:
     stop = [programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"]
-    _run(stop, folder, _user())
+    _run(stop, folder, server_user())
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -239,7 +239,7 @@ def _sweep() -> None:
             continue
 
 
-def _user() -> dict[str, Any]:
+def server_user() -> dict[str, Any]:
     """Return whom to run the server as, as arguments for a subprocess: nothing unless this is root."""
     if os.geteuid() != 0:
         return {}
@@ -271,7 +271,7 @@ def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -40,7 +40,7 @@ def near(postgres_url: str, store_at: Opener) -> PostgresStore:
 
 
 def test_an_append_cut_off_before_it_was_sent_is_appended_by_the_retry(
-    proxy: Proxy, far: PostgresStore
+    proxy: Proxy, far: PostgresStore, near: PostgresStore
 ) -> None:
     """Fault 16."""
     item = far.ledger.prepare(Item((plain("second"),)))
