@@ -136,6 +136,21 @@ class LedgerGap(LedgerDamaged):
         self.found = found
 
 
+class LedgerRegressed(CronledgerError):
+    """The database no longer knows an event that it had acknowledged."""
+
+    code = "ledger_regressed"
+    exit_code = 7
+
+    def __init__(self, position: int, event_id: str) -> None:
+        super().__init__(
+            f"event {event_id} was durable at position {position} and is not there any more",
+            hint="the database was failed over to a copy that lagged, or restored from an earlier backup",
+        )
+        self.position = position
+        self.event_id = event_id
+
+
 class LedgerUnreachable(CronledgerError):
     """The database does not answer, or may not be written."""
 

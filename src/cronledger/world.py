@@ -21,11 +21,20 @@ import msgspec
 from cronledger.clock import Clock, OffsetWatch, StepWatch
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, instance_stream, run_stream
+from cronledger.domain.ids import (
+    CONFIG,
+    LEADER,
+    InstanceId,
+    Position,
+    RunId,
+    Term,
+    instance_stream,
+    run_stream,
+)
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, Refusal
+from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import Store
@@ -147,6 +156,8 @@ class ProcessWorld:
         """Return the head, and learn the ledger's clock from it."""
         before = self.clock.now()
         head = self._observe(await self.read(self.store.ledger.head))
+        if lost := self.store.lost():
+            raise LedgerRegressed(*lost)
         await self._watch_clock(before, head)
         return head
 
@@ -177,6 +188,10 @@ class ProcessWorld:
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
         return await self.read(self._known_builds)
+
+    async def last_lineage(self) -> str:
+        """Return the lineage of the last election."""
+        return await self.read(self._last_lineage)
 
     async def beat(self, **facts: Any) -> None:
         """Write facts about this instance into its row."""
@@ -250,6 +265,10 @@ class ProcessWorld:
     def _known_builds(self) -> frozenset[str]:
         with self.store.reading() as connection:
             return leadership.known_builds(connection)
+
+    def _last_lineage(self) -> str:
+        elected = [each.body for each in self.store.ledger.read_stream(LEADER)]
+        return next((body.lineage for body in reversed(elected) if isinstance(body, e.LeaderElected)), "")
 
     def _update(self, facts: dict[str, Any]) -> None:
         self.beats.learn(facts)

@@ -367,6 +367,10 @@ class SimulatedWorld:
     async def known_builds(self) -> frozenset[str]:
         return await self._ask(lambda: frozenset(self.cluster.folded().builds))
 
+    async def last_lineage(self) -> str:
+        """The simulated database has one history."""
+        return await self._ask(lambda: self.ledger.head().lineage)
+
     async def beat(self, **facts: Any) -> None:
         await self._travel()
         if self.cluster.hears_no_beats:

@@ -29,6 +29,23 @@ MOST_SECONDS_OFF = 1.0
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
+def database(opened: Application, store: Store) -> Finding:
+    """Say what about the database endangers the ledger."""
+    del opened
+    found = store.concerns()
+    details = {"concerns": [{"concern": each.what, "hint": each.todo} for each in found]}
+    if not found:
+        message = "nothing about the database endangers the ledger"
+        return Finding(check="database", status="ok", message=message, details=details)
+    return Finding(
+        check="database",
+        status="warn",
+        message=counted(len(found), "concern"),
+        details=details,
+        lines=tuple(f"{each.what}: {each.todo}" for each in found),
+    )
+
+
 def leader(opened: Application, store: Store) -> Finding:
     """Say who leads, in which term, and for how long the lease still runs."""
     del opened
@@ -160,6 +177,7 @@ def fire_times(opened: Application, store: Store) -> Finding:
 
 
 CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
+    "database": database,
     "leader": leader,
     "instances": up,
     "revisions": revisions,

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from cronledger.domain.actor import Actor as Actor  # noqa: PLC0414 - whoever speaks of events names it so
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Stream, Term
 
@@ -29,36 +30,6 @@ class Cause(StrEnum):
     BACKFILL = "backfill"
     RETRY = "retry"
     PARENT = "parent"
-
-
-class ActorKind(StrEnum):
-    """Who speaks: a part of the engine, a person, or a job's own code."""
-
-    ENGINE = "engine"
-    OPERATOR = "operator"
-    JOB = "job"
-
-
-class Actor(msgspec.Struct, frozen=True):
-    """Who an event is owed to. The reason they gave lives in the body."""
-
-    kind: ActorKind
-    name: str
-
-    @classmethod
-    def engine(cls, part: str) -> Actor:
-        """Name a part of the engine."""
-        return cls(ActorKind.ENGINE, part)
-
-    @classmethod
-    def operator(cls, name: str) -> Actor:
-        """Name a person, or a program that acts for one."""
-        return cls(ActorKind.OPERATOR, name)
-
-    @classmethod
-    def of_job(cls, name: str) -> Actor:
-        """Name the job whose code speaks."""
-        return cls(ActorKind.JOB, name)
 
 
 # --- bodies ---------------------------------------------------------------------------------------------
@@ -286,7 +257,10 @@ class RunLateResult(_RunEnded, frozen=True, kw_only=True):
 
 
 class LeaderElected(Body, frozen=True, kw_only=True):
-    """A term begins. `session` is the database session that holds the advisory lock, where there is one."""
+    """A term begins. `session` is the database session that holds the advisory lock, where there is one.
+
+    `lineage` names the ledger and, of PostgreSQL, the system identifier and the timeline of the server.
+    """
 
     type: ClassVar[str] = "leader.elected"
     epoch: int = 0
@@ -294,6 +268,7 @@ class LeaderElected(Body, frozen=True, kw_only=True):
     previous: InstanceId | None = None
     build: str = ""
     session: int | None = None
+    lineage: str = ""
 
 
 class LeaderResigned(_Decision, frozen=True, kw_only=True):
@@ -391,6 +366,29 @@ class FeatureEnabled(Body, frozen=True, kw_only=True):
     name: str = ""
 
 
+class LineageChanged(Body, frozen=True, kw_only=True):
+    """The database's history is not the one of the last election: a failover, or a restored backup.
+
+    Commits of the earlier history may be missing from this one.
+    """
+
+    type: ClassVar[str] = "ledger.lineage_changed"
+    previous: str = ""
+    current: str = ""
+
+
+class LedgerRegressed(Body, frozen=True, kw_only=True):
+    """The speaking instance had been told that an event is durable, and the ledger knows it no longer.
+
+    `runs` are those that the instance was performing when it noticed.
+    """
+
+    type: ClassVar[str] = "ledger.regressed"
+    position: Position | None = None
+    id: str = ""
+    runs: tuple[RunId, ...] = ()
+
+
 class Unrecognized(Body, frozen=True, kw_only=True):
     """An event of a type that this version does not know: folded past, shown as it stands."""
 
@@ -407,7 +405,7 @@ BODIES: dict[str, type[Body]] = {
         RunSucceeded, RunPartial, RunFailed, RunTimedOut, RunCancelled, RunLost,
         AttemptFailed, AttemptLost, AttemptInterrupted, RunCancelRequested, RunLateResult,
         LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped, LoopBlocked, ClockStepped,
-        ConfigLoaded, ConfigApplied, ConfigRejected, FeatureEnabled,
+        ConfigLoaded, ConfigApplied, ConfigRejected, FeatureEnabled, LineageChanged, LedgerRegressed,
     )
 }  # fmt: skip
 """Every tag that this version writes, and the shape of its body."""

@@ -124,16 +124,30 @@ def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
 
 def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
-    windows = list(state.undecided)
-    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
-        windows.append(Window(state.planned_until, now, state.definition))
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
-    for window in windows:
+    for window in _open_windows(state, now):
         _decide(window, now, skips, triggers, in_flight=state.in_flight)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
+
+
+def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
+    """Skip every undecided fire time up to an instant, because it may have run in a history that is lost.
+
+    A job that says it is idempotent forgoes nothing.
+    """
+    if state.definition is None or state.definition.idempotent:
+        return ()
+    skips = []
+    for window in _open_windows(state, until):
+        first, last, count = None, None, 0
+        for fire_at in _fire_times(window):
+            first, last, count = first or fire_at, fire_at, count + 1
+        if first and last:
+            skips.append(_skipped(state.name, Skipped(first, last, count, "lineage")))
+    return tuple(skips)
 
 
 def define(
@@ -188,6 +202,13 @@ def schedule_for(definition: JobDefinition) -> Schedule | None:
         )
     except CronledgerError:
         return None
+
+
+def _open_windows(state: JobState, now: datetime) -> list[Window]:
+    windows = list(state.undecided)
+    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
+        windows.append(Window(state.planned_until, now, state.definition))
+    return windows
 
 
 def _decide(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from cronledger.domain import events as e
+from cronledger.domain.actor import ActorKind
 
 
 class Revisions(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def evolve(revisions: Revisions, recorded: e.Recorded) -> Revisions:
         case e.ConfigLoaded(revision=revision) if revision:
             return msgspec.structs.replace(revisions, loaded=revisions.loaded | {revision})
         case e.ConfigApplied(revision=revision) if revision:
-            return _applied(revisions, revision, by_operator=recorded.actor.kind is e.ActorKind.OPERATOR)
+            return _applied(revisions, revision, by_operator=recorded.actor.kind is ActorKind.OPERATOR)
         case _:
             return revisions
 

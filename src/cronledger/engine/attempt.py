@@ -26,6 +26,10 @@ class ClaimLost(Exception):
     """The run was given to another attempt, or has ended, while this one was at work."""
 
 
+class RunUnknown(ClaimLost):
+    """The ledger has lost the run's trigger: there is nothing that a result could stand beside."""
+
+
 class Attempt:
     """A claimed run, from its start to its outcome."""
 
@@ -87,7 +91,9 @@ class Attempt:
         for recorded in await self._world.stream_of(self.run.run_id):
             state = run.evolve(state, recorded)
         mine = self.run
-        if state is None or (state.phase, state.attempt, state.instance) != (
+        if state is None:
+            raise RunUnknown(mine.run_id)
+        if (state.phase, state.attempt, state.instance) != (
             Phase.RUNNING,
             mine.attempt,
             mine.instance,

@@ -13,6 +13,7 @@ from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
 from cronledger.domain.understanding import require_understood
 from cronledger.engine.world import Loaded, World
+from cronledger.errors import LedgerRegressed
 
 log = logging.getLogger("cronledger.engine")
 PAGE = 1000
@@ -33,10 +34,13 @@ class Board:
         self.changed: set[JobName] = set()
         self.waiting: dict[RunId, RunState] = {}
         self.ended_startup: set[RunId] = set()
+        self._last_id: str | None = None
 
     def load(self, loaded: Loaded) -> None:
-        """Begin from the views instead of from the first event."""
+        """Begin from the views instead of from the first event, and forget what was known before."""
         self.position = loaded.position
+        self._last_id = None
+        self.runs, self.waiting = {}, {}
         self.jobs = dict(loaded.jobs)
         self.changed = set(loaded.jobs)
         self.revisions = loaded.revisions
@@ -47,14 +51,18 @@ class Board:
     async def follow(self, world: World) -> bool:
         """Fold what was appended since; return whether anything was.
 
-        Raises NotUnderstood, and stands before it, at an event that this version must not skip.
+        Raises NotUnderstood, and stands before it, at an event that this version must not skip;
+        LedgerRegressed if the event folded last is not there any more: this is another history then.
         """
         moved = False
         while True:
-            page = await world.events_after(self.position, PAGE)
-            for recorded in page:
+            known = 0 if self._last_id is None else 1
+            page = await world.events_after(Position(self.position - known), PAGE)
+            if self._last_id is not None and (not page or page[0].id != self._last_id):
+                raise LedgerRegressed(self.position, self._last_id)
+            for recorded in page[known:]:
                 self.fold(recorded)
-            moved = moved or bool(page)
+            moved = moved or len(page) > known
             if len(page) < PAGE:
                 return moved
 
@@ -62,6 +70,7 @@ class Board:
         """Fold the event that stands at the next position."""
         require_understood(recorded)
         self.position = recorded.position
+        self._last_id = recorded.id
         if recorded.job is not None:
             self._fold_job(recorded, recorded.job)
         if recorded.run_id is not None:

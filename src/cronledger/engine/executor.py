@@ -23,7 +23,7 @@ from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
-from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
 from cronledger.engine.discretion import Hide, JobLog, discreet
 from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
@@ -78,6 +78,11 @@ class Executor:
         self._provision = provision
         self._max_runs = max_runs
         self._threads.total_tokens = max_runs
+
+    @property
+    def runs(self) -> tuple[RunId, ...]:
+        """The runs that are performed here."""
+        return tuple(attempt.run.run_id for attempt in self.attempts)
 
     @property
     def room(self) -> int:
@@ -210,6 +215,8 @@ class Executor:
 
         try:
             await attempt.append(decide)
+        except RunUnknown:
+            log.warning("%s: the ledger has lost the run, and so its outcome", attempt.run.run_id)
         except ClaimLost:
             late = tuple(
                 discreet(event, self._provision.hide)

@@ -14,8 +14,10 @@ from datetime import timedelta
 from cronledger.domain import events as e
 from cronledger.domain.ids import LEADER, Term
 from cronledger.domain.leadership import Lease, may_stand, opens_epoch, trusted_until
+from cronledger.engine import lineage
+from cronledger.engine.board import Board
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, Led, Outdated
+from cronledger.errors import Conflict, Fenced, Led, Outdated
 from cronledger.ledger.api import Head, Item, Takeover, Write
 
 log = logging.getLogger("cronledger.leader")
@@ -26,13 +28,15 @@ PATIENCE_SECONDS = 1.0
 class Leader:
     """Whether this instance leads, and until when it may believe so."""
 
-    def __init__(self, world: World, lease: Lease) -> None:
+    def __init__(self, world: World, lease: Lease, board: Board) -> None:
         self._world = world
+        self._board = board
         self._lease = lease
         self.term: Term | None = None
         self._trusted_until = 0.0
         self._renew_at = 0.0
         self._vacant_since: float | None = None
+        self._lineage = ""
         self._had_lock = False  # a term that was won by an expired lease is led without the lock
         self._on_lock_change: Callable[[], None] = lambda: None
         self._let_go = False
@@ -61,8 +65,10 @@ class Leader:
         if self.term is None:
             return await self._stand(head)
         boottime = self._world.clock.boottime()
-        if head.term != self.term:
+        if (head.term, head.leader) != (self.term, self._world.instance):
             self.step_down("a later term has begun")
+        elif head.lineage != self._lineage:
+            self.step_down("the database's history has changed")
         elif self._had_lock and not self._world.leader_lock.held:
             self.step_down("the lock is gone")
         elif boottime > self._trusted_until:
@@ -116,15 +122,22 @@ class Leader:
         epoch = await self._epoch(head)
         why = "lock" if have_lock else "lease"
         body = e.LeaderElected(
-            epoch=epoch, why=why, previous=head.leader, build=self._world.build, session=lock.session
+            epoch=epoch,
+            why=why,
+            previous=head.leader,
+            build=self._world.build,
+            session=lock.session,
+            lineage=head.lineage,
         )
         takeover = Takeover(self._world.instance, self._lease.duration, epoch, force=have_lock)
         write = Write(LEADER, (e.Event(body=body, actor=ACTOR),), expected=None)
+        writes = (write, *await lineage.changes(self._world, self._board, head))
         try:
-            await self._world.append(Item((write,), fence=head.term, takeover=takeover))
-        except (Fenced, Led):
+            await self._world.append(Item(writes, fence=head.term, takeover=takeover))
+        except (Fenced, Led, Conflict):
             return False
         self.term = Term(head.term + 1)
+        self._lineage = head.lineage
         self._had_lock = have_lock
         self._trust(sent_at)
         log.info("term %s: this instance leads (epoch %s, by %s)", self.term, epoch, why)

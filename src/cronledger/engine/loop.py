@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.ids import JobName, RunId, Term
+from cronledger.domain.ids import LEDGER, JobName, Position, RunId, Term
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine import features, recovery, startup
@@ -27,9 +27,9 @@ from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, LedgerUnreachable, Outdated
+from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
-from cronledger.ledger.api import Appended, Head, Same, require_writer
+from cronledger.ledger.api import Appended, Head, Item, Same, Write, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
@@ -68,7 +68,7 @@ class Engine:
         self._configuration = configuration
         self._plan = plan
         self.board = Board()
-        self._leader = Leader(world, plan.lease)
+        self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
@@ -95,6 +95,7 @@ class Engine:
         self._contends = False
         self._apply_at = 0.0
         self._untold: dict[str, object] = {}
+        self._regressed: LedgerRegressed | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -163,9 +164,11 @@ class Engine:
             return await self._woken.wait()
         try:
             await self._obey_plan()
+            if self._regressed is not None:
+                await self._begin_again(self._regressed)
             head = await self._world.head()
             require_writer(head)
-            if head.position > self.board.position:
+            if head.position != self.board.position:
                 await self.board.follow(self._world)
             self._see_leader(head)
             more = self._leads and await self._lead(head)
@@ -177,6 +180,9 @@ class Engine:
             more = True
         except Outdated as error:
             return await self._step_aside(error)
+        except LedgerRegressed as error:
+            self._regressed = self._regressed or error
+            more = True
         except LedgerUnreachable as error:
             log.warning("the ledger does not answer: %s", error)
             more = False
@@ -205,6 +211,19 @@ class Engine:
             except LedgerUnreachable:
                 self._untold = untold | self._untold
                 raise
+
+    async def _begin_again(self, regressed: LedgerRegressed) -> None:
+        """Take the ledger as it is now for the truth, and record what it has lost."""
+        log.error("%s", regressed.message)
+        if self._leader.term is not None:
+            self._leader.step_down("the ledger has lost events")
+        self.board.load(await self._world.load())
+        body = e.LedgerRegressed(
+            position=Position(regressed.position), id=regressed.event_id, runs=self.executor.runs
+        )
+        event = e.Event(body=body, actor=e.Actor.engine("instance"))
+        await self._world.append(Item((Write(LEDGER, (event,), expected=None),)))
+        self._regressed = None
 
     def _see_leader(self, head: Head) -> None:
         """Learn the boot epoch of a cluster that was up before us, once its leader has renewed its lease.

@@ -83,7 +83,10 @@ class World(Protocol):
         """Append each item or have it refused; answers in the order asked."""
 
     async def head(self) -> Head:
-        """Return the head of the ledger."""
+        """Return the head of the ledger.
+
+        Raises LedgerRegressed, once, if the ledger has lost what it had acknowledged to this process.
+        """
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
         """Prolong the lease of a term; raise Fenced once a later one has begun."""
@@ -105,6 +108,9 @@ class World(Protocol):
 
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
+
+    async def last_lineage(self) -> str:
+        """Return the lineage of the last election; empty if there was none, or none that knew it."""
 
     async def beat(self, **facts: Any) -> None:
         """Tell the others something about this instance: its epoch, state, configuration."""

@@ -148,6 +148,13 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None
 
 
+class Concern(msgspec.Struct, frozen=True):
+    """Something about a database that a person should know: what, and what to do."""
+
+    what: str
+    todo: str
+
+
 class Ledger(Protocol):
     """All events in one order. Synchronous: every call is one short transaction."""
 

@@ -21,6 +21,7 @@ from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position
 from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
+from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
 from cronledger.ledger.marks import mark_file
@@ -92,6 +93,10 @@ class SqliteStore:
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, position and id of the newest event that was acknowledged, if it is gone."""
         return self._writer.lost()
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the file endangers the ledger: nothing that is not refused when it is opened."""
+        return []
 
     def wake(self, callback: Callable[[], None]) -> FileWatch:
         """Call back when somebody may have appended; a hint, from a thread of its own."""
