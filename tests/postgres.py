@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -130,8 +130,24 @@ def start(programs: Path) -> dict[str, Any]:
         except subprocess.CalledProcessError:
             continue
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        return {"url": url, "folder": str(folder), "programs": str(programs), "users": []}
+        known = {"url": url, "folder": str(folder), "programs": str(programs), "options": options}
+        return known | {"users": []}
     raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
+
+
+def control(known: dict[str, Any], *words: str) -> None:
+    """Let `pg_ctl` do something with a server that `start` returned, such as `restart -m fast`."""
+    folder = Path(known["folder"])
+    words = (*words, "-o", known["options"]) if words[0] == "start" else words
+    command = [Path(known["programs"]) / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", *words]
+    _run(command, folder, _user())
+
+
+def discard(known: dict[str, Any]) -> None:
+    """End a server that `start` returned, in whatever state it is, and remove its folder."""
+    with suppress(subprocess.CalledProcessError):
+        control(known, "stop", "-m", "immediate")
+    shutil.rmtree(known["folder"], ignore_errors=True)
 
 
 def _begin(prepare: Callable[[str], None]) -> dict[str, Any]:
