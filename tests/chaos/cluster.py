@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cronledger.errors import CronledgerError
+from cronledger.ledger import instances
 from cronledger.ledger.database import Store
 from tests.chaos.proxy import Proxy, proxied
 from tests.conftest import opened
@@ -205,6 +206,14 @@ class Cluster:
             return None
         pid = int(name.split(".")[-2]) if name else None
         return next((each for each in self.instances if each.pid == pid and each.is_up), None)
+
+    def announced(self) -> set[int]:
+        """Return the process ids of the instances that have a row; none if the ledger does not answer."""
+        try:
+            with self.store().reading() as connection:
+                return {each.pid for each in instances.known(connection)}
+        except CronledgerError:
+            return set()
 
     def term(self) -> int:
         """Return the current term, 0 if the ledger does not answer."""

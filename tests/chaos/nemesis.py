@@ -24,12 +24,12 @@ from tests.chaos.server import OwnServer
 LEASE_SECONDS = 10.0
 SETTLING = 2.0
 """How long a change of leader may take."""
-BOOT_SECONDS = 6.0
-"""How long a process may take to come up."""
 DRAIN_LIMIT = DRAIN_SECONDS + 9.0
 """The drain, the farewell to a ledger that may not answer, and what a busy machine adds."""
 
-PROCESS_FAULTS = ("kill", "pause", "stall", "stop_all", "terminate", "roll", "double")
+PROCESS_FAULTS = (
+    "kill", "kill", "pause", "pause", "terminate", "terminate", "stall", "stop_all", "roll", "double",
+)  # fmt: skip
 WIRE_FAULTS = ("hold", "hold_long", "cut", "slow", "mute", "refuse")
 SESSION_FAULTS = ("end_holder", "end_sessions")
 SERVER_FAULTS = ("restart", "crash")
@@ -57,7 +57,8 @@ class Nemesis:
         self._numbers = count()
         self._draining: dict[int, tuple[Instance, float]] = {}
         self._troubled: dict[int, int] = {}
-        self._began: dict[int, float] = {}
+        self._ready: set[int] = set()
+        self._look_at = 0.0
         self._is_server_down = False
         self._nobody_since: float | None = None
         self.disturbances: list[Disturbance] = []
@@ -119,9 +120,7 @@ class Nemesis:
 
     def begin(self, label: str) -> Instance:
         """Start an instance."""
-        instance = self._cluster.start(label)
-        self._began[instance.pid] = time.monotonic()
-        return instance
+        return self._cluster.start(label)
 
     # --- processes --------------------------------------------------------------------------------------
 
@@ -180,8 +179,14 @@ class Nemesis:
 
     def _replace(self, old: Instance) -> None:
         if old in self._usable():
-            self.begin(old.label)
-            self._later(2.0, lambda: self._ask_to_end(old))
+            self._hand_over(old, self.begin(old.label))
+
+    def _hand_over(self, old: Instance, new: Instance) -> None:
+        """Ask the old process to end once the new one is there."""
+        if new.pid in self._ready or not new.is_up:
+            self._ask_to_end(old)
+        else:
+            self._later(0.5, lambda: self._hand_over(old, new))
 
     def _begin_again(self, label: str) -> None:
         """Start an instance unless there are enough: a fault may have struck one that another has added."""
@@ -315,10 +320,8 @@ class Nemesis:
     def _target(self) -> Instance:
         """Return the leader as often as not, otherwise anybody."""
         wants_leader, number = self._chance.random() < 0.6, self._chance.random()
-        usable = self._usable()
-        while not usable:
+        while not (usable := [each for each in self._usable() if each.pid in self._ready]):
             self.attend(0.1)
-            usable = self._usable()
         leader = self._cluster.leader() if wants_leader and not self._is_server_down else None
         return leader if leader in usable else usable[int(number * len(usable))]
 
@@ -346,17 +349,23 @@ class Nemesis:
                 instance.signal(signal.SIGKILL)
                 del self._draining[pid]
             elif code is not None:
-                if code not in (0, -signal.SIGKILL):
+                if code not in (0, -signal.SIGKILL) and (pid in self._ready or code != -signal.SIGTERM):
                     self.drains.append(f"{_name(instance)} ended with exit code {code} after SIGTERM")
                 del self._draining[pid]
 
+    def _see_ready(self) -> None:
+        """Learn which processes have come up: on a busy machine that takes its time."""
+        if self._is_server_down or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + 0.5
+        if any(each.pid not in self._ready for each in self._cluster.up()):
+            self._ready |= self._cluster.announced()
+
     def _see_healthy(self) -> None:
         """Excuse lateness while there is nobody who could lead."""
-        now = time.monotonic()
+        self._see_ready()
         healthy = not self._is_server_down and any(
-            not each.is_stopped
-            and not self._troubled.get(each.pid)
-            and now - self._began.get(each.pid, 0.0) > BOOT_SECONDS
+            each.pid in self._ready and not each.is_stopped and not self._troubled.get(each.pid)
             for each in self._usable()
         )
         if not healthy:
