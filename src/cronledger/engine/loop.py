@@ -20,6 +20,7 @@ from cronledger.domain.ids import LEDGER, JobName, Position, RunId, Term
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine import features, recovery, startup
+from cronledger.engine.adoption import unperformed
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
@@ -162,6 +163,7 @@ class Engine:
         self._woken = anyio.Event()
         if self._has_stepped_aside:
             return await self._woken.wait()
+        performed = frozenset(self.executor.runs)  # before the board learns what has ended since
         try:
             await self._obey_plan()
             if self._regressed is not None:
@@ -170,6 +172,7 @@ class Engine:
             require_writer(head)
             if head.position != self.board.position:
                 await self.board.follow(self._world)
+            await self._adopt(performed)
             self._see_leader(head)
             more = self._leads and await self._lead(head)
             more |= self._plan.enabled and await self._claim()
@@ -309,7 +312,7 @@ class Engine:
         )
         self.executor.perform(started, answer.last)
 
-    def _perform_triggered(self, event: e.Event, answer: Appended) -> None:
+    def _perform_triggered(self, event: e.Event, position: Position, recorded_at: datetime) -> None:
         """Begin a run that was triggered and claimed in one append."""
         assert event.run_id is not None
         assert event.job is not None
@@ -318,17 +321,23 @@ class Engine:
             run_id=event.run_id,
             job=event.job,
             cause=e.Cause.SCHEDULE,
-            position=answer.first,
+            position=position,
             version=2,
             phase=Phase.RUNNING,
-            triggered_at=answer.recorded_at,
+            triggered_at=recorded_at,
             fire_at=event.fire_at,
-            started_at=answer.recorded_at,
+            started_at=recorded_at,
             attempt=1,
             instance=self._world.instance,
             parameters=event.body.parameters,
         )
-        self.executor.perform(state, answer.last)
+        self.executor.perform(state, Position(position + 1))
+
+    async def _adopt(self, performed: frozenset[RunId]) -> None:
+        """Perform the runs that this instance has claimed without knowing: the answer did not arrive."""
+        for state, fence in await unperformed(self._world, self.board, performed):
+            log.warning("%s was claimed here, but the answer was lost; it is performed now", state.run_id)
+            self.executor.perform(state, fence)
 
     def _obey_cancels(self) -> None:
         for attempt in list(self.executor.attempts):

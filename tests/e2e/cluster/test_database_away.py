@@ -13,6 +13,8 @@ from tests.contract.test_scheduler import lines_of, scheduler
 
 
 def test_ended_sessions_cost_no_run_and_no_fire_time(postgres_url: str, tmp_path: Path) -> None:
+    """Fault 12: all sessions, three times."""
+
     def end_every_session() -> None:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(
