@@ -26,9 +26,7 @@ async def unperformed(
     claimed = [
         state.run_id
         for state in board.runs.values()
-        if state.phase is Phase.RUNNING
-        and state.instance == world.instance
-        and state.run_id not in performed
+        if state.phase is Phase.RUNNING and state.instance == world.instance and state.run_id not in performed
     ]
     found = []
     for run_id in claimed:

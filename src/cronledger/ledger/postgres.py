@@ -233,7 +233,7 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
             return LedgerUnreachable(f"the ledger {url} may not be used so by this user: {words}")
         case errors.ReadOnlySqlTransaction():
             return LedgerUnreachable(f"the ledger {url} may not be written: {words}")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case psycopg.OperationalError() | psycopg.InterfaceError() | errors.IdleInTransactionSessionTimeout():
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
             return None
