@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
+import pytest
 
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.ids import Term
 from cronledger.domain.overlap import Overlap
-from cronledger.errors import Fenced
+from cronledger.engine.world import Loaded
+from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.jobs.api import JobContext
 from cronledger.jobs.decorator import job
 from cronledger.ledger.api import Answer, Prepared
-from tests.checker import problems
-from tests.simulation.cluster import Cluster, definition
+from tests.checker import problems, triggered
+from tests.simulation.cluster import Cluster, SimulatedWorld, definition
 from tests.simulation.loop import run
 from tests.simulation.test_cluster import exported_lines, live
 
@@ -92,3 +94,24 @@ def test_the_fence_is_the_position_of_the_start_also_when_several_runs_are_caugh
 
     assert [] == problems(lines)
     assert {line["run_id"]: line["position"] for line in lines if line["type"] == "run.started"} == fences
+
+
+def test_an_instance_whose_ledger_goes_away_while_it_starts_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It used to end with a traceback. Fault 13, 14."""
+    load, tries = SimulatedWorld.load, []
+
+    async def refuse_twice(world: SimulatedWorld) -> Loaded:
+        tries.append(world)
+        if len(tries) < 3:
+            raise LedgerUnreachable("the ledger is away")
+        return await load(world)
+
+    monkeypatch.setattr(SimulatedWorld, "load", refuse_twice)
+    cluster = Cluster([definition("fenced")], [fenced])
+    run(live, cluster, 1, 10)
+
+    assert 3 == len(tries)
+    assert [] == problems(exported_lines(cluster))
+    assert triggered(exported_lines(cluster))

@@ -135,7 +135,7 @@ class Engine:
     async def run(self) -> None:
         """Take part until stopped, then drain."""
         try:
-            self.board.load(await self._world.load())
+            await self._load()
             async with anyio.create_task_group() as tasks:
                 self.executor.open(tasks, self.wake)
                 if self._leads:
@@ -151,6 +151,18 @@ class Engine:
         finally:
             self.ready.set()
             self.drained.set()
+
+    async def _load(self) -> None:
+        """Learn what is known so far, as soon as the ledger answers."""
+        while not self._stopping:
+            self._woken = anyio.Event()
+            try:
+                return self.board.load(await self._world.load())
+            except LedgerUnreachable as error:
+                log.warning("the ledger does not answer: %s", error)
+            with anyio.move_on_after(LONGEST_WAIT):
+                await self._woken.wait()
+        return None
 
     # --- one pass ---------------------------------------------------------------------------------------
 

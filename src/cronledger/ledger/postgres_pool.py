@@ -46,7 +46,7 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
                 f"the ledger {url} may not be written: {words}",
                 hint="it is a standby, or default_transaction_read_only is set for it or for this user",
             )
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case psycopg.OperationalError() | psycopg.InterfaceError() | errors.IdleInTransactionSessionTimeout():
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
             return None
