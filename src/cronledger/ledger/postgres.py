@@ -28,6 +28,7 @@ from cronledger.errors import (
     LedgerDamaged,
     LedgerUnreachable,
     SchemaOutdated,
+    UsageError,
     WriterOutdated,
 )
 from cronledger.ledger import sessions
@@ -232,21 +233,27 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if secret:
         words = words.replace(secret, "***")
-    if error.sqlstate == _DAMAGED:
-        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
-    if error.sqlstate == _WRITER_OUTDATED:
-        return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
     match error:
+        case _ if error.sqlstate in (_DAMAGED, _WRITER_OUTDATED):
+            return _told_by_function(error, words)
         case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
             return SchemaOutdated(url, None, REVISION)
         case errors.InsufficientPrivilege():
             return LedgerUnreachable(f"the ledger {url} may not be used so by this user: {words}")
         case errors.ReadOnlySqlTransaction():
             return LedgerUnreachable(f"the ledger {url} may not be written: {words}")
+        case psycopg.ProgrammingError() if "connection option" in words:
+            return UsageError(f"the database URL cannot be used: {words}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
             return None
+
+
+def _told_by_function(error: psycopg.Error, words: str) -> CronledgerError:
+    if error.sqlstate == _DAMAGED:
+        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
+    return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
 
 
 def arguments(parts: URL, instance: str) -> dict[str, Any]:
