@@ -56,7 +56,8 @@ READING = [
     ["infra", "jobs", "history"], ["infra", "logs", "view", "-n", "999"], ["infra", "jobs", "next", "notify"],
     ["runs", "list", "--status", "failed"], ["config", "check"], ["config", "show", "--origin"], ["doctor"],
     ["ledger", "export"], ["ledger", "tail", "-n", "99"], ["ledger", "verify"], ["ledger", "stats"],
-    ["replay"], ["projections", "list"], ["projections", "check"], ["db", "current"], ["db", "check"], ["version"],
+    ["replay"], ["projections", "list"], ["projections", "check"], ["db", "current"], ["db", "check"],
+    ["version"],
 ]  # fmt: skip
 CANARIES = {
     "APP_PASSWORD": "canary-app-1d0c",

@@ -12,12 +12,21 @@ from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.calling import call
 from cronledger.jobs.pipeline import StepFailed
 from cronledger.ledger.normal import normalised
 
 RESULT_BYTES = 16 * 1024
+MOST_STEPS = 1000
+"""What one attempt may record; more is a loop that should be one step with counts."""
+
+
+class TooManySteps(CronledgerError):
+    """An attempt has recorded as many steps as it may."""
+
+    code = "too_many_steps"
 
 
 class StepReport:
@@ -60,12 +69,13 @@ class Recorder:
     def __init__(self, attempt: Attempt, clock: Clock) -> None:
         self._attempt = attempt
         self._clock = clock
+        self._begun = 0
 
     @asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[StepReport]:
         """Record a step round a block; whatever the block raises is recorded and raised."""
         began = self._clock.monotonic()
-        await self._attempt.record(e.StepStarted(name=name))
+        await self._begin(name)
         step = StepReport(name)
         try:
             yield step
@@ -84,7 +94,7 @@ class Recorder:
             self._attempt.steps_done += 1
             return self._attempt.finished_steps[name]
         began = self._clock.monotonic()
-        await self._attempt.record(e.StepStarted(name=name))
+        await self._begin(name)
         step = StepReport(name)
         try:
             if isinstance(work, Job):
@@ -102,6 +112,14 @@ class Recorder:
             raise StepFailed(name, returned.message or "the step reported a failure")
         await self._succeeded(step, began)
         return returned
+
+    async def _begin(self, name: str) -> None:
+        if self._begun == MOST_STEPS:
+            raise TooManySteps(
+                f"a run records at most {MOST_STEPS} steps", hint="count the items of one step instead"
+            )
+        self._begun += 1
+        await self._attempt.record(e.StepStarted(name=name))
 
     async def _succeeded(self, step: StepReport, began: float) -> None:
         self._attempt.steps_done += 1
