@@ -15,7 +15,7 @@ def writable_by_everyone(path: Path) -> Path | None:
     In a folder with the sticky bit, such as /tmp, others can add files but not touch those of root and ours.
     What is not there cannot be judged, and is passed over.
     """
-    for named in dict.fromkeys((Path(os.path.abspath(path)), Path(os.path.realpath(path)))):  # noqa: PTH100
+    for named in _names(path):
         below: os.stat_result | None = None
         for place in (named, *named.parents):
             try:
@@ -26,6 +26,14 @@ def writable_by_everyone(path: Path) -> Path | None:
                 return place
             below = here
     return None
+
+
+def _names(path: Path) -> list[Path]:
+    """Return what a path is called from the root, with its links and with what they lead to."""
+    try:
+        return [Path(os.path.abspath(path)), Path(os.path.realpath(path))]  # noqa: PTH100 - links stay
+    except ValueError:  # a NUL in the name
+        return []
 
 
 def _is_open(here: os.stat_result, below: os.stat_result | None) -> bool:

@@ -192,6 +192,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _call(invocation: Invocation, arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
+        _require_text(arguments)
         with invocation.closing, command.make_context("cronledger", [*arguments], obj=invocation) as ctx:
             command.invoke(ctx)
     except CronledgerError as error:
@@ -203,6 +204,13 @@ def _call(invocation: Invocation, arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _misused(error, output_of(os.environ, arguments))
     return 0
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raise UsageError for bytes that are no UTF-8, and for what no database keeps in a text."""
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(f"the argument {argument[:80]!r} is not text", hint="arguments are UTF-8")
 
 
 def _misused(error: typer.TyperException, output: Output) -> int:

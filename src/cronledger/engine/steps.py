@@ -17,6 +17,7 @@ from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.calling import call, said
 from cronledger.jobs.pipeline import StepFailed
@@ -24,14 +25,17 @@ from cronledger.ledger.normal import normalised
 
 RESULT_BYTES = 16 * 1024
 MOST_STEPS = 1000
+"""What one attempt may record; more is a loop that should be one step with counts."""
 
 
 class NotANumber(TypeError):
     """A count that is no whole number was reported."""
 
 
-class TooManySteps(Exception):
-    """A run has more steps than the ledger is made for."""
+class TooManySteps(CronledgerError):
+    """An attempt has recorded as many steps as it may."""
+
+    code = "too_many_steps"
 
 
 class StepReport:
@@ -116,9 +120,11 @@ class Recorder:
         return returned
 
     async def _begin(self, name: str) -> tuple[StepReport, float]:
+        if self._begun == MOST_STEPS:
+            raise TooManySteps(
+                f"a run records at most {MOST_STEPS} steps", hint="count the items of one step instead"
+            )
         self._begun += 1
-        if self._begun > MOST_STEPS:
-            raise TooManySteps(f"a run has at most {MOST_STEPS} steps; do the rest in a run of its own")
         step = StepReport(worded(name) or "")
         began = self._clock.monotonic()
         await self._attempt.record(e.StepStarted(name=step.name))

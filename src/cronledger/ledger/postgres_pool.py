@@ -32,11 +32,9 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if secret:
         words = words.replace(secret, "***")
-    if error.sqlstate == _DAMAGED:
-        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
-    if error.sqlstate == _WRITER_OUTDATED:
-        return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
     match error:
+        case _ if error.sqlstate in (_DAMAGED, _WRITER_OUTDATED):
+            return _told_by_function(error, words)
         case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
             return SchemaOutdated(url, None, REVISION)
         case errors.InsufficientPrivilege():
@@ -46,10 +44,18 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
                 f"the ledger {url} may not be written: {words}",
                 hint="it is a standby, or default_transaction_read_only is set for it or for this user",
             )
+        case psycopg.ProgrammingError() if "connection option" in words:
+            return UsageError(f"the database URL cannot be used: {words}")
         case psycopg.OperationalError() | psycopg.InterfaceError() | errors.IdleInTransactionSessionTimeout():
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
             return None
+
+
+def _told_by_function(error: psycopg.Error, words: str) -> CronledgerError:
+    if error.sqlstate == _DAMAGED:
+        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
+    return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
 
 
 def arguments(parts: URL, instance: str) -> dict[str, Any]:
