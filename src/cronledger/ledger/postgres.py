@@ -264,8 +264,8 @@ class PostgresAppender:
         self._connection.add_notice_handler(self._notice)
         met(self._connection)
         server = server_of(self._connection)
-        if self._server not in (None, server) or not self._remembers(self._connection):
-            self._is_deposed = True
+        is_known = self._remembers(self._connection) and self._server in (None, server)
+        self._is_deposed = self._is_deposed or not is_known
         self._server = server or self._server
 
     def _remembers(self, connection: BoundedConnection) -> bool:
