@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
@@ -11,6 +13,8 @@ from cronledger.ledger.schema import REVISION
 
 HEAD = REVISION
 """The revision that this version needs."""
+
+UPGRADE_SECONDS = 300
 
 _VERSION = text("SELECT version_num FROM cronledger_version")
 _LOCK = 0x63726C6D
@@ -52,7 +56,9 @@ def upgrade(store: Store) -> None:
 def _take_turn(connection: Connection) -> None:
     """Wait for another upgrade to end; SQLite's own transaction does that there."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = '5min'")
+        session: Any = connection.connection.driver_connection
+        session.limit_seconds = UPGRADE_SECONDS + 10.0
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_SECONDS}s'")
         connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema()))")
 

@@ -187,8 +187,8 @@ def test_an_asynchronous_failover_skips_what_may_have_run_and_runs_what_may_run_
     elected = [line for line in lines if line["type"] == "leader.elected"]
 
     assert 1 == len(changed)
-    assert 1 == len(regressed)
-    assert regressed[0]["body"]["position"] <= lost[0]
+    assert regressed
+    assert all(line["body"]["position"] <= lost[0] for line in regressed)
     assert ["careful"] == [line["job"] for line in skipped]
     assert skipped[0]["body"]["count"] >= 2
     assert 2 == len(elected)
