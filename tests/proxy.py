@@ -1,12 +1,14 @@
-"""A TCP proxy that loses, holds and cuts: for tests of what a network does to a connection."""
+"""A TCP proxy that delays, holds and cuts: for tests of what a network does to a connection."""
 
 from __future__ import annotations
 
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Literal, Self
 
@@ -26,6 +28,8 @@ class Proxy:
         self._target = ("127.0.0.1", port)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
+        self.delay_seconds = 0.0
+        self._delayed: deque[tuple[float, socket.socket, bytes]] = deque()
         self._held: frozenset[str] = frozenset()
         self._turns = 0
         self._pairs: list[Way] = []
@@ -75,7 +79,8 @@ class Proxy:
             ready, _, _ = select.select(watched, [], [], 0.02)
             if self._listening in ready:
                 self._accept()
-            ended = [way for way in ways if way[0] in ready and not _passed(*way)]
+            ended = [way for way in ways if way[0] in ready and not self._passed(*way)]
+            self._deliver()
             for pair in list(self._pairs):
                 if any(source in pair for source, _ in ended):
                     self._pairs.remove(pair)
@@ -96,17 +101,25 @@ class Proxy:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pairs.append((client, server))
 
+    def _passed(self, source: socket.socket, target: socket.socket) -> bool:
+        """Pass on what is there, now or later; return whether both ends are still open."""
+        try:
+            data = source.recv(65536)
+            if self.delay_seconds or self._delayed:
+                self._delayed.append((monotonic() + self.delay_seconds, target, data))
+            else:
+                target.sendall(data)
+        except OSError:
+            return False
+        return data != b""
+
+    def _deliver(self) -> None:
+        while self._delayed and self._delayed[0][0] <= monotonic():
+            _, target, data = self._delayed.popleft()
+            with suppress(OSError):
+                target.sendall(data)
+
 
 def _close(pair: Way) -> None:
     for each in pair:
         each.close()
-
-
-def _passed(source: socket.socket, target: socket.socket) -> bool:
-    """Pass on what is there; return whether both ends are still open."""
-    try:
-        data = source.recv(65536)
-        target.sendall(data)
-    except OSError:
-        return False
-    return data != b""

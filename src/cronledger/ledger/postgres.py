@@ -28,7 +28,6 @@ from cronledger.ledger.api import Answer, Appended, Concern, Head, Item, Prepare
 from cronledger.ledger.connecting import (
     DURABLE,
     LIMIT_SECONDS,
-    SERVER,
     Address,
     BoundedConnection,
     OnStandby,
@@ -151,9 +150,7 @@ class PostgresStore:
         """Return what about the server and the way to it endangers the ledger."""
         lock = (sessions.LEADER_CLASS, sessions.number_of(self.address().schema))
         with self.stating() as connection:
-            session = connection.connection.driver_connection
-            assert isinstance(session, BoundedConnection)
-            return concerns(session, lock)
+            return concerns(_session(connection), lock)
 
     def wake(self, callback: Callable[[], None]) -> Listener:
         """Call back, on a thread of its own, when somebody has appended what concerns others; a hint."""
@@ -173,8 +170,7 @@ class PostgresStore:
 
     def server(self, connection: Connection) -> str:
         """Return whose history a connection shows: asked once per session, and each time of a pooler."""
-        known = connection.info.get("server")
-        return str(known or connection.exec_driver_sql(SERVER).scalar_one())
+        return connection.info.get("server") or server_of(_session(connection))
 
     def problem(self, error: BaseException) -> CronledgerError | None:
         """Return what an error of the driver means, or None if it is a mistake of ours."""
@@ -201,6 +197,7 @@ class PostgresAppender:
         self._connection: BoundedConnection | None = None
         self._warnings: list[str] = []
         self._server: str | None = None
+        self._is_pooled = False
         self._is_deposed = False
         self._acknowledged: tuple[Position, bytes] | None = None
         self._lost: tuple[Position, str] | None = None
@@ -247,8 +244,7 @@ class PostgresAppender:
     def _submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         with self._store.guarded():
             try:
-                if self._connection is None:
-                    self._connect()
+                self._reach()
                 void = [i for i, each in enumerate(batch) if self._is_void(each.item)]
                 valid = [each for i, each in enumerate(batch) if i not in void]
                 given = iter(self._ask(valid))
@@ -259,13 +255,25 @@ class PostgresAppender:
                     self._connection = None
                 raise self._meaning(error) from error
 
-    def _connect(self) -> None:
-        self._connection = connect(self._store.address(), "append")
-        self._connection.add_notice_handler(self._notice)
-        met(self._connection)
-        server = server_of(self._connection)
-        if self._server not in (None, server) or not self._remembers(self._connection):
-            self._is_deposed = True
+    def _reach(self) -> None:
+        """Have a connection, and know whose history it shows: a pooler may lead elsewhere at any time."""
+        if self._connection is None:
+            connection = connect(self._store.address(), "append")
+            try:
+                connection.add_notice_handler(self._notice)
+                self._is_pooled = met(connection).is_pooler
+                self._recognize(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        elif self._is_pooled:
+            self._recognize(self._connection)
+
+    def _recognize(self, connection: BoundedConnection) -> None:
+        server = server_of(connection)
+        is_known = self._remembers(connection) and self._server in (None, server)
+        self._is_deposed = self._is_deposed or not is_known
         self._server = server or self._server
 
     def _remembers(self, connection: BoundedConnection) -> bool:
@@ -316,6 +324,13 @@ class PostgresAppender:
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
+
+
+def _session(connection: Connection) -> BoundedConnection:
+    """Return the driver's connection behind one of the pool."""
+    session = connection.connection.driver_connection
+    assert isinstance(session, BoundedConnection)
+    return session
 
 
 def _is_spent(connection: psycopg.Connection[Any], error: psycopg.Error) -> bool:

@@ -15,6 +15,7 @@ from cronledger.errors import (
     LedgerDamaged,
     LedgerUnreachable,
     SchemaOutdated,
+    UsageError,
     WriterOutdated,
 )
 from cronledger.ledger.api import WRITER

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from cronledger.ledger.database import Store
 
+UPGRADE_SECONDS = 300
 LOCK_SECONDS = 2
 """How long one attempt may wait for a lock: whoever comes later waits behind it."""
 
@@ -32,7 +35,9 @@ _HOLDERS = text(
 def take_turn(connection: Connection) -> None:
     """Wait for another upgrade to end, as long as for any lock; SQLite's own transaction does that there."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = '5min'")
+        session: Any = connection.connection.driver_connection
+        session.limit_seconds = UPGRADE_SECONDS + 10.0
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE_SECONDS}s'")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CLASS}, hashtext(current_schema()))")
 

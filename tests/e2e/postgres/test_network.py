@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
 
+import psycopg
 import pytest
 
+from cronledger import migrations
 from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Item, Same
 from cronledger.ledger.postgres import PostgresStore
+from cronledger.ledger.sessions import MIGRATION_CLASS
 from cronledger.ledger.writer import Writer
+from tests.checker import problems, triggered
+from tests.contract.test_scheduler import lines_of, scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.postgres import Server
@@ -154,6 +164,53 @@ def test_an_append_that_is_delivered_in_a_later_term_is_refused(
 
     assert isinstance(refused, Fenced)
     assert [1, 2, 3] == positions(near.ledger)
+
+
+@pytest.mark.nightly
+def test_a_slow_database_makes_nobody_else_lead(proxy: Proxy, postgres_url: str, tmp_path: Path) -> None:
+    """Fault 20: 200 ms each way."""
+    proxy.delay_seconds = 0.2
+
+    async def program() -> None:
+        one, other = tmp_path / "one", tmp_path / "other"
+        one.mkdir()
+        other.mkdir()
+        far = scheduler(proxy.url(postgres_url), one, instance="far")
+        near = scheduler(postgres_url, other, instance="near")
+        async with far.running(), near.running():
+            await asyncio.sleep(12)
+
+    asyncio.run(program())
+    gc.collect()
+    lines = lines_of(postgres_url)
+    leaders = [str(line["instance"]).split(".")[0] for line in lines if line["type"] == "leader.elected"]
+
+    assert [] == problems(lines)
+    assert ["far"] == leaders
+    assert len(triggered(lines, "quick")) >= 8
+
+
+def test_an_upgrade_of_the_schema_may_take_longer_than_a_call(
+    empty_postgres_url: str, store_at: Opener
+) -> None:
+    store = store_at(empty_postgres_url, limit_seconds=LIMIT)
+    ended: list[float] = []
+
+    def let_go(other: psycopg.Connection[tuple[object, ...]]) -> None:
+        time.sleep(2 * LIMIT)
+        ended.append(time.monotonic())
+        other.execute("SELECT pg_advisory_unlock(%s, hashtext('public'))", (MIGRATION_CLASS,))
+
+    with psycopg.connect(empty_postgres_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s, hashtext('public'))", (MIGRATION_CLASS,))
+        holding = Thread(target=let_go, args=(other,))
+        holding.start()
+        migrations.upgrade(store)
+        upgraded = time.monotonic()
+        holding.join()
+
+    assert migrations.HEAD == migrations.current(store)
+    assert ended[0] < upgraded
 
 
 def _answers(call: object) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -14,8 +14,10 @@ from cronledger import Scheduler, job
 from cronledger.domain.leadership import Lease
 from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Item
+from tests.checker import problems
 from tests.cli_runner import run_cli
 from tests.conftest import opened
+from tests.contract.test_scheduler import lines_of
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.postgres import OwnServer
@@ -151,9 +153,8 @@ def test_the_terms_of_a_lost_history_mean_nothing_on_another_server(pair: Pair, 
 
     assert "Appended" == type(led).__name__
     assert refused
-    assert (3, 2) != (other.ledger.head().position, 0)
     assert [1, 2] == positions(other.ledger)
-    assert (3, True) == (old.lost() or (0,))[0:1] + (True,)
+    assert 3 == (old.lost() or (0, ""))[0]
     assert old.lost() is None
 
 
@@ -186,13 +187,13 @@ def test_an_asynchronous_failover_skips_what_may_have_run_and_runs_what_may_run_
     elected = [line for line in lines if line["type"] == "leader.elected"]
 
     assert 1 == len(changed)
-    assert 1 == len(regressed)
-    assert regressed[0]["body"]["position"] <= lost[0]
+    assert regressed
+    assert all(line["body"]["position"] <= lost[0] for line in regressed)
     assert ["careful"] == [line["job"] for line in skipped]
     assert skipped[0]["body"]["count"] >= 2
     assert 2 == len(elected)
     assert elected[0]["body"]["lineage"] != elected[1]["body"]["lineage"]
-    assert [] == decided_twice_or_not(lines)
+    assert [] == problems(lines)
 
 
 @pytest.mark.nightly
@@ -215,7 +216,7 @@ def test_a_synchronous_failover_loses_nothing(pair: Pair, tmp_path: Path) -> Non
     assert 1 == sum(line["type"] == "ledger.lineage_changed" for line in lines)
     assert [] == [line for line in lines if line["type"] == "ledger.regressed"]
     assert len(lines) > acknowledged[0] > 5
-    assert [] == decided_twice_or_not(lines)
+    assert [] == problems(lines)
 
 
 @pytest.mark.nightly
@@ -247,12 +248,12 @@ def test_a_data_directory_put_back_is_noticed_by_whoever_was_told_more(
     store = store_at(url)
     submit(store.ledger, election(fence=0, expected=0, leader=store.ledger.instance))
     own.stop()
-    own.run("cp", "-a", own.data, own.folder / "backup")
+    shell("cp", "-a", own.data, own.folder / "backup")
     own.start()
     retried(store, Item((plain("lost"),), fence=1))  # type: ignore[arg-type]
     own.stop()
-    own.run("rm", "-rf", own.data)
-    own.run("mv", own.folder / "backup", own.data)
+    shell("rm", "-rf", own.data)
+    shell("mv", own.folder / "backup", own.data)
     own.start()
     answer = retried(store, Item((plain("late"),), fence=1))  # type: ignore[arg-type]
 
@@ -274,6 +275,10 @@ def cut_off(pair: Pair) -> None:
     store.close()
 
 
+def shell(*words: object) -> None:
+    subprocess.run([str(word) for word in words], check=True, timeout=60)
+
+
 def answer_of(store: object, item: object) -> object:
     try:
         return store.ledger.submit([item])[0]  # type: ignore[attr-defined]
@@ -293,15 +298,12 @@ def run_through(pair: Pair, folder: Path, trouble: object, *, seconds: float) ->
     """Serve while there is trouble; return the ledger of the promoted standby."""
     config = folder / "config.yaml"
     config.write_text(CONFIG)
-    finished = Event()
 
     async def program() -> None:
         scheduler = Scheduler(database_url=pair.both, config=config, jobs=[careful, repeatable], lease=LEASE)
         async with scheduler.running():
             await trouble()  # type: ignore[operator]
             await asyncio.sleep(seconds)
-        finished.set()
 
     asyncio.run(program())
-    assert finished.is_set()
     return lines_of(pair.standby_url)
