@@ -113,7 +113,7 @@ def crashed(url: str, folder: Path, appends: int = 30) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("how", ["torn", "garbled", "zeroed", "short"])
-@pytest.mark.parametrize("frames", [1, 5, 30])
+@pytest.mark.parametrize("frames", [1, 30])
 def test_a_log_with_a_damaged_end_recovers_to_a_prefix(
     sqlite_url: str, tmp_path: Path, how: str, frames: int
 ) -> None:
@@ -222,14 +222,14 @@ def test_a_flipped_byte_of_a_body_is_found_at_its_position(sqlite_url: str) -> N
 
 
 def test_a_flipped_bit_anywhere_ends_in_a_report_or_in_damage(sqlite_url: str) -> None:
-    """Fault 46: nobody waits for a broken file to get better. What only seals could show is not found here."""
+    """Fault 46: nobody waits for a broken file to get better. What only seals could show is not found."""
     path, chance = Path(sqlite_url.removeprefix("sqlite:///")), random.Random(46)
     store = opened(sqlite_url)
     for number in range(60):
         store.ledger.append(plain(f"s{number}", 3))
     store.close()
     content, codes = path.read_bytes(), set()
-    for _ in range(150):
+    for _ in range(80):
         flipped = bytearray(content)
         flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         path.write_bytes(flipped)
