@@ -149,7 +149,10 @@ def engine_for(path: Path, *, guarded: bool) -> Engine:
 def settle(connection: sqlite3.Connection, *, guarded: bool) -> None:
     """Make the settings of a new connection those that the guarantees rest on."""
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("malformed: what SQLite says of it is no text") from error
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
     # Without this, INSERT OR REPLACE would delete a row behind the back of its trigger.

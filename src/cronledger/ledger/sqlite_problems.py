@@ -50,6 +50,9 @@ def problem(url: str, error: BaseException, path: Path | None = None) -> Cronled
     if not isinstance(error, sqlite3.OperationalError):
         broken = "malformed" in words or "not a database" in words
         return LedgerDamaged(f"{shown} is not a usable database: {words}") if broken else None
+    if "Could not decode" in words:
+        column = words.partition(" with text ")[0]
+        return LedgerDamaged(f"{shown} holds something that is no text: {column}")
     if "no such table" in words:
         return SchemaOutdated(shown, None, REVISION)
     if "locked" in words:

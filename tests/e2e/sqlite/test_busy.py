@@ -57,6 +57,7 @@ from cronledger.clock import SystemClock
 from tests.conftest import opened
 from tests.events import plain
 store, clock, number = opened(sys.argv[1]), SystemClock(), 0
+print("begun", flush=True)
 until = clock.monotonic() + float(sys.argv[2])
 while clock.monotonic() < until:
     store.ledger.append(plain(f"s-{os.getpid()}-{number}", 20))
@@ -96,10 +97,10 @@ def test_five_seconds_of_another_writer_cost_no_fire_time(sqlite_url: str, tmp_p
 
     async def program() -> None:
         async with scheduler(sqlite_url, tmp_path).running():
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             with running(HOLDER, file_of(sqlite_url), 5) as holder:
                 await asyncio.to_thread(rest, holder)
-            await asyncio.sleep(3)
+            await asyncio.sleep(2)
 
     asyncio.run(program())
     lines = lines_of(sqlite_url)
@@ -171,8 +172,9 @@ def test_renewals_do_not_starve_while_others_write_without_a_pause(sqlite_url: s
     """Fault 42: by SQLite's own way of waiting, single renewals took seconds."""
     store, longest, renewed = opened(sqlite_url), 0.0, 0
     with ExitStack() as children:
-        importers = [children.enter_context(running(IMPORT, sqlite_url, 4)) for _ in range(3)]
-        until = time.monotonic() + 6
+        importers = [children.enter_context(running(IMPORT, sqlite_url, 2)) for _ in range(3)]
+        assert ["begun"] * 3 == [line(child) for child in importers]
+        until = time.monotonic() + 2
         while time.monotonic() < until:
             began = time.monotonic()
             store.ledger.renew(Term(0), timedelta(seconds=10))
@@ -181,7 +183,7 @@ def test_renewals_do_not_starve_while_others_write_without_a_pause(sqlite_url: s
         imported = [int(line(child)) for child in importers]
 
     assert min(imported) > 0
-    assert renewed > 10
+    assert renewed > 3
     assert longest < 3.0, "the lease is renewed every three seconds"
     store.close()
 
@@ -236,7 +238,15 @@ def commit_together(url: str, fail_at: int, moment: str) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize(("fail_at", "moment"), [(1, "before"), (1, "after"), (2, "before"), (2, "after")])
+@pytest.mark.parametrize(
+    ("fail_at", "moment"),
+    [
+        pytest.param(1, "before", marks=pytest.mark.nightly),
+        (1, "after"),
+        (2, "before"),
+        pytest.param(2, "after", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_crash_in_a_group_commit_leaves_no_half_item(sqlite_url: str, fail_at: int, moment: str) -> None:
     """Fault 87."""
     with running(GROUP, sqlite_url, fail_at, moment) as child:

@@ -61,7 +61,10 @@ def fold_and_die(url: str, statements: int) -> None:
     fold.catch_up(store)
 
 
-@pytest.mark.parametrize("statements", [1, 2, 4])
+@pytest.mark.parametrize(
+    "statements",
+    [2, *(pytest.param(number, marks=pytest.mark.nightly) for number in (1, 3, 4))],
+)
 def test_a_projector_that_dies_in_a_batch_counts_nothing_twice(sqlite_url: str, statements: int) -> None:
     """Fault 77."""
     position = recorded(sqlite_url, 40)
