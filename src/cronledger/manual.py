@@ -140,9 +140,9 @@ def trigger(
     )
     conflict: Conflict | None = None
     for _ in range(TRIES):
-        if request.key and store.ledger.read_stream(run_stream(run_id)):
-            return run_id
         state = _state(store, definition)
+        if request.key and store.ledger.read_stream(run_stream(run_id)):
+            return run_id  # looked at last: the run that is in the way may be this very one
         policy = (state.definition or definition).overlap
         if not admit(policy, 1, in_flight=len(state.in_flight)):
             raise Overlap(definition.name, state.in_flight[0])

@@ -354,3 +354,22 @@ def say_loaded(cluster: Cluster, revision: str) -> None:
     """Let the ledger hear of a revision, as an instance with it does when it comes up."""
     event = e.Event(body=e.ConfigLoaded(revision=revision), actor=e.Actor.engine("config"))
     cluster.worlds[0].ledger.append(Write(CONFIG, (event,), expected=None))
+
+
+def test_another_limit_of_runs_holds_at_once() -> None:
+    cluster = Cluster(OLD, [quick], seed=68)
+
+    async def limit() -> tuple[int, int]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(5.5)
+            (engine,) = cluster.engines
+            before = engine.executor.room
+            plan = Plan(drain_seconds=5, max_runs=3)
+            provision = Provision(find=lambda _extension, name: cluster.jobs.get(name))
+            engine.reconfigure(Configuration(OLD, "r1"), plan, provision, jobs=())
+            after = engine.executor.room
+            stop_all(cluster)
+        return before, after
+
+    assert (100, 3) == run(limit)
