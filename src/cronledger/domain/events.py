@@ -8,6 +8,8 @@ meaning is a new tag and an upcaster (`ledger/codec.py`). A tag that this versio
 `Unrecognized` and folded past.
 """
 
+# ruff: noqa: PLC0414 - whoever speaks of events names all of them through this module
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -16,7 +18,21 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cronledger.domain.actor import Actor as Actor  # noqa: PLC0414 - whoever speaks of events names it so
+from cronledger.domain.actor import Actor as Actor
+from cronledger.domain.body import Body as Body
+from cronledger.domain.body import Decision
+from cronledger.domain.cluster_events import ClockStepped as ClockStepped
+from cronledger.domain.cluster_events import ConfigApplied as ConfigApplied
+from cronledger.domain.cluster_events import ConfigLoaded as ConfigLoaded
+from cronledger.domain.cluster_events import ConfigRejected as ConfigRejected
+from cronledger.domain.cluster_events import FeatureEnabled as FeatureEnabled
+from cronledger.domain.cluster_events import InstanceStarted as InstanceStarted
+from cronledger.domain.cluster_events import InstanceStopped as InstanceStopped
+from cronledger.domain.cluster_events import LeaderElected as LeaderElected
+from cronledger.domain.cluster_events import LeaderResigned as LeaderResigned
+from cronledger.domain.cluster_events import LedgerRegressed as LedgerRegressed
+from cronledger.domain.cluster_events import LineageChanged as LineageChanged
+from cronledger.domain.cluster_events import LoopBlocked as LoopBlocked
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Stream, Term
 
@@ -33,14 +49,6 @@ class Cause(StrEnum):
 
 
 # --- bodies ---------------------------------------------------------------------------------------------
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The particulars of an event; `type` is its written tag, `schema` the number of its shape."""
-
-    type: ClassVar[str]
-    schema: ClassVar[int] = 1
-    must_understand: ClassVar[bool] = False
 
 
 class JobRegistered(Body, frozen=True, kw_only=True):
@@ -66,36 +74,31 @@ class JobRetired(Body, frozen=True, kw_only=True):
     revision: str = ""
 
 
-class _Decision(Body, frozen=True, kw_only=True):
-    type: ClassVar[str]
-    reason: str | None = None
-
-
-class JobEnabled(_Decision, frozen=True, kw_only=True):
+class JobEnabled(Decision, frozen=True, kw_only=True):
     """An operator switched the job on, whatever the files say, until a reset."""
 
     type: ClassVar[str] = "job.enabled"
 
 
-class JobDisabled(_Decision, frozen=True, kw_only=True):
+class JobDisabled(Decision, frozen=True, kw_only=True):
     """An operator switched the job off, whatever the files say, until a reset."""
 
     type: ClassVar[str] = "job.disabled"
 
 
-class JobReset(_Decision, frozen=True, kw_only=True):
+class JobReset(Decision, frozen=True, kw_only=True):
     """The job follows the files' `enabled` again."""
 
     type: ClassVar[str] = "job.reset"
 
 
-class JobPaused(_Decision, frozen=True, kw_only=True):
+class JobPaused(Decision, frozen=True, kw_only=True):
     """An operator suspended the schedule; its fire times will be recorded as skipped."""
 
     type: ClassVar[str] = "job.paused"
 
 
-class JobResumed(_Decision, frozen=True, kw_only=True):
+class JobResumed(Decision, frozen=True, kw_only=True):
     """The schedule goes on."""
 
     type: ClassVar[str] = "job.resumed"
@@ -120,7 +123,7 @@ class RunTriggered(Body, frozen=True, kw_only=True):
     """
 
     type: ClassVar[str] = "run.triggered"
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - an empty default is made anew
     of: RunId | None = None
     parent: RunId | None = None
     instance: InstanceId | None = None
@@ -243,7 +246,7 @@ class AttemptInterrupted(_AttemptEnded, frozen=True, kw_only=True):
     type: ClassVar[str] = "attempt.interrupted"
 
 
-class RunCancelRequested(_Decision, frozen=True, kw_only=True):
+class RunCancelRequested(Decision, frozen=True, kw_only=True):
     """Somebody wants the run to stop."""
 
     type: ClassVar[str] = "run.cancel_requested"
@@ -256,144 +259,11 @@ class RunLateResult(_RunEnded, frozen=True, kw_only=True):
     outcome: str = ""
 
 
-class LeaderElected(Body, frozen=True, kw_only=True):
-    """A term begins. `session` is the database session that holds the advisory lock, where there is one.
-
-    `lineage` names the ledger and, of PostgreSQL, the system identifier and the timeline of the server.
-    """
-
-    type: ClassVar[str] = "leader.elected"
-    epoch: int = 0
-    why: str = ""
-    previous: InstanceId | None = None
-    build: str = ""
-    session: int | None = None
-    lineage: str = ""
-
-
-class LeaderResigned(_Decision, frozen=True, kw_only=True):
-    """A term ends before its lease."""
-
-    type: ClassVar[str] = "leader.resigned"
-
-
-class InstanceStarted(Body, frozen=True, kw_only=True):
-    """A process of the scheduler has come up.
-
-    `tzdata` is the version and source of its time-zone data, `zones` what that data says of its jobs' zones
-    until `zones_until`: the offset at the start and each change of it, as [instant, offset] in seconds.
-    """
-
-    type: ClassVar[str] = "instance.started"
-    kind: str = ""
-    host: str = ""
-    pid: int = 0
-    build: str = ""
-    python: str = ""
-    tzdata: str = ""
-    zones: dict[str, tuple[tuple[int, int], ...]] = {}
-    zones_until: datetime | None = None
-
-
-class InstanceStopped(_Decision, frozen=True, kw_only=True):
-    """A process of the scheduler has drained and goes."""
-
-    type: ClassVar[str] = "instance.stopped"
-
-
-class ConfigLoaded(Body, frozen=True, kw_only=True):
-    """An instance has read its files: at its start, and after a change that it accepted.
-
-    `registered`, `redefined` and `retired` compare them with what the instance had before.
-    """
-
-    type: ClassVar[str] = "config.loaded"
-    revision: str = ""
-    previous: str | None = None
-    registered: tuple[JobName, ...] = ()
-    redefined: tuple[JobName, ...] = ()
-    retired: tuple[JobName, ...] = ()
-
-
-class ConfigRejected(Body, frozen=True, kw_only=True):
-    """An instance could not take its changed files and keeps `kept`; the first of its `count` problems."""
-
-    type: ClassVar[str] = "config.rejected"
-    kept: str = ""
-    problems: tuple[str, ...] = ()
-    count: int = 0
-
-
-class LoopBlocked(Body, frozen=True, kw_only=True):
-    """Something held this process's event loop: nothing else in it went on, and it gave leadership up.
-
-    `seconds` is how long when it was noticed, `stack` where the loop stood, outermost call first.
-    """
-
-    type: ClassVar[str] = "engine.loop_blocked"
-    seconds: float = 0.0
-    stack: tuple[str, ...] = ()
-
-
-class ClockStepped(Body, frozen=True, kw_only=True):
-    """The wall clock of this process's machine is not where it should be.
-
-    `against` is what it was compared with. `uptime`: the clock was set, and `seconds` is by how much.
-    `ledger`: the ledger's clock is another machine's, and `seconds` is how far ahead of it this one now is.
-    """
-
-    type: ClassVar[str] = "clock.stepped"
-    seconds: float = 0.0
-    against: str = ""
-
-
-class ConfigApplied(Body, frozen=True, kw_only=True):
-    """A revision of the configuration has become current."""
-
-    type: ClassVar[str] = "config.applied"
-    revision: str = ""
-    previous: str | None = None
-    registered: tuple[JobName, ...] = ()
-    redefined: tuple[JobName, ...] = ()
-    retired: tuple[JobName, ...] = ()
-    reason: str | None = None
-
-
-class FeatureEnabled(Body, frozen=True, kw_only=True):
-    """Every living instance knows a way of writing, which may be used from here on."""
-
-    type: ClassVar[str] = "feature.enabled"
-    name: str = ""
-
-
-class LineageChanged(Body, frozen=True, kw_only=True):
-    """The database's history is not the one of the last election: a failover, or a restored backup.
-
-    Commits of the earlier history may be missing from this one.
-    """
-
-    type: ClassVar[str] = "ledger.lineage_changed"
-    previous: str = ""
-    current: str = ""
-
-
-class LedgerRegressed(Body, frozen=True, kw_only=True):
-    """The speaking instance had been told that an event is durable, and the ledger knows it no longer.
-
-    `runs` are those that the instance was performing when it noticed.
-    """
-
-    type: ClassVar[str] = "ledger.regressed"
-    position: Position | None = None
-    id: str = ""
-    runs: tuple[RunId, ...] = ()
-
-
 class Unrecognized(Body, frozen=True, kw_only=True):
     """An event of a type that this version does not know: folded past, shown as it stands."""
 
     type: ClassVar[str] = "unrecognized"
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {}  # noqa: RUF012 - an empty default is made anew
 
 
 BODIES: dict[str, type[Body]] = {

@@ -283,7 +283,7 @@ class PostgresAppender:
         position, event_id = self._acknowledged
         if connection.execute(_ID_AT, (position,)).fetchone() == (event_id,):
             return True
-        self._lost, self._acknowledged = (position, str(UUID(bytes=event_id))), None
+        self._lost, self._acknowledged = (position, UUID(bytes=event_id).hex), None
         return False
 
     def _is_void(self, item: Item) -> bool:
