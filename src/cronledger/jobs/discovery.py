@@ -130,23 +130,25 @@ def _refuse_writable_by_others(reference: str) -> None:
 
     Packages are looked at from the outermost inwards: to find a module, Python runs those round it.
     """
-    module_name = reference.partition(":")[0]
-    parts = module_name.split(".")
+    parts = reference.partition(":")[0].split(".")
     for depth in range(1, len(parts) + 1):
-        for place in _places(".".join(parts[:depth])):
+        module_name = ".".join(parts[:depth])
+        for place in _places(module_name):
             culprit = writable_by_everyone(place)
             if culprit is not None:
                 raise RegistryError(
                     f"{module_name!r} is not imported: everybody may write {culprit}",
                     hint=f"chmod o-w {culprit}",
                 )
+        if depth < len(parts):
+            _loaded(module_name)
 
 
 def _places(module_name: str) -> Iterator[Path]:
     """Yield the files and folders that a module's code comes from."""
     try:
         spec = importlib.util.find_spec(module_name)
-    except Exception:  # noqa: BLE001 - a package round it cannot be imported: importing it will say so
+    except (ImportError, ValueError):  # importing it will say so
         return
     if spec is None:
         return
