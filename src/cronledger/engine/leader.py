@@ -61,14 +61,16 @@ class Leader:
     async def resign(self, reason: str) -> None:
         """Give leadership up so that another instance can lead at once."""
         term, self.term = self.term, None
-        if term is not None:
-            event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
-            try:
+        try:
+            if term is not None:
+                event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
                 await self._world.append(Item((Write(LEADER, (event,), expected=None),), fence=term))
                 await self._world.renew(term, timedelta(0))
-            except Fenced:
-                log.info("term %s was already over", term)
-        self._world.leader_lock.release()
+        except Fenced:
+            log.info("term %s was already over", term)
+        finally:
+            # Also if the ledger does not hear the goodbye: whoever is heard shall lead.
+            self._world.leader_lock.release()
 
     async def _renew(self) -> None:
         sent_at = self._world.clock.boottime()

@@ -79,6 +79,7 @@ class Engine:
         self._stopping = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
+        self._passes = anyio.CancelScope()
         self._drain_scope = anyio.CancelScope()
         self._startup_triggered = False
         self._recover_at = 0.0
@@ -94,8 +95,12 @@ class Engine:
         self._woken.set()
 
     def stop(self) -> None:
-        """Ask the loop to end: leadership goes at once, runs get the drain time."""
+        """Ask the loop to end: leadership goes at once, runs get the drain time.
+
+        A pass that waits for a ledger that is away is given up, so that it does not hold up the drain.
+        """
         self._stopping = True
+        self._passes.deadline = min(self._passes.deadline, anyio.current_time() + GOODBYE_SECONDS)
         self.wake()
 
     def abandon(self) -> None:
@@ -113,8 +118,9 @@ class Engine:
                     self._world.leader_lock.contend(self._wake_soon)
                     tasks.start_soon(self._limit_startup)
                 try:
-                    while not self._stopping:
-                        await self._pass(leads=leads)
+                    with self._passes:
+                        while not self._stopping:
+                            await self._pass(leads=leads)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain(tasks)
