@@ -159,6 +159,7 @@ class _Job:
         self.retired = False
         self.paused = False
         self.since: datetime | None = None
+        self.decided: datetime | None = None
         self.windows: list[tuple[datetime, datetime, Line]] = []
 
     @property
@@ -168,7 +169,12 @@ class _Job:
         return bool(self.since and enabled and scheduled and not self.retired)
 
     def take(self, event: Line) -> None:
+        """Follow a change: what is due up to now, or was decided already, follows the definition before it.
+
+        Only a skip can stand after its record, and only if the clock was set back just before.
+        """
         at, body = _at(event["recorded_at"]), event["body"] or {}
+        at = max(at, self.decided or at)
         self.close(at)
         match event["type"]:
             case "job.registered" | "job.redefined":
@@ -223,20 +229,20 @@ def _oracle(schedule: str, zone: str, gap: str, fold: str, both_days: bool) -> O
 def _fire_times(events: list[Line], decided_until: datetime | None) -> Iterator[str]:
     """Every fire time is one trigger or inside one skip, never both, never early, none left out."""
     jobs: dict[str, _Job] = defaultdict(_Job)
-    last: dict[str, datetime] = {}
     for event in events:
         if event["type"] in JOB_CHANGES:
             jobs[event["job"]].take(event)
         elif (until := _decides_until(event)) is not None:
-            last[event["job"]] = max(until, last.get(event["job"], until))
+            job = jobs[event["job"]]
+            job.decided = max(until, job.decided or until)
     for name, job in jobs.items():
         if not _is_readable(job):
             continue
-        horizon = max(filter(None, (last.get(name), decided_until)), default=None)
+        horizon = max(filter(None, (job.decided, decided_until)), default=None)
         if horizon is not None and not job.paused:
             job.close(horizon)
         mine = [event for event in events if event["job"] == name]
-        yield from _decisions(name, mine, job.due(), decided_until or last.get(name))
+        yield from _decisions(name, mine, job.due(), decided_until or job.decided)
 
 
 def _decisions(name: str, events: list[Line], due: list[datetime], until: datetime | None) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -365,7 +366,7 @@ class Cluster:
         leader = next((world for world in self.worlds if self.log.head.leader == world.instance), None)
         if seconds < 0 and leader is not None and not leader.is_healthy:
             # The lease of a leader that cannot renew it ends by this clock, so it now ends later.
-            self.trouble(self.lease.seconds - seconds + FAILOVER_SECONDS, "clock set back under a lease")
+            self.trouble(self.lease_left() + FAILOVER_SECONDS, "clock set back under a lease")
         self.trouble(FAILOVER_SECONDS, "clock step")
 
     def stop(self, world: SimulatedWorld) -> None:
@@ -377,7 +378,7 @@ class Cluster:
             self.expect_failover(world, "shutdown")
         world.is_draining = True
         self.drains.append(Drain(world=world, asked_at=elapsed()))
-        self.engine_of(world).stop()
+        world.process.deliver(self.engine_of(world).stop)
         self.look_at_health()
 
     # --- how long planning may pause --------------------------------------------------------------------
@@ -389,11 +390,19 @@ class Cluster:
     def expect_failover(self, gone: SimulatedWorld, why: str) -> None:
         """G7: two seconds if every other instance can stand at once; else the lease has to run out."""
         everybody = all(world.is_healthy for world in self.living() if world is not gone)
-        self.trouble(FAILOVER_SECONDS + (0.0 if everybody else self.lease.seconds), why)
+        self.trouble(FAILOVER_SECONDS + (0.0 if everybody else self.lease_left()), why)
 
     def _unless_quick(self, world: SimulatedWorld, seconds: float, why: str) -> None:
         if self.leads(world):
-            self.trouble(min(seconds, self.lease.seconds) + FAILOVER_SECONDS, why)
+            self.trouble(min(seconds, self.lease_left()) + FAILOVER_SECONDS, why)
+
+    def lease_left(self) -> float:
+        """How long a lease may still run: its length, and more only if the clock was set back under it."""
+        until = self.log.head.lease_until
+        left = (until - self.clock.now()).total_seconds() if until is not None else 0.0
+        back = -sum(min(0.0, then[1] - before[1]) for before, then in pairwise(self.clock.steps))
+        assert left <= self.lease.seconds + back, "a lease is longer than it may be"
+        return max(self.lease.seconds, left)
 
     def took_over(self, world: SimulatedWorld, batch: Sequence[Prepared]) -> None:
         """A new term of an instance that cannot lead lasts until its lease runs out."""
@@ -409,7 +418,7 @@ class Cluster:
         elif healthy and self._absent_since is not None:
             holder = self.leader()
             usable = holder is None or holder.is_healthy
-            until = now + FAILOVER_SECONDS + (0.0 if usable else self.lease.seconds)
+            until = now + FAILOVER_SECONDS + (0.0 if usable else self.lease_left())
             self.troubles.append(Trouble(self._absent_since, until, "nobody there"))
             self._absent_since = None
 

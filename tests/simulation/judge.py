@@ -113,7 +113,7 @@ def _due(cluster: Cluster, fire_at: str, recorded: float) -> float:
     wanted = (datetime.fromisoformat(fire_at) - cluster.start).total_seconds()
     steps = cluster.clock.steps
     last = bisect_left(steps, (recorded, float("-inf"))) or 1
-    reached = 0.0
+    reached = recorded  # a skip may be early if the clock is set back before it is recorded
     for number in range(last):
         since, offset = steps[number]
         until = steps[number + 1][0] if number + 1 < last else recorded

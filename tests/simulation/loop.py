@@ -45,6 +45,11 @@ class Process:
         finally:
             OWNER.reset(token)
 
+    def deliver(self, signal: Callable[[], None]) -> None:
+        """Let the process hear a signal, once it runs."""
+        with self.inside():
+            _running().call_soon(signal)
+
     def freeze(self) -> None:
         """Stop: nothing of this process runs from now on."""
         if not self.is_frozen:

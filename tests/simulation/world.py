@@ -36,6 +36,8 @@ READ_SECONDS = 10.0
 """After so long a read gives up, as with a client-side deadline."""
 SESSION_SECONDS = 10.0
 """After so long the server ends the sessions of a client that it does not hear, and their locks with them."""
+RESEND_SECONDS = 0.1
+"""How soon a message that was held up gets through once the line is mended."""
 SHORT_PAUSE, LONG_PAUSE = 0.05, 2.0
 BEAT_SECONDS, MISSED_BEATS = 5.0, 3
 
@@ -217,10 +219,10 @@ class SimulatedWorld:
             raise Crashed
         await asyncio.sleep(self.cluster.latency_of_one_way())
         deadline = elapsed() + READ_SECONDS
-        while (blocked := max(self.cut_until, self.cluster.hung_until)) > elapsed():
+        while max(self.cut_until, self.cluster.hung_until) > elapsed():
             if elapsed() >= deadline:
                 raise LedgerUnreachable("the ledger did not answer in time")
-            await asyncio.sleep(max(min(blocked, deadline) - elapsed(), 1e-6))
+            await asyncio.sleep(RESEND_SECONDS)
         if elapsed() < self.cluster.away_until:
             raise LedgerUnreachable("the ledger is away")
 

@@ -127,7 +127,9 @@ def due(state: JobState, now: datetime) -> Decision:
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
     for window in _open_windows(state, now):
-        _decide(window, now, skips, triggers, in_flight=state.in_flight)
+        # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
+        come = msgspec.structs.replace(window, until=min(window.until, now))
+        _decide(come, now, skips, triggers, in_flight=state.in_flight)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
@@ -311,7 +313,8 @@ def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
         window = Window(before.planned_until, at, before.definition)
         if next(_fire_times(window), None) is not None:
             undecided = (*undecided, window)
-    return msgspec.structs.replace(after, planned_until=at, undecided=undecided)
+    planned_until = max(at, before.planned_until) if before.planned_until else at
+    return msgspec.structs.replace(after, planned_until=planned_until, undecided=undecided)
 
 
 def _decided(state: JobState, until: datetime | None) -> JobState:

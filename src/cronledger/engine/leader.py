@@ -94,6 +94,7 @@ class Leader:
         except Fenced:
             log.info("term %s was already over", term)
         finally:
+            # Also if the ledger does not hear the goodbye: whoever is heard shall lead.
             self._world.leader_lock.release()
 
     async def _renew(self) -> None:

@@ -105,7 +105,10 @@ class Engine:
         self._woken.set()
 
     def stop(self) -> None:
-        """Ask the loop to end: leadership goes at once, runs get the drain time."""
+        """Ask the loop to end: leadership goes at once, runs get the drain time.
+
+        A pass that waits for a ledger that is away is given up, so that it does not hold up the drain.
+        """
         self._stopping = True
         self._passes.deadline = min(self._passes.deadline, anyio.current_time() + LAST_PASS_SECONDS)
         self.wake()
