@@ -55,7 +55,8 @@ async def announced(
             config_revision=configuration.revision,
         )
         await world.read(_sign_on, world, row, configuration)
-        world.beats.start(row)
+        world.beats.take(row)
+        world.beats.start()
         yield
     finally:
         with anyio.CancelScope(shield=True):
