@@ -11,55 +11,17 @@ meaning is a new tag and an upcaster (`ledger/codec.py`). A tag that this versio
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
 
+from cronledger.domain import header
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Stream, Term
 
-
-class Cause(StrEnum):
-    """Why a run was triggered."""
-
-    SCHEDULE = "schedule"
-    STARTUP = "startup"
-    MANUAL = "manual"
-    BACKFILL = "backfill"
-    RETRY = "retry"
-    PARENT = "parent"
-
-
-class ActorKind(StrEnum):
-    """Who speaks: a part of the engine, a person, or a job's own code."""
-
-    ENGINE = "engine"
-    OPERATOR = "operator"
-    JOB = "job"
-
-
-class Actor(msgspec.Struct, frozen=True):
-    """Who an event is owed to. The reason they gave lives in the body."""
-
-    kind: ActorKind
-    name: str
-
-    @classmethod
-    def engine(cls, part: str) -> Actor:
-        """Name a part of the engine."""
-        return cls(ActorKind.ENGINE, part)
-
-    @classmethod
-    def operator(cls, name: str) -> Actor:
-        """Name a person, or a program that acts for one."""
-        return cls(ActorKind.OPERATOR, name)
-
-    @classmethod
-    def of_job(cls, name: str) -> Actor:
-        """Name the job whose code speaks."""
-        return cls(ActorKind.JOB, name)
-
+Actor = header.Actor
+ActorKind = header.ActorKind
+Cause = header.Cause
 
 # --- bodies ---------------------------------------------------------------------------------------------
 
