@@ -52,7 +52,8 @@ async def announced(
             features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
-        world.beats.start(row)
+        world.beats.take(row)
+        world.beats.start()
         yield
     finally:
         with anyio.CancelScope(shield=True):

@@ -287,9 +287,12 @@ class Beats:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cronledger-beats", daemon=True)
 
-    def start(self, row: instances.Instance) -> None:
-        """Begin to beat for a process that has been registered."""
+    def take(self, row: instances.Instance) -> None:
+        """Take the row of a process that has been registered."""
         self._row = row
+
+    def start(self) -> None:
+        """Begin to beat."""
         self._thread.start()
 
     def learn(self, facts: dict[str, Any]) -> None:

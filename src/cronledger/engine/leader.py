@@ -1,7 +1,36 @@
 """Leading: standing for election, renewing the lease, stopping in time.
 
-The reasoning is in `cronledger.domain.leadership`; here is only the shell round it. `term` is what every
-append of the leader claims, and None while this instance does not lead.
+`term` is what every append of the leader claims, and None while this instance does not lead.
+
+    candidate ── holds the lock, or no lease runs: takeover, term + 1 ─────────────> leader
+    leader    ── every `renew_seconds`: the lease is prolonged, under the term ────> leader
+    leader    ── a later term has begun, the lock is gone, trust has run out ──────> candidate
+    leader    ── the loop is blocked: the watchdog resigns in its place ───────────> candidate, once it wakes
+    leader    ── told to stop: resign, end the lease, free the lock, then drain ───> gone
+
+Three things, each for one purpose. The *lock* frees itself when its holder dies, so the next one leads within
+moments. The *lease*, by the ledger's clock, runs out when the leader stalls and keeps the lock. The *term* is
+what makes it safe: it stands in the head that orders all appends, and an append under an earlier one is
+refused. So a wrong belief costs time and nothing else, and none of the clocks below has to be right.
+
+Trust. A renewal that was *sent* at boot time s begins a lease of L at s or later. The leader acts until
+
+    s + L - m        (`lease.seconds`, `lease.margin_seconds`; 10 and 1)
+
+by CLOCK_BOOTTIME: CLOCK_MONOTONIC stands still while a machine sleeps, the wall clock can be set. The lease
+ends at s + L or later, so a leader has stopped before another one may begin by the lease alone. After the
+lock was freed, or when clocks run at different rates, two may believe that they lead; one of them is fenced.
+
+    fault                          who notices                            others lead within
+    the leader dies                its lock is free                       2 s
+    told to stop                   the leader itself, before it drains    1 s
+    its loop is blocked            its watchdog, after 5 s                7 s
+    stopped, paused, partitioned   the lease, or the idle session, ends   L + 2 s: a second of patience with
+    a job holds the interpreter    the lease, or the idle session, ends   who holds the lock, one of looking
+    the database is away           nobody may append                      2 s after it answers again
+    the machine slept              trust has run out on waking            it stands again itself
+    a wall clock is set            fires by the ledger's clock only,      no need: the term goes on
+                                   and the step is recorded
 """
 
 from __future__ import annotations

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import re
+import sys
 import threading
+import time
 from typing import NoReturn
 
 import anyio
@@ -101,6 +104,15 @@ def leave() -> None:
 def crash() -> None:
     """Read memory that is not there."""
     ctypes.string_at(0)
+
+
+@job(extension="hostile")
+def hold_the_interpreter() -> None:
+    """Keep every thread of the process from running: one call into C that takes half a minute or so."""
+    sys.setswitchinterval(1000)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        re.match(r"(a+)+$", "a" * 26 + "b")
 
 
 @job(extension="hostile")

@@ -6,13 +6,13 @@ processes would otherwise spend its time importing.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -78,18 +78,34 @@ class Nursery:
         log: Path | None = None,
     ) -> Child:
         """Start the program in a folder with a `config.yaml`; `log` takes what it prints."""
+        words = ("--database-url", url, "--config", str(folder / "config.yaml"), *words)
+        return self.fork("cronledger.cli.main", words, folder, environment=environment, log=log)
+
+    def fork(
+        self,
+        module: str,
+        words: Sequence[str],
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> Child:
+        """Start the function `main` of a module with words, in a folder."""
         log = log or folder / f"log-{len(self.children)}.txt"
-        arguments = ["--database-url", url, "--config", str(folder / "config.yaml"), *words]
-        request = {"arguments": arguments, "folder": str(folder), "log": str(log)}
+        request = {"module": module, "arguments": list(words), "folder": str(folder), "log": str(log)}
         child = Child(self, self.ask(request | {"environment": dict(environment or {})}), log)
         self.children.append(child)
         return child
 
-    def close(self) -> None:
-        """Kill whatever still runs, and the nursery."""
+    def clear(self) -> None:
+        """Kill whatever still runs."""
         for child in self.children:
             child.signal(signal.SIGKILL)
             child.wait(10)
+        self.children.clear()
+
+    def close(self) -> None:
+        """End the process that forks."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -97,21 +113,9 @@ class Nursery:
         self._process.stdout.close()
 
 
-@contextmanager
-def nursery() -> Iterator[Nursery]:
-    """Give a nursery and take it down with everything that came of it."""
-    made = Nursery()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 def _serve() -> None:
-    import cronledger.ledger.postgres  # noqa: PLC0415 - only the process that forks needs these here
-    import cronledger.scheduler  # noqa: F401, PLC0415
-    from cronledger.cli.main import main  # noqa: PLC0415
-
+    for heavy in ("cronledger.cli.main", "cronledger.ledger.postgres", "cronledger.scheduler"):
+        importlib.import_module(heavy)
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:
@@ -121,7 +125,7 @@ def _serve() -> None:
             answer = os.fork()
             if answer == 0:
                 _become(request)
-                os._exit(main(request["arguments"]))
+                os._exit(importlib.import_module(request["module"]).main(request["arguments"]))
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

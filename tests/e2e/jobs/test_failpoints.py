@@ -15,7 +15,7 @@ import pytest
 from tests.checker import ENDS, problems, triggered
 from tests.contract.test_scheduler import lines_of
 from tests.e2e.jobs.failpoints import DIED
-from tests.e2e.jobs.nursery import Nursery, nursery
+from tests.e2e.jobs.nursery import Nursery
 from tests.waiting import eventually_within
 
 CONFIG = """
@@ -44,15 +44,15 @@ def folder_with(config: str, path: Path) -> Path:
     return path
 
 
-def died_and_taken_over(made: Nursery, folder: Path, url: str, failpoint: str) -> list[str]:
+def died_and_taken_over(nursery: Nursery, folder: Path, url: str, failpoint: str) -> list[str]:
     """Let one process die at a failpoint and another one take over; return all that is wrong then."""
     effects = folder / "effects"
     environment = {"EFFECTS": str(effects)}
-    first = made.start(folder, url, *UP, environment=environment | {"FAILPOINT": failpoint})
+    first = nursery.start(folder, url, *UP, environment=environment | {"FAILPOINT": failpoint})
     if first.wait(40) != DIED:
         return [f"the first process did not die at {failpoint}: {first.status}, {first.log.read_text()}"]
     before = lines_of(url)
-    second = made.start(folder, url, *UP, environment=environment)
+    second = nursery.start(folder, url, *UP, environment=environment)
     unfinished = {line["run_id"] for line in before if line["run_id"]} - ended(before)
 
     def has_taken_over() -> bool:
@@ -87,11 +87,11 @@ def untrue(lines: list[dict[str, Any]], effects: list[str]) -> list[str]:
     ]
 
 
-def all_wrong(cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
+def all_wrong(nursery: Nursery, cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
     """Go through failpoints, some at a time; return what is wrong, by failpoint."""
-    with nursery() as made, ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(8) as threads:
         futures = {
-            failpoint: threads.submit(died_and_taken_over, made, folder, url, failpoint)
+            failpoint: threads.submit(died_and_taken_over, nursery, folder, url, failpoint)
             for failpoint, (folder, url) in cases.items()
         }
         found = {failpoint: future.result() for failpoint, future in futures.items()}
@@ -99,16 +99,20 @@ def all_wrong(cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
 
 
 @pytest.mark.timeout(300)
-def test_a_death_at_an_append_leaves_a_true_ledger(tmp_path: Path, sqlite_template: Path) -> None:
+def test_a_death_at_an_append_leaves_a_true_ledger(
+    tmp_path: Path, sqlite_template: Path, nursery: Nursery
+) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == all_wrong(on_sqlite(FAILPOINTS, tmp_path, sqlite_template))
+    assert {} == all_wrong(nursery, on_sqlite(FAILPOINTS, tmp_path, sqlite_template))
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
-def test_a_death_at_any_append_leaves_a_true_ledger(tmp_path: Path, sqlite_template: Path) -> None:
+def test_a_death_at_any_append_leaves_a_true_ledger(
+    tmp_path: Path, sqlite_template: Path, nursery: Nursery
+) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == all_wrong(on_sqlite(EVERY_FAILPOINT, tmp_path, sqlite_template))
+    assert {} == all_wrong(nursery, on_sqlite(EVERY_FAILPOINT, tmp_path, sqlite_template))
 
 
 def on_sqlite(failpoints: Iterable[str], path: Path, template: Path) -> dict[str, tuple[Path, str]]:
@@ -123,7 +127,7 @@ def on_sqlite(failpoints: Iterable[str], path: Path, template: Path) -> dict[str
 
 @pytest.mark.timeout(300)
 def test_a_death_at_an_append_to_postgresql_leaves_a_true_ledger(
-    tmp_path: Path, postgres_server: Any
+    tmp_path: Path, postgres_server: Any, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
     cases = {}
@@ -131,7 +135,7 @@ def test_a_death_at_an_append_to_postgresql_leaves_a_true_ledger(
         folder = folder_with(CONFIG, tmp_path / failpoint.replace(":", "-"))
         cases[failpoint] = (folder, postgres_server.make_database())
     try:
-        found = all_wrong(cases)
+        found = all_wrong(nursery, cases)
     finally:
         for _, url in cases.values():
             postgres_server.drop_database(url)

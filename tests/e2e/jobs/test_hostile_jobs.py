@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,13 @@ from tests.checker import ENDS, problems, triggered
 from tests.conftest import opened
 from tests.contract.test_scheduler import lines_of
 from tests.e2e.jobs.hostile import RAISED
-from tests.e2e.jobs.nursery import Child, Nursery, nursery
+from tests.e2e.jobs.nursery import Child, Nursery
 from tests.waiting import eventually_within
 
 UP = ("--app", "tests.e2e.jobs.hostile", "up")
 DRAIN_SECONDS = 2
+LEASE_SECONDS = 10
 QUICK = {"name": "quick", "extension": "hostile", "schedule": "* * * * * *"}
-
-
-@pytest.fixture
-def made() -> Iterator[Nursery]:
-    """Give processes."""
-    with nursery() as given:
-        yield given
 
 
 def configure(folder: Path, *jobs: dict[str, Any]) -> Scheduler:
@@ -73,7 +67,7 @@ def stopped(child: Child, within: float) -> int | None:
     return child.wait(within)
 
 
-def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path, made: Nursery) -> None:
+def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path, nursery: Nursery) -> None:
     """Fault 72."""
     configure(
         tmp_path,
@@ -83,7 +77,7 @@ def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path
             for place in ("raise_async", "raise_in_a_thread")
         ),
     )
-    child = made.start(tmp_path, sqlite_url, *UP)
+    child = nursery.start(tmp_path, sqlite_url, *UP)
 
     def hostile_ends() -> Counter[tuple[str, str]]:
         found = ends(lines_of(sqlite_url))
@@ -103,7 +97,7 @@ def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path
 
 
 def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
-    sqlite_url: str, tmp_path: Path, made: Nursery
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """Faults 56, 68, 72: at the deadline of a run, and at that of the drain."""
     stubborn = ("thread_for_ever", "thread_of_its_own_for_ever", "deaf", "hang_in_finally")
@@ -112,7 +106,7 @@ def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
         *({"name": f"timed_{name}", "job": name, "timeout_seconds": 1} for name in stubborn),
         *({"name": name} for name in (*stubborn, "thread_that_drains")),
     )
-    child = made.start(tmp_path, sqlite_url, *UP)
+    child = nursery.start(tmp_path, sqlite_url, *UP)
     timed_out = eventually_within(
         60, lambda: sum(kind == "run.timed_out" for _, kind in ends(lines_of(sqlite_url))) == len(stubborn)
     )
@@ -137,7 +131,7 @@ def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
 
 
 def test_a_job_that_kills_its_process_stops_after_its_recovery_attempts(
-    sqlite_url: str, tmp_path: Path, made: Nursery
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """Faults 69, 70: idempotent and poisonous, and not idempotent."""
     poison = {"name": "poison", "job": "leave", "idempotent": True, "recovery_attempts": 2}
@@ -145,7 +139,7 @@ def test_a_job_that_kills_its_process_stops_after_its_recovery_attempts(
     ask_for(scheduler, sqlite_url, "poison", "crash")
     codes: list[int | None] = []
     for _ in range(6):
-        child = made.start(tmp_path, sqlite_url, *UP)
+        child = nursery.start(tmp_path, sqlite_url, *UP)
         assert dead_or(child, lambda: ends(lines_of(sqlite_url))["poison", "run.lost"] > 0)
         if child.status is None:
             break
@@ -167,7 +161,7 @@ def test_a_job_that_kills_its_process_stops_after_its_recovery_attempts(
 
 @pytest.mark.parametrize("sink", ["a pipe that nobody reads", "a full disk", "closed"])
 def test_an_instance_goes_on_when_nobody_takes_its_log(
-    sink: str, sqlite_url: str, tmp_path: Path, made: Nursery
+    sink: str, sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """Fault 81."""
     log = tmp_path / "fifo"
@@ -176,7 +170,7 @@ def test_an_instance_goes_on_when_nobody_takes_its_log(
     scheduler = configure(tmp_path, {"name": "chatter"})
     if sink == "a full disk":
         log = Path("/dev/full")
-    child = made.start(
+    child = nursery.start(
         tmp_path, sqlite_url, *UP, log=log, environment={"CLOSE_STDERR": "1"} if sink == "closed" else {}
     )
     ask_for(scheduler, sqlite_url, "chatter")
@@ -193,13 +187,13 @@ def test_an_instance_goes_on_when_nobody_takes_its_log(
 
 
 def test_a_leader_under_load_that_is_told_to_stop_hands_over_at_once(
-    sqlite_url: str, tmp_path: Path, made: Nursery
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """Fault 55."""
     configure(tmp_path, *({**QUICK, "name": f"quick_{number}", "job": "quick"} for number in range(30)))
-    first = made.start(tmp_path, sqlite_url, "--instance", "first", *UP)
+    first = nursery.start(tmp_path, sqlite_url, "--instance", "first", *UP)
     assert eventually_within(20, lambda: triggered(lines_of(sqlite_url)))
-    second = made.start(tmp_path, sqlite_url, "--instance", "second", *UP)
+    second = nursery.start(tmp_path, sqlite_url, "--instance", "second", *UP)
     assert eventually_within(20, lambda: known(sqlite_url) == 2)
     exit_code = stopped(first, 20)
     fired = ends(lines_of(sqlite_url)).total()
@@ -216,3 +210,44 @@ def test_a_leader_under_load_that_is_told_to_stop_hands_over_at_once(
     assert goes_on
     assert [] == problems(lines)
     assert gap.total_seconds() < 2
+
+
+@pytest.mark.nightly
+def test_a_leader_whose_interpreter_is_held_is_replaced_when_its_lease_ends(
+    sql_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Fault 67: not even the watchdog runs, so the lease or the idle session has to run out."""
+    scheduler = configure(tmp_path, {"name": "hold_the_interpreter"})
+    first = nursery.start(tmp_path, sql_url, "--instance", "first", *UP)
+    assert eventually_within(20, lambda: triggered(lines_of(sql_url)))
+    ask_for(scheduler, sql_url, "hold_the_interpreter")
+    assert eventually_within(20, lambda: "hold_the_interpreter" in jobs_started(sql_url))
+    second = nursery.start(tmp_path, sql_url, "--instance", "second", *UP)
+    assert eventually_within(40, lambda: len(elected(sql_url)) > 1)
+    fired = ends(lines_of(sql_url)).total()
+    assert eventually_within(20, lambda: ends(lines_of(sql_url)).total() > fired + 1)
+    assert eventually_within(60, lambda: "run.late_result" in {line["type"] for line in lines_of(sql_url)})
+    codes = stopped(first, 60), stopped(second, 60)
+    lines = lines_of(sql_url)
+
+    assert (0, 0) == codes
+    assert [] == problems(lines, all_ended=False)
+    assert held_for(lines) < LEASE_SECONDS + 5
+
+
+def elected(url: str) -> list[dict[str, Any]]:
+    return [line for line in lines_of(url) if line["type"] == "leader.elected"]
+
+
+def held_for(lines: list[dict[str, Any]]) -> float:
+    """Return how long after the interpreter was taken somebody else led."""
+    began = next(
+        line for line in lines if line["type"] == "run.started" and line["job"] == "hold_the_interpreter"
+    )
+    successor = [line for line in lines if line["type"] == "leader.elected"][1]
+    began_at, led_at = (msgspec.convert(line["recorded_at"], datetime) for line in (began, successor))
+    return (led_at - began_at).total_seconds()
+
+
+def jobs_started(url: str) -> set[str]:
+    return {str(line["job"]) for line in lines_of(url) if line["type"] == "run.started"}
