@@ -7,6 +7,7 @@ the next due instant, a wake-up, or one second, after which only the head is loo
 from __future__ import annotations
 
 import logging
+import math
 from datetime import datetime
 from enum import StrEnum
 
@@ -87,6 +88,7 @@ class Engine:
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
         self._regressed: LedgerRegressed | None = None
+        self._tasks: TaskGroup | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -109,6 +111,7 @@ class Engine:
         try:
             self.board.load(await self._world.load())
             async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
                 self.executor.open(tasks, self.wake)
                 if leads:
                     self._world.leader_lock.contend(self._wake_soon)
@@ -204,8 +207,14 @@ class Engine:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await recovery.tick(self._world, self.board, now, term)
         if elapsed >= self._project_at:
-            self._project_at = elapsed + PROJECTION_SECONDS
-            await self._world.project()
+            self._project_at = math.inf
+            assert self._tasks is not None
+            self._tasks.start_soon(self._project)
+
+    async def _project(self) -> None:
+        """Keep the views near the head, beside the loop: over a slow way that takes longer than a renewal."""
+        await self._world.project()
+        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
 
     async def _claim(self) -> bool:
         await self._tell_epoch()
