@@ -7,6 +7,7 @@ the next due instant, a wake-up, or one second, after which only the head is loo
 from __future__ import annotations
 
 import logging
+import math
 from datetime import datetime
 from enum import StrEnum
 
@@ -97,6 +98,7 @@ class Engine:
         self._apply_at = 0.0
         self._untold: dict[str, object] = {}
         self._regressed: LedgerRegressed | None = None
+        self._tasks: TaskGroup | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -140,6 +142,7 @@ class Engine:
         try:
             await self._load()
             async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
                 self.executor.open(tasks, self.wake)
                 if self._leads:
                     tasks.start_soon(self._limit_startup)
@@ -291,8 +294,14 @@ class Engine:
             await recovery.tick(self._world, self.board, now, term)
             await features.tick(self._world, self.board, self._plan.features, term)
         if elapsed >= self._project_at:
-            self._project_at = elapsed + PROJECTION_SECONDS
-            await self._world.project()
+            self._project_at = math.inf
+            assert self._tasks is not None
+            self._tasks.start_soon(self._project)
+
+    async def _project(self) -> None:
+        """Keep the views near the head, beside the loop: over a slow way that takes longer than a renewal."""
+        await self._world.project()
+        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
 
     async def _claim(self) -> bool:
         await self._tell_epoch()
