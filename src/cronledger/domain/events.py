@@ -13,6 +13,7 @@ meaning is a new tag and an upcaster (`ledger/codec.py`). A tag that this versio
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
