@@ -25,7 +25,7 @@ from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine.loop import Kind, Plan
+from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances

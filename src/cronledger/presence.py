@@ -19,7 +19,7 @@ from cronledger.domain.zone_rules import rules_for
 from cronledger.engine import definitions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Kind, Plan
+from cronledger.engine.plan import Kind, Plan
 from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write

@@ -26,6 +26,7 @@ from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
 from cronledger.config.reference import Secrets
+from cronledger.config.reference import database_url as database_url_of
 from cronledger.config.resolve import Resolution, resolve
 from cronledger.config.sources import Sources
 from cronledger.domain.events import Actor
@@ -34,7 +35,8 @@ from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Kind, Plan
+from cronledger.engine.loop import Engine
+from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
@@ -46,8 +48,6 @@ from cronledger.migrations import check, upgrade
 from cronledger.reload import Reloader
 from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
-
-DEFAULT_DATABASE = "sqlite:///cronledger.db"
 
 
 class Scheduler:
@@ -91,7 +91,7 @@ class Scheduler:
     ) -> None:
         self.clock = clock or SystemClock()
         self.entropy = entropy or SystemEntropy()
-        self.database_url = database_url or _database_url_from(os.environ)
+        self.database_url = database_url or database_url_of(os.environ)
         self._config = Path(config) if config else None
         self._profile = Path(profile) if profile else None
         self._label = instance or os.environ.get("CRONLEDGER_INSTANCE") or socket.gethostname()
@@ -392,13 +392,3 @@ async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engin
         if number is not signal.SIGHUP:
             engine.abandon()
             return
-
-
-def _database_url_from(environ: Mapping[str, str]) -> str:
-    """Read the ledger's address from the environment, or from the file that a `*_FILE` variable names."""
-    for name in ("CRONLEDGER_DATABASE_URL", "DATABASE_URL"):
-        if environ.get(name):
-            return environ[name]
-        if environ.get(f"{name}_FILE"):
-            return Path(environ[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
-    return DEFAULT_DATABASE

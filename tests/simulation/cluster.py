@@ -22,7 +22,8 @@ from cronledger.domain.leadership import Lease
 from cronledger.domain.revisions import Revisions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Plan
+from cronledger.engine.loop import Engine
+from cronledger.engine.plan import Plan
 from cronledger.engine.world import Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import LedgerUnreachable

@@ -16,7 +16,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import CONFIG, JobName, job_stream
 from cronledger.engine.definitions import Configuration, applied, events_for, named
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Plan
+from cronledger.engine.plan import Plan
 from cronledger.errors import Conflict
 from cronledger.jobs.decorator import job
 from cronledger.ledger.api import Write

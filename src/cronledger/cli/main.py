@@ -17,19 +17,18 @@ from cronledger import tz_database
 from cronledger._version import __version__
 from cronledger.cli import lazy
 from cronledger.cli.options import (
-    DATABASE_VARIABLES,
     Invocation,
     LogFormat,
     LogLevel,
     Options,
     Output,
-    database_url,
     listed,
     output_of,
 )
 from cronledger.cli.program_log import configure
 from cronledger.cli.render import emit, fail
 from cronledger.clock import SystemClock
+from cronledger.config.reference import DATABASE_VARIABLES, database_url
 from cronledger.errors import CronledgerError, UsageError
 
 INTERRUPTED = 130

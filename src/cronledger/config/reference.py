@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cronledger.errors import ConfigError
+from cronledger.errors import ConfigError, UsageError
 
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _START = "${env:"
+DEFAULT_DATABASE_URL = "sqlite:///cronledger.db"
+DATABASE_VARIABLES = ["CRONLEDGER_DATABASE_URL", "DATABASE_URL"]
 _PASSWORD_IN_URL = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(@)")
 _SHORTEST = 4
 """A secret of fewer characters cannot be told from other text."""
@@ -100,3 +102,29 @@ def _value(name: str, environ: Mapping[str, str]) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError([f"the file that {name}_FILE names cannot be read: {reason}"]) from None
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """Return the ledger's address from the environment, or from the file that a `*_FILE` variable names.
+
+    >>> database_url({"DATABASE_URL": "postgresql://db/app"})
+    'postgresql://db/app'
+    >>> database_url({})
+    'sqlite:///cronledger.db'
+    """
+    for name in DATABASE_VARIABLES:
+        value, file = environ.get(name), environ.get(f"{name}_FILE")
+        if value and file:
+            raise UsageError(f"both {name} and {name}_FILE are set", hint="unset one of them")
+        if value:
+            return value
+        if file:
+            return _secret(f"{name}_FILE", Path(file))
+    return DEFAULT_DATABASE_URL
+
+
+def _secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: {file} cannot be read: {type(error).__name__}") from error

@@ -11,10 +11,11 @@ import logging
 
 from cronledger.domain import events as e
 from cronledger.domain import job
-from cronledger.domain.ids import LEDGER, job_stream
+from cronledger.domain.ids import LEDGER, Position, RunId, job_stream
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
-from cronledger.ledger.api import Head, Write
+from cronledger.errors import LedgerRegressed
+from cronledger.ledger.api import Head, Item, Write
 
 log = logging.getLogger("cronledger.leader")
 ACTOR = e.Actor.engine("leader")
@@ -31,3 +32,10 @@ async def changes(world: World, board: Board, head: Head) -> tuple[Write, ...]:
     forgone = ((state, job.forgo(state, head.clock)) for state in board.jobs.values())
     skips = (Write(job_stream(state.name), each, expected=state.version) for state, each in forgone if each)
     return (told, *skips)
+
+
+async def record_loss(world: World, error: LedgerRegressed, runs: tuple[RunId, ...]) -> None:
+    """Record that an event is gone which this instance had been told is durable, and its runs under way."""
+    body = e.LedgerRegressed(position=Position(error.position), id=error.event_id, runs=runs)
+    event = e.Event(body=body, actor=e.Actor.engine("instance"))
+    await world.append(Item((Write(LEDGER, (event,), expected=None),)))

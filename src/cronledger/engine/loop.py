@@ -9,29 +9,26 @@ from __future__ import annotations
 import logging
 import math
 from datetime import datetime
-from enum import StrEnum
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.ids import LEDGER, JobName, Position, RunId, Term
-from cronledger.domain.leadership import Lease
-from cronledger.domain.run import Phase, RunState
-from cronledger.engine import features, recovery, startup
-from cronledger.engine.adoption import unperformed
+from cronledger.domain.ids import JobName, Position, RunId, Term
+from cronledger.domain.run import RunState
+from cronledger.engine import claims, features, lineage, recovery, startup
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
 from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
+from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
-from cronledger.ledger.api import Appended, Head, Item, Same, Write, require_writer
+from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
@@ -40,26 +37,6 @@ PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
 LAST_PASS_SECONDS = 2.0
 GOODBYE_SECONDS = 3.0
-
-
-class Kind(StrEnum):
-    """What a process is for: to serve, or to perform one manual run and go."""
-
-    SERVICE = "service"
-    ONESHOT = "oneshot"
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How this instance takes part."""
-
-    kind: Kind = Kind.SERVICE
-    enabled: bool = True
-    max_runs: int = 100
-    lease: Lease = Lease()
-    startup_wait_seconds: float = 300.0
-    drain_seconds: float = 25.0
-    only: frozenset[RunId] | None = None
-    features: frozenset[str] = features.FEATURES
 
 
 class Engine:
@@ -239,11 +216,7 @@ class Engine:
         if self._leader.term is not None:
             self._leader.step_down("the ledger has lost events")
         self.board.load(await self._world.load())
-        body = e.LedgerRegressed(
-            position=Position(regressed.position), id=regressed.event_id, runs=self.executor.runs
-        )
-        event = e.Event(body=body, actor=e.Actor.engine("instance"))
-        await self._world.append(Item((Write(LEDGER, (event,), expected=None),)))
+        await lineage.record_loss(self._world, regressed, self.executor.runs)
         self._regressed = None
 
     def _see_leader(self, head: Head) -> None:
@@ -326,40 +299,16 @@ class Engine:
     def _perform_claimed(self, state: RunState, answer: Appended | Same) -> None:
         """Begin a run that this instance has just claimed."""
         self.board.waiting.pop(state.run_id, None)
-        started = msgspec.structs.replace(
-            state,
-            version=state.version + 1,
-            phase=Phase.RUNNING,
-            attempt=state.attempt + 1,
-            instance=self._world.instance,
-            started_at=answer.recorded_at,
-        )
-        self.executor.perform(started, answer.last)
+        self.executor.perform(claims.claimed(state, answer, self._world.instance), answer.last)
 
     def _perform_triggered(self, event: e.Event, position: Position, recorded_at: datetime) -> None:
         """Begin a run that was triggered and claimed in one append."""
-        assert event.run_id is not None
-        assert event.job is not None
-        assert isinstance(event.body, e.RunTriggered)
-        state = RunState(
-            run_id=event.run_id,
-            job=event.job,
-            cause=e.Cause.SCHEDULE,
-            position=position,
-            version=2,
-            phase=Phase.RUNNING,
-            triggered_at=recorded_at,
-            fire_at=event.fire_at,
-            started_at=recorded_at,
-            attempt=1,
-            instance=self._world.instance,
-            parameters=event.body.parameters,
-        )
+        state = claims.triggered(event, position, recorded_at, self._world.instance)
         self.executor.perform(state, Position(position + 1))
 
     async def _adopt(self, performed: frozenset[RunId]) -> None:
         """Perform the runs that this instance has claimed without knowing: the answer did not arrive."""
-        for state, fence in await unperformed(self._world, self.board, performed):
+        for state, fence in await claims.unperformed(self._world, self.board, performed):
             log.warning("%s was claimed here, but the answer was lost; it is performed now", state.run_id)
             self.executor.perform(state, fence)
 
@@ -384,16 +333,7 @@ class Engine:
             return
         if not self._plan.enabled or self._plan.kind is Kind.ONESHOT:
             return self.ready.set()
-        expected = startup.expected_runs(self._world, self.board, self._configuration)
-        if expected is None:
-            return None
-        missing = expected - self.board.ended_startup
-        if missing:
-            known = await self._world.startup_runs(missing - self.board.runs.keys())
-            ended = {run_id for run_id, state in known.items() if state.phase is Phase.ENDED}
-            self.board.ended_startup |= ended
-            missing -= ended
-        if not missing:
+        if await startup.have_ended(self._world, self.board, self._configuration):
             await self._world.beat(state="ready")
             self.ready.set()
         return None

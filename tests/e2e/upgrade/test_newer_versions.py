@@ -15,7 +15,7 @@ from sqlalchemy import text
 from cronledger import Scheduler
 from cronledger.domain import events as e
 from cronledger.domain.ids import Position
-from cronledger.engine.loop import Plan
+from cronledger.engine.plan import Plan
 from cronledger.errors import NotUnderstood, WriterOutdated
 from cronledger.ledger import instances
 from cronledger.ledger.api import MIN_WRITER, WRITER

@@ -1,4 +1,4 @@
-"""Claims without an answer: runs that the ledger says this instance performs, and that nobody performs.
+"""Claims that stand in the ledger: the runs they begin, and those whose answer never arrived.
 
 A connection can break after the commit and before the reply. Asked again, the ledger says `Same`, unless a
 later term has begun in between: then it says `Fenced`, though the claim stands. Nobody else may touch such a
@@ -7,12 +7,50 @@ run while this instance lives, and its code has not begun, so this instance perf
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
+
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import Position, RunId
+from cronledger.domain.ids import InstanceId, Position, RunId
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
+from cronledger.ledger.api import Appended, Same
+
+
+def claimed(state: RunState, answer: Appended | Same, instance: InstanceId) -> RunState:
+    """Return a waiting run as its claim by this instance has made it."""
+    return msgspec.structs.replace(
+        state,
+        version=state.version + 1,
+        phase=Phase.RUNNING,
+        attempt=state.attempt + 1,
+        instance=instance,
+        started_at=answer.recorded_at,
+    )
+
+
+def triggered(event: e.Event, position: Position, recorded_at: datetime, instance: InstanceId) -> RunState:
+    """Return a run that was triggered, at a position, and claimed in one append."""
+    assert event.run_id is not None
+    assert event.job is not None
+    assert isinstance(event.body, e.RunTriggered)
+    return RunState(
+        run_id=event.run_id,
+        job=event.job,
+        cause=e.Cause.SCHEDULE,
+        position=position,
+        version=2,
+        phase=Phase.RUNNING,
+        triggered_at=recorded_at,
+        fire_at=event.fire_at,
+        started_at=recorded_at,
+        attempt=1,
+        instance=instance,
+        parameters=event.body.parameters,
+    )
 
 
 async def unperformed(
