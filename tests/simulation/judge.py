@@ -1,4 +1,4 @@
-"""Whether a simulated world held what is promised: the checks of `tests/checker.py`, and those that need more.
+"""Whether a simulated world held what is promised: the checks of `tests/checker.py`, and some more.
 
 T3  never early, by the ledger's clock at the very append     P1  every fold of the ledger agrees
 T4  decisions in time, failovers within their bounds          D1  a drain ends in time
