@@ -109,8 +109,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 def next_fire(state: JobState) -> datetime | None:
     """Return the earliest fire time that is not decided yet, None if there is none."""
-    if state.undecided:
-        return next(_fire_times(state.undecided[0]), None)
+    for window in state.undecided:
+        fire_at = next(_fire_times(window), None)
+        if fire_at is not None:
+            return fire_at
     if not state.is_active or state.definition is None or state.planned_until is None:
         return None
     schedule = schedule_for(state.definition)
@@ -119,7 +121,14 @@ def next_fire(state: JobState) -> datetime | None:
 
 def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
     """Return the earliest fire time once everything up to an instant has been decided."""
-    return next_fire(msgspec.structs.replace(state, planned_until=decided, undecided=()))
+    replace = msgspec.structs.replace
+    left = tuple(
+        replace(window, after=max(window.after, decided))
+        for window in state.undecided
+        if window.until > decided
+    )
+    planned_until = max(state.planned_until, decided) if state.planned_until else decided
+    return next_fire(replace(state, planned_until=planned_until, undecided=left))
 
 
 def due(state: JobState, now: datetime) -> Decision:
