@@ -60,8 +60,8 @@ def head(of: str) -> Head:
 def recorded(position: int, event_id: str) -> e.Recorded:
     return e.Recorded(
         position=Position(position), id=event_id, stream=Stream("config"), version=position,
-        type="config.applied", schema=1, must_understand=False, recorded_at=NOON, instance=InstanceId("here.1.aa"),
-        term=None,
+        type="config.applied", schema=1, must_understand=False, recorded_at=NOON,
+        instance=InstanceId("here.1.aa"), term=None,
         actor=e.Actor.engine("config"), job=None, run_id=None, attempt=None, fire_at=None, cause=None,
         body=e.ConfigApplied(revision=event_id),
     )  # fmt: skip
