@@ -369,7 +369,8 @@ def _terms(events: list[Line]) -> Iterator[str]:
             )
         elif event["term"] is not None and event["instance"] != leader:
             yield (
-                f"F2: position {event['position']}: {event['type']} of {event['instance']}, but {leader} leads"
+                f"F2: position {event['position']}: {event['type']} of {event['instance']} "
+                f"while {leader} leads"
             )
 
 

@@ -260,7 +260,7 @@ class Cluster:
             await engine.run()
         except LedgerUnreachable as error:
             self.note(f"{world.name} gives up: {error}")
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever ends an instance is judged
             if world.is_crashed or _only(Crashed, error):
                 return
             self.note(f"{world.name} dies of {error!r}")

@@ -1,4 +1,4 @@
-"""An asyncio loop whose time passes only when everybody waits, and in which whole processes can be stopped."""
+"""An asyncio loop whose time passes only when everybody waits, and in which whole processes can stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Break each guarantee on purpose and show that the simulator catches it: `python -m tests.simulation.mutants`.
+"""Break each guarantee on purpose and show what catches it: `python -m tests.simulation.mutants`.
 
 A mutant is applied from outside, while the block lasts, to the names that the engine or the memory ledger
 look up. Where two defences hide one another, the mutant takes both away and says so. It prints for each

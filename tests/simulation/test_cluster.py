@@ -165,7 +165,12 @@ def test_crashes_and_stalls_at_any_append_leave_a_true_ledger(seed: int) -> None
         definition("boot", job="quick", startup=Startup.CLUSTER, schedule=""),
     ]
     cluster = Cluster(definitions, jobs, seed=seed, skewed=True)
-    cluster.chances = {"crash before": 0.005, "crash after": 0.005, "stall before": 0.005, "stall after": 0.005}
+    cluster.chances = {
+        "crash before": 0.005,
+        "crash after": 0.005,
+        "stall before": 0.005,
+        "stall after": 0.005,
+    }
     run(live, cluster, 3, 120, replace_the_crashed)
     survivors = [world for world in cluster.worlds if not world.is_crashed]
     lines = exported_lines(cluster)

@@ -107,7 +107,9 @@ class Planner:
             asked.append(state)
             starts.append((len(decision.skips), claims))
         again = False
-        for state, answer, (skips, claims) in zip(asked, await self._world.submit(items), starts, strict=True):
+        for state, answer, (skips, claims) in zip(
+            asked, await self._world.submit(items), starts, strict=True
+        ):
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
