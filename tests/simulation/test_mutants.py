@@ -30,6 +30,8 @@ def test_a_broken_guarantee_is_caught(mutant: Mutant) -> None:
 
 def test_a_mutant_leaves_no_trace_behind() -> None:
     """The hunts above patch what the engine looks up; without them the same world holds."""
-    nothing = Mutant("nothing", "Nothing is broken.", ("T1a", "T1b", "F2", "X2", "R2", "L4"), lambda _stack: None)
+    nothing = Mutant(
+        "nothing", "Nothing is broken.", ("T1a", "T1b", "F2", "X2", "R2", "L4"), lambda _stack: None
+    )
 
     assert None is hunt(nothing, [13])
