@@ -1,4 +1,4 @@
-"""Whether a simulated world held what is promised: the checks of `tests/checker.py`, and some more.
+"""Whether a simulated world held what is promised: the checks of `tests/checker.py`, and what needs more.
 
 T3  never early, by the ledger's clock at the very append     P1  every fold of the ledger agrees
 T4  decisions in time, failovers within their bounds          D1  a drain ends in time
@@ -17,6 +17,7 @@ import msgspec
 from cronledger.projections import fold
 from tests.checker import (
     CALM_SECONDS,
+    ENDS,
     effect_problems,
     lateness_problems,
     manual_problems,
@@ -29,6 +30,8 @@ from tests.simulation.simulator import QUIET_SECONDS, History
 DRAIN_SECONDS = 5.0 + 1.0 + CALM_SECONDS
 """What a drain may take when the ledger answers: the drain time that the instances are given, a second for
 cancelled runs to be handed back, and one look of the loop."""
+LOOKS_A_SECOND = 100
+"""A loop has reason to look when something was appended or is due: in these worlds some thirty times."""
 DEAF_DRAIN_SECONDS = 5.0 + 5.0 + 10.0
 """What it may take beyond that when the ledger does not answer: the pass that is under way and the goodbye
 are given up after five seconds each, and the last look at the views after ten."""
@@ -39,12 +42,13 @@ def judge(history: History) -> list[str]:
     lines = [msgspec.json.decode(line) for line in history.cluster.exported()]
     unfinished = [f"R2: {run_id} has not ended within {QUIET_SECONDS:.0f} s" for run_id in history.unfinished]
     return [
-        *history.cluster.deaths,
+        *(f"D2: {death}" for death in history.cluster.deaths),
         *problems(lines, all_ended=False, decided_until=history.decided_until),
         *unfinished,
         *(wrong for export in history.exports for wrong in prefix_problems(export, lines_of(history))),
         *effect_problems(lines, history.effects.lines),
         *_steps(lines, history.effects.steps),
+        *_outcomes(lines),
         *manual_problems(lines, history.acknowledged),
         *_early(history.cluster, lines),
         *lateness_problems(
@@ -54,6 +58,7 @@ def judge(history: History) -> list[str]:
         *history.boards,
         *_folds(history.cluster),
         *_drains(history),
+        *_spins(history.cluster),
     ]
 
 
@@ -85,6 +90,18 @@ def _steps(lines: list[dict[str, Any]], effects: list[dict[str, Any]]) -> Iterat
             yield f"X1: {step} of {run}, attempt {attempt}, had an effect before its start was recorded"
         if succeeded.get((run, step), now + 1) < attempts.get((run, attempt), 0):
             yield f"X3: {step} of {run} was performed again in attempt {attempt} after it had succeeded"
+
+
+def _outcomes(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """X6: an outcome is what the job's code does, and no trouble of the cluster is taken for its failure."""
+    may_end = {"failing": {"run.failed"}, "endless": {"run.timed_out"}}
+    always = {"run.succeeded", "run.cancelled", "run.lost"}
+    for line in lines:
+        kind, reason = line["type"], (line["body"] or {}).get("reason")
+        if kind in ENDS and kind not in always | may_end.get(line["job"], set()) and reason != "unprovided":
+            yield f"X6: {line['run_id']} ended as {kind}: {line['body']}"
+        if kind == "run.succeeded" and line["job"] in may_end:
+            yield f"X6: {line['run_id']} succeeded"
 
 
 def _early(cluster: Cluster, lines: list[dict[str, Any]]) -> Iterator[str]:
@@ -133,6 +150,13 @@ def _folds(cluster: Cluster) -> Iterator[str]:
     if cluster.views is not None:
         fold.catch_up(cluster.views)
         yield from (f"P1: {difference}" for difference in fold.check(cluster.views))
+
+
+def _spins(cluster: Cluster) -> Iterator[str]:
+    for world in cluster.worlds:
+        second, looks = world.looks.most_common(1)[0] if world.looks else (0, 0)
+        if looks > LOOKS_A_SECOND:
+            yield f"S1: {world.name} looked at the ledger {looks} times in second {second}"
 
 
 def _drains(history: History) -> Iterator[str]:

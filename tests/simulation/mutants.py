@@ -1,4 +1,4 @@
-"""Guarantees broken on purpose, and which check of the simulator catches each; run it by `-m`.
+"""Break each guarantee on purpose and show what catches it: `python -m tests.simulation.mutants`.
 
 A mutant is applied from outside, while the block lasts, to the names that the engine or the memory ledger
 look up. Where two defences hide one another, the mutant takes both away and says so. It prints for each

@@ -54,8 +54,8 @@ def start(cluster: Cluster, tasks: anyio.abc.TaskGroup, revision: str) -> None:
 
 
 def stop_all(cluster: Cluster) -> None:
-    for engine in cluster.engines:
-        engine.stop()
+    for world, engine in zip(cluster.worlds, cluster.engines, strict=True):
+        world.process.deliver(engine.stop)
 
 
 def depose(cluster: Cluster) -> None:

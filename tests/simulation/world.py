@@ -8,7 +8,7 @@ beat every five seconds. What can go wrong on the way is drawn by the cluster, a
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -161,6 +161,8 @@ class SimulatedWorld:
         self.cut_until = self.stalled_until = 0.0
         self.beat_at = cluster.clock.now()
         self.facts: dict[str, Any] = {"epoch": None, "config_revision": revision, "state": "starting"}
+        self.looks: Counter[int] = Counter()
+        """How often the loop looked at the head, second by second."""
         self._marks: deque[datetime] = deque(maxlen=MISSED_BEATS)
         self._offset: float | None = None
         self._queue: list[Asked] = []
@@ -331,6 +333,7 @@ class SimulatedWorld:
     # --- the World of the engine ------------------------------------------------------------------------
 
     async def head(self) -> Head:
+        self.looks[int(elapsed())] += 1
         return self._observe(await self._ask(self.ledger.head))
 
     async def renew(self, term: Term, lease: timedelta) -> Head:

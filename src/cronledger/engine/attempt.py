@@ -14,12 +14,14 @@ import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import Position, run_stream
+from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.world import World
-from cronledger.errors import Conflict
+from cronledger.errors import Conflict, LedgerUnreachable
 from cronledger.ledger.api import Item, Write
+
+UNREACHABLE_PAUSE = 0.5
 
 
 class ClaimLost(Exception):
@@ -82,13 +84,13 @@ class Attempt:
         sources = [self.run.run_id] if self.run.attempt > 1 else []
         sources += [self.run.of] if self.run.of else []
         for source in sources:
-            for recorded in await self._world.stream_of(source):
+            for recorded in await self._stream_of(source):
                 if isinstance(recorded.body, e.StepSucceeded):
                     self.finished_steps[recorded.body.name] = recorded.body.result
 
     async def _read_again(self) -> None:
         state: RunState | None = None
-        for recorded in await self._world.stream_of(self.run.run_id):
+        for recorded in await self._stream_of(self.run.run_id):
             state = run.evolve(state, recorded)
         mine = self.run
         if state is None:
@@ -100,3 +102,11 @@ class Attempt:
         ):
             raise ClaimLost(mine.run_id)
         self.run = state
+
+    async def _stream_of(self, run_id: RunId) -> list[e.Recorded]:
+        """Read a run's stream, however long the ledger is away: that must not cost a run its outcome."""
+        while True:
+            try:
+                return await self._world.stream_of(run_id)
+            except LedgerUnreachable:
+                await anyio.sleep(UNREACHABLE_PAUSE)

@@ -32,6 +32,7 @@ from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
+UNREACHABLE_PAUSE = 0.5
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
@@ -66,6 +67,7 @@ class Engine:
         self._passes = anyio.CancelScope()
         self._drain_scope = anyio.CancelScope()
         self._startup_triggered = False
+        self._configuration_due = False
         self._recover_at = 0.0
         self._project_at = 0.0
         self._epoch_told: int | None = None
@@ -183,7 +185,8 @@ class Engine:
             more = True
         except LedgerUnreachable as error:
             log.warning("the ledger does not answer: %s", error)
-            more = False
+            # Not until the next fire time: one that is overdue would be asked for without a pause.
+            return await self._pause(UNREACHABLE_PAUSE)
         if not more:
             await self._wait()
         return None
@@ -238,11 +241,14 @@ class Engine:
             return False
         if elected:
             self._startup_triggered = False
+            self._configuration_due = True
+        if self._configuration_due:
             await self.board.follow(self._world)
             self.board.changed.update(self.board.jobs)
-        if elected or self._differs():
+        if self._configuration_due or self._differs():
             self._apply_at = self._world.clock.monotonic() + RECONSIDER_SECONDS
             await self._configuration.apply(self._world, self.board, term)
+            self._configuration_due = False
         if not self._startup_triggered:
             await self._tell_epoch()
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
@@ -356,6 +362,10 @@ class Engine:
         seconds = LONGEST_WAIT
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
+        await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for a wake-up, but not for longer."""
         with anyio.move_on_after(seconds):
             await self._woken.wait()
 
