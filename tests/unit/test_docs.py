@@ -19,6 +19,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from cronledger.config.load import load
+from cronledger.jobs.decorator import NOTES
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src"
@@ -129,6 +130,7 @@ def test_the_examples_of_a_module_are_true(
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
         examples += len(test.examples)
         runner.run(test, out=said_wrong.write)
+    vars(module).pop(NOTES, None)  # what the examples submit is nobody else's job
 
     assert "" == said_wrong.getvalue()
     assert examples > 0

@@ -11,6 +11,7 @@ import anyio
 from cronledger.domain import events as e
 from cronledger.domain.ids import LEADER, InstanceId, Position, Term
 from cronledger.domain.leadership import Lease
+from cronledger.engine.board import Board
 from cronledger.engine.leader import ACTOR, Leader
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerUnreachable
@@ -70,10 +71,13 @@ class Alone:
     async def known_builds(self) -> frozenset[str]:
         return frozenset()
 
+    async def last_lineage(self) -> str:
+        return self.ledger.head().lineage
+
 
 def leading(world: Alone) -> Leader:
     """Return the leader of the first term."""
-    leader = Leader(world, Lease())  # type: ignore[arg-type] # as much of a world as a leader needs
+    leader = Leader(world, Lease(), Board())  # type: ignore[arg-type] # as much of a world as a leader needs
     leader.contend(lambda: None)
     tick(world, leader)
     assert leader.term == 1

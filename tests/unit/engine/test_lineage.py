@@ -142,4 +142,4 @@ def test_a_board_follows_a_history_that_goes_on() -> None:
 
     assert anyio.run(board.follow, world)
     assert not anyio.run(board.follow, world)
-    assert (2, ["a", "b"]) == (board.position, board.revisions)
+    assert (2, "b") == (board.position, board.revisions.current)

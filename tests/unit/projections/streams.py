@@ -282,6 +282,11 @@ def structs(struct: Any) -> st.SearchStrategy[Any]:
     if struct is JobDefinition:
         fields["schedule"] = st.sampled_from(["", "0 0 * * * *", "*/7 * * * * *", "no schedule at all"])
         fields["timezone"] = st.sampled_from(["UTC", "Europe/Berlin", "Nowhere/Land"])
+    if "zones" in fields:
+        turns = st.lists(st.tuples(st.integers(0, 2**40), st.integers(-86_400, 86_400)), max_size=3).map(
+            tuple
+        )
+        fields["zones"] = st.dictionaries(st.text(max_size=5), turns, max_size=3)
     return st.builds(struct, **fields)
 
 
