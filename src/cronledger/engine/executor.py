@@ -1,8 +1,7 @@
 """Performing: the job's own code, isolated, timed and cancellable, and an honest outcome.
 
-Whatever a job raises ends its own run and nothing else. Code cannot be stopped against its will, neither a
-thread nor a coroutine that swallows its cancellation: the run ends all the same, and the slot stays taken
-until the code does.
+Whatever a job raises ends its own run and nothing else. A thread cannot be stopped: at its deadline the run
+ends all the same, and the slot stays taken until the thread returns.
 """
 
 from __future__ import annotations
@@ -23,15 +22,12 @@ from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
-from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
-from cronledger.engine.discretion import Hide, JobLog, discreet
-from cronledger.engine.steps import NotANumber, Recorder, counted, worded
+from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.steps import Recorder
 from cronledger.engine.world import World
-from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call_apart, said
+from cronledger.jobs.calling import call
 from cronledger.ledger.api import Item, Write
-from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
 
 log = logging.getLogger("cronledger.run")
 
@@ -40,8 +36,6 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is given besides its own parameters."""
 
     find: Callable[[str, str], Job | None]
-    reveal: Callable[[Any], Any] = lambda value: value
-    hide: Hide = lambda value: value
     config: Mapping[str, Any] = {}
     db: Any = None
     services: Sequence[object] = ()
@@ -64,8 +58,7 @@ class Executor:
         self._max_runs = max_runs
         self._threads = anyio.CapacityLimiter(max_runs)
         self._tasks: TaskGroup | None = None
-        self._left: set[Any] = set()
-        self.attempts: set[Attempt] = set()
+        self.attempts: dict[RunId, Attempt] = {}
         self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
@@ -73,26 +66,15 @@ class Executor:
         self._tasks = tasks
         self.ended = ended
 
-    def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
-        """Give the runs to come something else, and another limit; those that have begun are not touched."""
-        self._provision = provision
-        self._max_runs = max_runs
-        self._threads.total_tokens = max_runs
-
-    @property
-    def runs(self) -> tuple[RunId, ...]:
-        """The runs that are performed here."""
-        return tuple(attempt.run.run_id for attempt in self.attempts)
-
     @property
     def room(self) -> int:
-        """How many more runs may be claimed; code that was left behind still takes its slot."""
-        return self._max_runs - max(len(self.attempts) + len(self._left), self._threads.borrowed_tokens)
+        """How many more runs may be claimed; threads left behind by a time-out still take their slot."""
+        return self._max_runs - max(len(self.attempts), self._threads.borrowed_tokens)
 
     @property
-    def left_behind(self) -> int:
-        """How many threads and coroutines still run code whose run has ended."""
-        return len(self._left) + max(0, self._threads.borrowed_tokens - len(self.attempts))
+    def stuck_threads(self) -> int:
+        """How many threads still run code whose run has ended."""
+        return max(0, self._threads.borrowed_tokens - len(self.attempts))
 
     def provides(self, definition: JobDefinition) -> bool:
         """Whether this instance has the code of a job."""
@@ -101,20 +83,22 @@ class Executor:
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
         assert self._tasks is not None
-        attempt = Attempt(self._world, state, fence, self._provision.hide)
-        self.attempts.add(attempt)
+        attempt = Attempt(self._world, state, fence)
+        self.attempts[state.run_id] = attempt
         self._tasks.start_soon(self._perform, attempt)
+
+    def cancel(self, run_id: RunId) -> None:
+        """Stop the attempt at a run, if it is performed here."""
+        attempt = self.attempts.get(run_id)
+        if attempt is not None:
+            attempt.run = replace(attempt.run, cancel_requested=True)
+            attempt.scope.cancel()
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
-        for attempt in list(self.attempts):
+        for attempt in list(self.attempts.values()):
             attempt.is_draining = True
             attempt.scope.cancel()
-
-    def _leave(self, task: Any) -> None:
-        """Count code that goes on after it was told to stop, until it ends."""
-        self._left.add(task)
-        task.add_done_callback(self._left.discard)
 
     async def _perform(self, attempt: Attempt) -> None:
         definition = self._definition_of(attempt.run.job)
@@ -129,10 +113,8 @@ class Executor:
                 ended = replace(ended, duration_ms=took)
             await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         finally:
-            self.attempts.discard(attempt)
+            self.attempts.pop(attempt.run.run_id, None)
             self.ended()
-            if self.left_behind and attempt.scope.cancel_called:
-                log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
 
     async def _run_code(self, attempt: Attempt, definition: JobDefinition) -> Ended:
         """Call the job and say how it came out, whatever it does."""
@@ -144,9 +126,7 @@ class Executor:
                 await attempt.recall_steps()
                 ctx = self._context(attempt, definition, job)
                 with anyio.move_on_after(definition.timeout_seconds) as deadline:
-                    returned = await call_apart(
-                        job.execute, ctx, threads=self._threads, left_behind=self._leave
-                    )
+                    returned = await call(job.execute, ctx, threads=self._threads)
                     return _ended(returned, attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
@@ -163,7 +143,7 @@ class Executor:
 
     def _context(self, attempt: Attempt, definition: JobDefinition, job: Job) -> JobContext:
         state = attempt.run
-        parameters: Any = {**self._provision.reveal(definition.parameters), **state.parameters}
+        parameters: Any = {**definition.parameters, **state.parameters}
         if job.params is not None:
             parameters = msgspec.convert(parameters, job.params, strict=False)
         info = RunInfo(
@@ -182,10 +162,9 @@ class Executor:
             db=self._provision.db,
             services=self._provision.services,
             enforce=definition.enforce,
-            log=JobLog(
+            log=logging.LoggerAdapter(
                 logging.getLogger(f"cronledger.jobs.{state.job}"),
                 {"job": state.job, "run_id": state.run_id},
-                self._provision.hide,
             ),
             is_cancelled=lambda: attempt.scope.cancel_called,
             idempotency_key=run_stream(_first_of_chain(state)),
@@ -193,19 +172,6 @@ class Executor:
         )
 
     async def _record(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
-        """Append the outcome; one that cannot be written ends the run as failed, so that it does end."""
-        try:
-            await self._tell(attempt, ended, definition)
-        except (LedgerDamaged, ArithmeticError, TypeError, ValueError) as error:
-            ended = _failed(f"unserialisable: the outcome could not be recorded: {said(error)}")
-            await self._tell(attempt, ended, definition)
-        level = logging.INFO if ended.error is None else logging.ERROR
-        why = f": {self._provision.hide(truncated(ended.error, MESSAGE_BYTES))}" if ended.error else ""
-        about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
-        text = "%s %s after %s ms%s"
-        log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, why, extra=about)
-
-    async def _tell(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
         """Append the outcome; what a lost attempt reports is kept beside it and changes nothing."""
 
         def decide(state: RunState) -> Sequence[Any]:
@@ -215,35 +181,28 @@ class Executor:
 
         try:
             await attempt.append(decide)
-        except RunUnknown:
-            log.warning("%s: the ledger has lost the run, and so its outcome", attempt.run.run_id)
         except ClaimLost:
-            late = tuple(
-                discreet(event, self._provision.hide)
-                for event in run.late(attempt.run, attempt.run.attempt, ended, attempt.actor)
-            )
+            late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
-        except Outdated as error:
-            log.error(  # noqa: TRY400 - the sentence says it all
-                "the outcome of %s cannot be recorded: %s", attempt.run.run_id, error.message
-            )
+        level = logging.INFO if ended.error is None else logging.ERROR
+        said = f": {ended.error}" if ended.error else ""
+        about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
+        text = "%s %s after %s ms%s"
+        log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, said, extra=about)
 
 
 def _ended(returned: Any, attempt: Attempt) -> Ended:
     """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
     result = returned if isinstance(returned, JobResult) else JobResult.success()
-    try:
-        told = Ended(
-            outcome=Outcome.SUCCEEDED,
-            message=worded(result.message),
-            items_processed=counted(result.items_processed),
-            items_failed=counted(result.items_failed),
-            duration_ms=counted(result.duration_ms) or 0,
-        )
-    except NotANumber as unfit:
-        return _failed(f"unserialisable: {unfit}")
+    told = Ended(
+        outcome=Outcome.SUCCEEDED,
+        message=result.message,
+        items_processed=result.items_processed,
+        items_failed=result.items_failed,
+        duration_ms=result.duration_ms or 0,
+    )
     if not result.ok:
-        error = told.message or "the job reported a failure"
+        error = result.message or "the job reported a failure"
         return replace(told, outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error)
     if attempt.steps_failed:
         outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
@@ -252,12 +211,7 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
 
 
 def _raised(error: BaseException) -> Ended:
-    words, name = said(error), type(error).__name__
-    return _failed(words if words == name else f"{name}: {words}")
-
-
-def _failed(error: str) -> Ended:
-    text = truncated(cleaned(error), ERROR_BYTES)
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
 
 

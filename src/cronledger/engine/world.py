@@ -13,7 +13,6 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
-from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 
@@ -44,8 +43,7 @@ class Loaded(msgspec.Struct, frozen=True):
     position: Position
     jobs: dict[JobName, JobState]
     runs: list[run.RunState]
-    revisions: Revisions
-    features: frozenset[str] = frozenset()
+    revisions: tuple[str, ...]
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +55,6 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: frozenset[str]
     config_revision: str | None
     is_dead: bool
-    beat_at: datetime | None = None
-    features: frozenset[str] = frozenset()
 
 
 class World(Protocol):
@@ -83,10 +79,7 @@ class World(Protocol):
         """Append each item or have it refused; answers in the order asked."""
 
     async def head(self) -> Head:
-        """Return the head of the ledger.
-
-        Raises LedgerRegressed, once, if the ledger has lost what it had acknowledged to this process.
-        """
+        """Return the head of the ledger."""
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
         """Prolong the lease of a term; raise Fenced once a later one has begun."""
@@ -108,9 +101,6 @@ class World(Protocol):
 
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
-
-    async def last_lineage(self) -> str:
-        """Return the lineage of the last election; empty if there was none, or none that knew it."""
 
     async def beat(self, **facts: Any) -> None:
         """Tell the others something about this instance: its epoch, state, configuration."""
