@@ -58,8 +58,8 @@ async def live(cluster: Cluster, instances: int, seconds: float, trouble=None) -
             tasks.start_soon(trouble, cluster, tasks)
         await anyio.sleep(seconds)
         cluster.chances = {}
-        for engine in cluster.engines:
-            engine.stop()
+        for world in cluster.living():
+            cluster.stop(world)
 
 
 def test_one_instance_fires_every_second_once_and_never_early() -> None:
