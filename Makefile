@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv check fmt fix lint types layers docs test nightly simulate mutants fuzz bench reference constraints
+.PHONY: help venv check fmt fix lint types layers docs test nightly simulate mutants fuzz chaos bench reference constraints
 
 PYTHON ?= python3
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
@@ -46,6 +46,9 @@ mutants: ## break each guarantee on purpose; ends with 1 unless the simulator ca
 
 fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=60' for less
 	$(BIN)python tests/fuzz/cron.py -max_len=200 -timeout=10 -max_total_time=600 $(ARGS)
+
+chaos: ## ten minutes of faults on real processes, on both databases; SECONDS=600 SEED=7
+	PYTHONPATH=. $(BIN)python -m tests.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
 
 bench: ## run the benchmarks, one after the other
 	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)python "$$file"; done

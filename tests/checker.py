@@ -368,10 +368,8 @@ def _terms(events: list[Line]) -> Iterator[str]:
                 f"in term {term}"
             )
         elif event["term"] is not None and event["instance"] != leader:
-            yield (
-                f"F2: position {event['position']}: {event['type']} of {event['instance']} "
-                f"while {leader} leads"
-            )
+            what = f"{event['type']} of {event['instance']}"
+            yield f"F2: position {event['position']}: {what}, but {leader} leads"
 
 
 # --- X, M: effects and promises -------------------------------------------------------------------------

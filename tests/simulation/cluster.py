@@ -14,14 +14,16 @@ from typing import Any
 import msgspec
 
 from cronledger.domain import events as e
-from cronledger.domain import job, run
+from cronledger.domain import job, revisions, run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import Lease
+from cronledger.domain.revisions import Revisions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Plan
+from cronledger.engine.loop import Engine
+from cronledger.engine.plan import Plan
 from cronledger.engine.world import Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import LedgerUnreachable
@@ -75,7 +77,7 @@ class Folded(msgspec.Struct):
     position: int = 0
     jobs: dict[JobName, JobState] = msgspec.field(default_factory=dict)
     runs: dict[RunId, run.RunState] = msgspec.field(default_factory=dict)
-    revisions: list[str] = msgspec.field(default_factory=list)
+    revisions: Revisions = Revisions()
     builds: set[str] = msgspec.field(default_factory=set)
 
     def fold(self, event: e.Recorded) -> None:
@@ -88,8 +90,7 @@ class Folded(msgspec.Struct):
             known = run.evolve(self.runs.get(event.run_id), event)
             assert known is not None
             self.runs[event.run_id] = known
-        if isinstance(event.body, e.ConfigApplied):
-            self.revisions = [*(r for r in self.revisions if r != event.body.revision), event.body.revision]
+        self.revisions = revisions.evolve(self.revisions, event)
         if isinstance(event.body, e.LeaderElected):
             self.builds.add(event.body.build)
 
@@ -201,7 +202,7 @@ class Cluster:
     def loaded(self) -> Loaded:
         known = self.folded()
         unfinished = [state for state in known.runs.values() if state.phase is not run.Phase.ENDED]
-        return Loaded(Position(known.position), dict(known.jobs), unfinished, tuple(known.revisions))
+        return Loaded(Position(known.position), dict(known.jobs), unfinished, known.revisions)
 
     def project(self) -> None:
         if self.views is not None:
@@ -260,7 +261,7 @@ class Cluster:
             await engine.run()
         except LedgerUnreachable as error:
             self.note(f"{world.name} gives up: {error}")
-        except BaseException as error:  # noqa: BLE001 - whatever ends an instance is judged
+        except BaseException as error:  # noqa: BLE001 - a death of any kind is noted, and fails the seed
             if world.is_crashed or _only(Crashed, error):
                 return
             self.note(f"{world.name} dies of {error!r}")

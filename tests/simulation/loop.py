@@ -1,4 +1,4 @@
-"""An asyncio loop whose time passes only when everybody waits, and in which whole processes can stop."""
+"""An asyncio loop whose time passes only when everybody waits; whole processes can be stopped in it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ import msgspec
 from cronledger.domain import events as e
 from cronledger.domain import job
 from cronledger.domain.ids import JobName, Position, RunId
-from cronledger.engine import dispatcher, loop, planner, recovery
+from cronledger.engine import claims, dispatcher, loop, planner, recovery
 from cronledger.engine.world import World
 from cronledger.entropy import Entropy
 from cronledger.ledger import admission
@@ -157,13 +157,18 @@ def _no_recovery(stack: ExitStack) -> None:
 
 
 def _fresh_ids(stack: ExitStack) -> None:
-    """A retry is a new intention: every event gets a new id and salt each time it is sent."""
+    """A retry is a new intention: every event gets a new id and salt each time it is sent. And nobody looks
+    for claims without an answer, which makes good what the new ids break."""
     original = SimulatedWorld._send
 
     async def send(self: SimulatedWorld, batch: list[Prepared], fault: str | None) -> list[Answer]:
         return await original(self, [self.ledger.prepare(one.item) for one in batch], fault)
 
+    async def none(*_: object) -> list[object]:
+        return []
+
     put(stack, SimulatedWorld, "_send", send)
+    put(stack, claims, "unperformed", none)
 
 
 class _LateVisible(Cluster):

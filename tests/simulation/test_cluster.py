@@ -58,8 +58,8 @@ async def live(cluster: Cluster, instances: int, seconds: float, trouble=None) -
             tasks.start_soon(trouble, cluster, tasks)
         await anyio.sleep(seconds)
         cluster.chances = {}
-        for world in cluster.living():
-            cluster.stop(world)
+        for world, engine in zip(cluster.worlds, cluster.engines, strict=True):
+            world.process.deliver(engine.stop)
 
 
 def test_one_instance_fires_every_second_once_and_never_early() -> None:

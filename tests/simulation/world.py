@@ -361,6 +361,7 @@ class SimulatedWorld:
                 Instance(
                     id=world.instance, kind="service", epoch=world.facts["epoch"], jobs=frozenset(),
                     config_revision=world.facts["config_revision"], is_dead=world.is_dead_to(self),
+                    beat_at=world.beat_at,
                 )
                 for world in self.cluster.worlds
                 if not world.has_left
@@ -370,6 +371,10 @@ class SimulatedWorld:
 
     async def known_builds(self) -> frozenset[str]:
         return await self._ask(lambda: frozenset(self.cluster.folded().builds))
+
+    async def last_lineage(self) -> str:
+        """The simulated database has one history."""
+        return await self._ask(lambda: self.ledger.head().lineage)
 
     async def beat(self, **facts: Any) -> None:
         await self._travel()

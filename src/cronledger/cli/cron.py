@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
-from cronledger.cli.render import emit
+from cronledger.cli.render import NO_MORE, emit
 from cronledger.domain.clock_changes import clock_changes
 from cronledger.domain.cron import Cron
 from cronledger.domain.definition import DayMatch
@@ -59,7 +59,8 @@ def next_(
     found = list(schedule.fire_times(_start(ctx, from_), _END, count))
     document = {"expression": expression, "timezone": tz, "fire_times": found}
     rows = [_fire_time(at, tz) for at in found]
-    emit(ctx, document, columns=["utc"] if tz == "UTC" else ["utc", "local"], rows=rows)
+    columns = ["utc"] if tz == "UTC" else ["utc", "local"]
+    emit(ctx, document, columns=columns, rows=rows, text=None if found else NO_MORE)
 
 
 @app.command()
@@ -177,7 +178,7 @@ def _page(document: dict[str, Any]) -> str:
         local = "" if document["timezone"] == "UTC" else at["local"].strftime("  %a %Y-%m-%d %H:%M:%S %Z")
         lines.append(utc + local)
     if not document["fire_times"]:
-        lines.append("no fire time lies ahead")
+        lines.append(NO_MORE)
     notes = [change["note"] for change in document["clock_changes"]]
     notes += [f"note: {note}" for note in document["notes"]]
     return "\n".join([*lines, "", *notes] if notes else lines)

@@ -12,7 +12,7 @@ import typer
 
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
-from cronledger.cli.render import emit, note
+from cronledger.cli.render import NO_MORE, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
 from cronledger.domain import job
@@ -20,9 +20,9 @@ from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.events import Actor, Event
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
-from cronledger.domain.schedule import describe
+from cronledger.domain.schedule import MANUAL_ONLY, describe
 from cronledger.errors import Conflict
-from cronledger.ledger.api import Write
+from cronledger.ledger.api import Write, require_current
 from cronledger.projections import job_status
 from cronledger.projections.moments import fire_time, moment
 
@@ -119,7 +119,7 @@ def next_(
         "fire_times": [fire_time(each) for each in times],
     }
     rows = [{"fire_at": each} for each in document["fire_times"]]
-    emit(ctx, document, columns=["fire_at"], rows=rows, text=None if times else "manual only")
+    emit(ctx, document, columns=["fire_at"], rows=rows, text=NO_MORE if schedule else MANUAL_ONLY)
     if not found.is_enabled or found.state.paused:
         note(
             ctx,
@@ -166,6 +166,7 @@ def _decide(ctx: typer.Context, name: str, verb: Decide, reason: str | None) -> 
 
 def _appended(opened: Application, name: str, verb: Decide, reason: str | None) -> tuple[JobState, bool]:
     conflict: Conflict | None = None
+    require_current(opened.store().ledger)
     for _ in range(TRIES):
         state = _state(opened, name)
         events = tuple(verb(state, opened.operator, reason))

@@ -77,6 +77,7 @@ class Cron:
     def next_after(self, instant: datetime, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST) -> datetime | None:
         """Return the first fire time later than `instant`, or None after the year 9999.
 
+        >>> from datetime import UTC
         >>> parse("0 */15 * * * *").next_after(datetime(2026, 2, 1, 12, 7, 30, tzinfo=UTC)).isoformat()
         '2026-02-01T12:15:00+00:00'
         """
@@ -87,6 +88,7 @@ class Cron:
     ) -> datetime | None:
         """Return the last fire time earlier than `instant`, or None before 1970.
 
+        >>> from datetime import UTC
         >>> parse("0 0 3 * * *").previous_before(datetime(2026, 2, 1, 3, tzinfo=UTC)).isoformat()
         '2026-01-31T03:00:00+00:00'
         """
@@ -95,6 +97,7 @@ class Cron:
     def matches(self, instant: datetime, zone: Zone = UTC_ZONE, dst: Dst = DEFAULT_DST) -> bool:
         """Whether `instant` is a fire time.
 
+        >>> from datetime import UTC
         >>> parse("0 0 3 * * *").matches(datetime(2026, 2, 1, 3, tzinfo=UTC))
         True
         """
@@ -105,6 +108,7 @@ class Cron:
     ) -> Iterator[datetime]:
         """Yield the fire times later than `after` up to and including `until`, at most `limit`, ascending.
 
+        >>> from datetime import UTC, timedelta
         >>> noon = datetime(2026, 2, 1, 12, tzinfo=UTC)
         >>> [at.hour for at in parse("@hourly").fire_times(noon, noon + timedelta(hours=3), limit=10)]
         [13, 14, 15]

@@ -23,6 +23,7 @@ from cronledger.domain.schedule import Schedule, schedule_of
 from cronledger.errors import CronledgerError
 
 PLANNER = e.Actor.engine("planner")
+FILES = e.Actor.engine("config")
 FIRE_TIMES_PER_DECISION = 10_000_000
 """More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
 
@@ -132,12 +133,9 @@ def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
 
 def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
-    windows = list(state.undecided)
-    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
-        windows.append(Window(state.planned_until, now, state.definition))
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
-    for window in windows:
+    for window in _open_windows(state, now):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
         _decide(come, now, skips, triggers, in_flight=state.in_flight)
@@ -146,9 +144,27 @@ def due(state: JobState, now: datetime) -> Decision:
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
 
 
-def define(state: JobState | None, definition: JobDefinition, revision: str) -> list[e.Event]:
+def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
+    """Skip every undecided fire time up to an instant, because it may have run in a history that is lost.
+
+    A job that says it is idempotent forgoes nothing.
+    """
+    if state.definition is None or state.definition.idempotent:
+        return ()
+    skips = []
+    for window in _open_windows(state, until):
+        first, last, count = None, None, 0
+        for fire_at in _fire_times(window):
+            first, last, count = first or fire_at, fire_at, count + 1
+        if first and last:
+            skips.append(_skipped(state.name, Skipped(first, last, count, "lineage")))
+    return tuple(skips)
+
+
+def define(
+    state: JobState | None, definition: JobDefinition, revision: str, actor: e.Actor = FILES
+) -> list[e.Event]:
     """Register the job, or redefine it if anything about it has changed."""
-    actor = e.Actor.engine("config")
     if state is None or state.definition is None or state.retired:
         registered = e.JobRegistered(definition=definition, revision=revision)
         return [e.Event(body=registered, actor=actor, job=definition.name)]
@@ -158,11 +174,11 @@ def define(state: JobState | None, definition: JobDefinition, revision: str) -> 
     return [e.Event(body=redefined, actor=actor, job=definition.name)]
 
 
-def retire(state: JobState, revision: str) -> list[e.Event]:
+def retire(state: JobState, revision: str, actor: e.Actor = FILES) -> list[e.Event]:
     """Take the job out of the configuration; its history stays."""
     if state.retired or state.definition is None:
         return []
-    return [e.Event(body=e.JobRetired(revision=revision), actor=e.Actor.engine("config"), job=state.name)]
+    return [e.Event(body=e.JobRetired(revision=revision), actor=actor, job=state.name)]
 
 
 def enable(state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:
@@ -197,6 +213,13 @@ def schedule_for(definition: JobDefinition) -> Schedule | None:
         )
     except CronledgerError:
         return None
+
+
+def _open_windows(state: JobState, now: datetime) -> list[Window]:
+    windows = list(state.undecided)
+    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
+        windows.append(Window(state.planned_until, now, state.definition))
+    return windows
 
 
 def _decide(

@@ -25,7 +25,8 @@ CHUNK = 250
 EARLY_PAUSE = timedelta(milliseconds=5)
 
 Claims = Callable[[JobState, int], bool]
-Claimed = Callable[[e.Event, Appended], None]
+Claimed = Callable[[e.Event, Position, datetime], None]
+"""Told the trigger, the position where it stands, directly before its start, and when both were recorded."""
 
 
 class Planner:
@@ -89,8 +90,7 @@ class Planner:
         self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed
     ) -> bool:
         items: list[Item] = []
-        asked: list[JobState] = []
-        starts: list[tuple[int, list[e.Event]]] = []
+        asked: list[tuple[JobState, Decision, list[e.Event]]] = []
         room = 0
         for name in names:
             state = self._board.jobs.get(name)
@@ -104,12 +104,9 @@ class Planner:
                 self._push(name, job.next_fire(state))
                 continue
             items.append(item)
-            asked.append(state)
-            starts.append((len(decision.skips), claims))
+            asked.append((state, decision, claims))
         again = False
-        for state, answer, (skips, claims) in zip(
-            asked, await self._world.submit(items), starts, strict=True
-        ):
+        for (state, decision, claims), answer in zip(asked, await self._world.submit(items), strict=True):
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
@@ -117,9 +114,8 @@ class Planner:
                 self._push(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
                 self._push(state.name, job.next_fire_after(state, now))
-                trigger = Position(answer.first + skips)  # the claimed run is the first after the skips
                 for event in claims:
-                    claimed(event, Appended(trigger, Position(trigger + 1), answer.recorded_at))
+                    claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
             else:
                 self._board.changed.add(state.name)
                 again = True

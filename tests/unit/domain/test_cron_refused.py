@@ -252,9 +252,9 @@ def adversarial(piece: str) -> list[str]:
 def is_quick(text: str) -> bool:
     """Whether a refusal takes less than the limit; only one of many tries need show it."""
     for _ in range(TRIES):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         error = parsed(text)
-        if error is None or time.perf_counter() - begun < LIMIT_SECONDS:
+        if error is None or time.thread_time() - begun < LIMIT_SECONDS:
             return True
     return False
 
