@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import anyio
 
 T = TypeVar("T")
+TURNS_WITHOUT_TIME = 100_000
 
 
 class Process:
@@ -112,6 +113,7 @@ class _Instant(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.elapsed = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
@@ -119,8 +121,10 @@ class _Instant(selectors.SelectSelector):
             if not ready:
                 raise RuntimeError("every task waits for something that nobody will do")
             return ready
-        if timeout > 0:
-            self.elapsed += timeout
+        self._turns = 0 if timeout > 0 else self._turns + 1
+        self.elapsed += max(0.0, timeout)
+        if self._turns > TURNS_WITHOUT_TIME:
+            raise RuntimeError(f"somebody spins: time stands still at {self.elapsed:.3f} s")
         return []
 
 

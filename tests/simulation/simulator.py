@@ -255,14 +255,15 @@ class Simulation:
         assert self._tasks is not None
         while True:
             living = self.cluster.living()
-            if len(living) < self.count or not any(not world.is_draining for world in living):
+            staying = [world for world in living if not world.is_draining]
+            if len(living) < self.count or not staying:
                 if not self._over:
                     await anyio.sleep(self._happens.uniform(0.1, 6))
                 self._tasks.start_soon(self.cluster.instance)
                 self.cluster.note("an instance is started again", "restart")
-            await anyio.sleep(0.5)
-            if self._over and len(self.cluster.living()) >= self.count:
+            elif self._over and len(staying) >= self.count:
                 return
+            await anyio.sleep(0.5)
 
     async def _export(self) -> None:
         while not self._over:

@@ -65,7 +65,7 @@ class Executor:
         self._threads = anyio.CapacityLimiter(max_runs)
         self._tasks: TaskGroup | None = None
         self._left: set[Any] = set()
-        self.attempts: set[Attempt] = set()
+        self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
@@ -102,7 +102,7 @@ class Executor:
         """Begin to perform a run whose claim is durable."""
         assert self._tasks is not None
         attempt = Attempt(self._world, state, fence, self._provision.hide)
-        self.attempts.add(attempt)
+        self.attempts[attempt] = None
         self._tasks.start_soon(self._perform, attempt)
 
     def drain(self) -> None:
@@ -129,7 +129,7 @@ class Executor:
                 ended = replace(ended, duration_ms=took)
             await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         finally:
-            self.attempts.discard(attempt)
+            self.attempts.pop(attempt, None)
             self.ended()
             if self.left_behind and attempt.scope.cancel_called:
                 log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
