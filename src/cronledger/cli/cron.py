@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from cronledger.cli.render import NO_MORE, emit
 from cronledger.domain.clock_changes import clock_changes
 from cronledger.domain.cron import Cron
 from cronledger.domain.definition import DayMatch
+from cronledger.domain.fire_times import LAST
 from cronledger.domain.schedule import Schedule, advice_on, describe, schedule_of
 from cronledger.domain.zone import zone
 from cronledger.errors import InvalidSchedule, UsageError
@@ -21,7 +22,6 @@ app = typer.Typer(help="Ask when a cron expression fires, and why.", no_args_is_
 
 FIRE_TIMES_EXPLAINED = 10
 FIRE_TIMES_COMPARED = 100
-_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _COMING_YEAR = timedelta(days=366)
 _INTERVAL = "follows the clock: a time that it skips does not fire, one that it shows twice fires twice"
 _FIXED = (
@@ -56,7 +56,7 @@ def next_(
 ) -> None:
     """Show the next fire times."""
     schedule = _schedule(expression, tz, day_match)
-    found = list(schedule.fire_times(_start(ctx, from_), _END, count))
+    found = list(schedule.fire_times(_start(ctx, from_), LAST, count))
     document = {"expression": expression, "timezone": tz, "fire_times": found}
     rows = [_fire_time(at, tz) for at in found]
     columns = ["utc"] if tz == "UTC" else ["utc", "local"]
@@ -76,7 +76,7 @@ def explain(
     """Say in words when an expression fires, with its next fire times and what to watch out for."""
     schedule = _schedule(expression, tz, day_match)
     start = _start(ctx, from_)
-    fire_times = [_fire_time(at, tz) for at in schedule.fire_times(start, _END, count)]
+    fire_times = [_fire_time(at, tz) for at in schedule.fire_times(start, LAST, count)]
     changes = clock_changes(schedule, start, _COMING_YEAR)
     notes = advice_on(schedule, day_match=day_match)
     if changes and isinstance(schedule.rule, Cron):

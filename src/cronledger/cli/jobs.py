@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -18,8 +17,10 @@ from cronledger.cli.runs import AsOf, history
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.events import Actor, Event
+from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
+from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe
 from cronledger.errors import Conflict
 from cronledger.ledger.api import Write
@@ -106,12 +107,7 @@ def next_(
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
     schedule = job.schedule_for(found.definition)
-    at = opened.now()
-    times = (
-        list(islice(schedule.fire_times(at, datetime.max.replace(tzinfo=at.tzinfo), count), count))
-        if schedule
-        else []
-    )
+    times = list(schedule.fire_times(opened.now(), LAST, count)) if schedule else []
     document = {
         "name": found.state.name,
         "schedule": found.definition.schedule,
@@ -266,6 +262,6 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _leadership(opened: Application) -> str:
     head = opened.store().ledger.head()
-    if head.leader is None or head.lease_until is None or head.lease_until < head.clock:
+    if is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock):
         return "no instance leads: nothing is planned until one is up (`cronledger up`)"
     return f"led by {head.leader} in term {head.term}"

@@ -14,9 +14,9 @@ from croniter import CroniterError, croniter
 from cronledger.domain.cron import Cron
 from cronledger.domain.cron_parser import ALL_DAYS, ALL_WEEKDAYS, Spec, split
 from cronledger.domain.definition import DayMatch
+from cronledger.domain.fire_times import LAST
 from cronledger.domain.schedule import Schedule, schedule_of
 
-_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NO_DATE = "croniter accepts it but finds no fire time"
 
 
@@ -38,7 +38,7 @@ def croniter_disagreements(
     schedule = schedule_of(text, timezone=timezone, day_match=day_match)
     if schedule is None or not isinstance(schedule.rule, Cron):
         return []
-    ours = list(schedule.fire_times(after, _END, count))
+    ours = list(schedule.fire_times(after, LAST, count))
     theirs = _their_fire_times(schedule, schedule.rule.spec, after, len(ours))
     if isinstance(theirs, str):
         return [theirs]

@@ -14,7 +14,7 @@ import msgspec
 
 from cronledger.domain.cron import Cron
 from cronledger.domain.definition import Fold
-from cronledger.domain.fire_times import EPOCH
+from cronledger.domain.fire_times import EPOCH, second_of
 from cronledger.domain.plain_rules import At, Every, in_units
 from cronledger.domain.schedule import Schedule
 from cronledger.domain.zone import Zone
@@ -62,7 +62,7 @@ def clock_changes(schedule: Schedule, after: datetime, period: timedelta) -> lis
     on 26 October 2025 the clock shows 02:30 twice: fires the first time, at 02:30 +02:00
     """
     found = []
-    start = (after - EPOCH) // timedelta(seconds=1)
+    start = second_of(after)
     until = min(start + period // timedelta(seconds=1), _LAST_KNOWN)
     for at, before, offset in _transitions(schedule.zone, start, until):
         note = _note(schedule, at, before, offset)

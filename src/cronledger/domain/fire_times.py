@@ -16,6 +16,7 @@ from cronledger.domain.zone import Zone
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z."""
+LAST = EPOCH + timedelta(0, LAST_SECOND)
 _DAY = 86400
 
 
@@ -29,6 +30,11 @@ class Rule(Protocol):
     def last_until(self, second: int, zone: Zone, dst: Dst) -> int:
         """Return the last fire time up to a second; a negative number means none."""
         ...
+
+
+def second_of(instant: datetime) -> int:
+    """Return the whole seconds from 1970 to an instant."""
+    return (instant - EPOCH) // timedelta(seconds=1)
 
 
 def next_after(rule: Rule, instant: datetime, zone: Zone, dst: Dst) -> datetime | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from cronledger.domain.definition import JobDefinition
+from cronledger.domain.fire_times import EPOCH, second_of
 from cronledger.domain.ids import JobName
 from cronledger.domain.job import schedule_for
 from cronledger.domain.schedule import Schedule
@@ -28,7 +29,6 @@ FIRE_TIMES_COMPARED = 200_000
 
 _LONGEST_SHIFT = timedelta(days=1)
 """A time that the clock shows twice may fire the second time only: rules act so much before they differ."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -65,6 +65,7 @@ class Comparison(msgspec.Struct, frozen=True):
 def rules_for(definitions: Iterable[JobDefinition], at: datetime) -> Rules:
     """Return the rules of this process's own data from an instant on, for the zones of some jobs.
 
+    >>> from datetime import UTC
     >>> report = JobDefinition(name=JobName("report"), schedule="0 0 9 * * *", timezone="Asia/Tokyo")
     >>> rules_for([report], datetime(2026, 1, 1, tzinfo=UTC)).zones
     {'Asia/Tokyo': ((1767225600, 32400),)}
@@ -73,7 +74,7 @@ def rules_for(definitions: Iterable[JobDefinition], at: datetime) -> Rules:
     used = Counter(each.zone.name for each in schedules if each.zone is not UTC_ZONE)
     until = at + RECORDED_FOR
     recorded = {
-        name: zone(name).transitions(_second(at), _second(until))
+        name: zone(name).transitions(second_of(at), second_of(until))
         for name, _ in used.most_common(ZONES_RECORDED)
     }
     return Rules(recorded, until)
@@ -107,11 +108,11 @@ class _Comparing:
         self._parties: dict[Transitions, list[Party]] = {}
         self._zones: dict[Transitions, Zone] = {}
         for party in parties:
-            own = zone(name).amended(party.rules.zones[name], _second(party.rules.until))
-            rules = own.transitions(_second(now), _second(until))
+            own = zone(name).amended(party.rules.zones[name], second_of(party.rules.until))
+            rules = own.transitions(second_of(now), second_of(until))
             self._parties.setdefault(rules, []).append(party)
             self._zones.setdefault(rules, own)
-        parting = _EPOCH + timedelta(seconds=_parting(list(self._zones)))
+        parting = EPOCH + timedelta(seconds=_parting(list(self._zones)))
         self._from = max(now, parting - _LONGEST_SHIFT)
         self._found: dict[Schedule, tuple[datetime | None, ...] | None] = {}
 
@@ -157,7 +158,3 @@ def _parting(rules: Sequence[Transitions]) -> int:
     """Return the first instant from which on not all of these rules agree; 0 where all do."""
     distinct = [change for each in rules for change in each if any(change not in other for other in rules)]
     return min((start for start, _ in distinct), default=0)
-
-
-def _second(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(seconds=1)
