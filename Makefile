@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv check fmt fix lint types layers docs test nightly fuzz bench reference constraints
+.PHONY: help venv check fmt fix lint types layers docs test nightly simulate mutants fuzz chaos bench reference constraints
 
 PYTHON ?= python3
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
@@ -38,8 +38,17 @@ test: ## all tests; ARGS='-k leader' for some
 nightly: ## all tests, the long ones too, with a hundred times the Hypothesis examples
 	HYPOTHESIS_PROFILE=nightly .ci/gate test --timeout 7200 -m "nightly or not nightly" $(ARGS)
 
+simulate: ## worlds from seeds, in virtual time; ARGS='--seed 7 --trace' for one, default 5,000
+	$(BIN)python -m tests.simulation $(or $(ARGS),--seeds 0-4999)
+
+mutants: ## break each guarantee on purpose; ends with 1 unless the simulator catches every one
+	$(BIN)python -m tests.simulation.mutants $(ARGS)
+
 fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=60' for less
 	$(BIN)python tests/fuzz/cron.py -max_len=200 -timeout=10 -max_total_time=600 $(ARGS)
+
+chaos: ## ten minutes of faults on real processes, on both databases; SECONDS=600 SEED=7
+	PYTHONPATH=. $(BIN)python -m tests.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
 
 bench: ## run the benchmarks, one after the other
 	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)python "$$file"; done

@@ -33,7 +33,10 @@ STREAMS = {
     "attempt": ("run-ID", "The attempts at a run"),
     "leader": ("leader", "Leadership"),
     "instance": ("instance-ID", "An instance"),
+    "engine": ("instance-ID", "The engine of an instance"),
+    "clock": ("instance-ID", "The clock of an instance's machine"),
     "config": ("config", "The configuration of the cluster"),
+    "feature": ("config", "Features: ways of writing that every living instance knows"),
     "ledger": ("ledger", "The ledger itself"),
     "body": ("ledger", "Erased bodies"),
 }

@@ -109,29 +109,100 @@ def binaries() -> Path:
     return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
-def start(programs: Path) -> dict[str, Any]:
-    """Start a fresh server from a folder of programs; return what `_end` needs to know."""
+class OwnServer(Server):
+    """A server of one's own, that may be stopped, crashed, copied and promoted."""
+
+    def __init__(self, folder: Path, programs: Path, port: int) -> None:
+        super().__init__(f"postgresql://postgres@127.0.0.1:{port}/postgres")
+        self.folder = folder
+        self.port = port
+        self._programs = programs
+
+    @property
+    def data(self) -> Path:
+        """Where the server keeps everything."""
+        return self.folder / "data"
+
+    def start(self, **options: str) -> None:
+        """Start it, and wait until it takes connections."""
+        words = " ".join(f"-c {key}='{value}'" for key, value in (_SERVER_OPTIONS | options).items())
+        log = self.folder / "log"
+        self.run("pg_ctl", "-D", self.data, "-l", log, "-o", f"-c port={self.port} {words}", "-w", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `smart`, `fast`, or `immediate` as in a crash."""
+        self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop")
+
+    def promote(self) -> None:
+        """Make a standby a primary, on a timeline of its own."""
+        self.run("pg_ctl", "-D", self.data, "-w", "promote")
+
+    def standby(self, name: str) -> OwnServer:
+        """Start a standby that follows this server under a name."""
+        copy = OwnServer(own_folder(), self._programs, free_port())
+        origin = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
+        self.run(
+            "pg_basebackup", "-D", copy.data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync"
+        )
+        copy.start()
+        return copy
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        self.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        self.execute(sql.SQL("SELECT pg_reload_conf()"))
+
+    def run(self, program: str, *words: object) -> None:
+        """Run one of PostgreSQL's programs as the server's user."""
+        _run([self._programs / program, *words], self.folder, server_user())
+
+    def end(self) -> None:
+        """Stop it if it runs, and forget everything."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def own_server(prepare: Callable[[str], None] | None = None, **options: str) -> OwnServer:
+    """Start a server of one's own, to be ended by the caller; `prepare` fills the template."""
+    server = _initialized(own_folder(), binaries())
+    server.start(**options)
+    if prepare:
+        server.make_template(prepare)
+    return server
+
+
+def own_folder() -> Path:
+    """Return a folder for a server, with a note that lets a later run sweep it."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    user = _user()
+    user = server_user()
     if user:
         os.chown(folder, user["user"], user["group"])
-    programs = _reachable(programs, folder, user)
     run = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else os.getpid()
-    (folder / "owner.json").write_text(json.dumps({"pid": run, "programs": str(programs)}))
-    data = folder / "data"
-    init = ["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    _run([programs / init[0], *init[1:]], folder, user)
+    (folder / "owner.json").write_text(json.dumps({"pid": run, "programs": str(binaries())}))
+    return folder
+
+
+def start(programs: Path) -> dict[str, Any]:
+    """Start a fresh server from a folder of programs; return what `_end` needs to know."""
+    folder = own_folder()
+    server = _initialized(folder, programs)
     for _ in range(3):
-        port = _free_port()
-        options = " ".join(f"-c {key}='{value}'" for key, value in (_SERVER_OPTIONS | {"port": port}).items())
-        begin = [programs / "pg_ctl", "-D", data, "-l", folder / "log", "-o", options, "-w", "start"]
         try:
-            _run(begin, folder, user)
+            server.start()
         except subprocess.CalledProcessError:
+            server = OwnServer(folder, server._programs, free_port())
             continue
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        return {"url": url, "folder": str(folder), "programs": str(programs), "users": []}
+        return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
     raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
+
+
+def _initialized(folder: Path, programs: Path) -> OwnServer:
+    server = OwnServer(folder, _reachable(programs, folder, server_user()), free_port())
+    server.run(
+        "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+    )
+    return server
 
 
 def _begin(prepare: Callable[[str], None]) -> dict[str, Any]:
@@ -153,7 +224,7 @@ def _end(known: dict[str, Any]) -> None:
 
 def _stop(folder: Path, programs: Path) -> None:
     stop = [programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"]
-    _run(stop, folder, _user())
+    _run(stop, folder, server_user())
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -168,7 +239,7 @@ def _sweep() -> None:
             continue
 
 
-def _user() -> dict[str, Any]:
+def server_user() -> dict[str, Any]:
     """Return whom to run the server as, as arguments for a subprocess: nothing unless this is root."""
     if os.geteuid() != 0:
         return {}
@@ -200,7 +271,7 @@ def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

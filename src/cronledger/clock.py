@@ -9,6 +9,10 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+STEP_SECONDS = 5.0
+OFFSET_SECONDS = 1.0
+READING_SECONDS = 1.0
+
 
 class Clock(Protocol):
     """Three clocks that a machine has, each for one purpose."""
@@ -39,3 +43,45 @@ class SystemClock:
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         return time.monotonic()
+
+
+class StepWatch:
+    """Notices that somebody has set the wall clock: it has moved against the time that has passed.
+
+    A machine that slept is no such case: both clocks went on meanwhile.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._difference: float | None = None
+
+    def look(self) -> float | None:
+        """Return by how many seconds the clock was set since the last look, if it was by more than 5."""
+        before = self._clock.boottime()
+        wall = self._clock.now().timestamp()
+        after = self._clock.boottime()
+        if after - before > READING_SECONDS:
+            return None  # we were stopped between the readings; the next ones will be better
+        known, self._difference = self._difference, wall - after
+        if known is None or abs(self._difference - known) <= STEP_SECONDS:
+            return None
+        return round(self._difference - known, 3)
+
+
+class OffsetWatch:
+    """Notices how far this machine's clock is from the ledger's, where that is another machine's."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def look(self, before: datetime, ledger: datetime, after: datetime) -> float | None:
+        """Return how many seconds this clock is ahead, if that has changed by more than one.
+
+        The ledger's clock was read somewhere between `before` and `after`, by our own clock.
+        """
+        uncertain = (after - before).total_seconds() / 2
+        offset = (before - ledger).total_seconds() + uncertain
+        if uncertain < 0 or abs(offset - self._told) - uncertain <= OFFSET_SECONDS:
+            return None
+        self._told = offset
+        return round(offset, 3)

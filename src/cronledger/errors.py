@@ -97,6 +97,21 @@ class Overlap(Refusal):
         self.in_the_way = in_the_way
 
 
+class Superseded(Refusal):
+    """The cluster has moved on from a configuration, and a living instance carries the current one."""
+
+    code = "superseded"
+
+    def __init__(self, revision: str, current: str | None, carried_by: str) -> None:
+        super().__init__(
+            f"configuration {revision} was superseded by {current}, which {carried_by} carries",
+            hint="give all instances these files, or say --force to make them current all the same",
+        )
+        self.revision = revision
+        self.current = current
+        self.carried_by = carried_by
+
+
 # --- problems -------------------------------------------------------------------------------------------
 
 
@@ -121,6 +136,21 @@ class LedgerGap(LedgerDamaged):
         self.found = found
 
 
+class LedgerRegressed(CronledgerError):
+    """The database no longer knows an event that it had acknowledged."""
+
+    code = "ledger_regressed"
+    exit_code = 7
+
+    def __init__(self, position: int, event_id: str) -> None:
+        super().__init__(
+            f"event {event_id} was durable at position {position} and is not there any more",
+            hint="the database was failed over to a copy that lagged, or restored from an earlier backup",
+        )
+        self.position = position
+        self.event_id = event_id
+
+
 class LedgerUnreachable(CronledgerError):
     """The database does not answer, or may not be written."""
 
@@ -142,6 +172,56 @@ class SchemaOutdated(CronledgerError):
         )
         self.current = current
         self.head = head
+
+
+class MigrationBlocked(CronledgerError):
+    """The schema could not be upgraded in time, because others were in the way; nothing was changed."""
+
+    code = "migration_blocked"
+    exit_code = 6
+
+    def __init__(self, url: str, seconds: float, why: str) -> None:
+        super().__init__(
+            f"the schema of {url} was not upgraded within {seconds:g} s, and nothing was changed: {why}",
+            hint="let whoever is in the way end, then run `cronledger db upgrade` again",
+        )
+
+
+class Outdated(CronledgerError):
+    """The ledger holds something that only a newer version may go on from."""
+
+    code = "version_outdated"
+    exit_code = 6
+
+
+class NotUnderstood(Outdated):
+    """An event that must be understood is of a type that this version does not know."""
+
+    code = "event_not_understood"
+
+    def __init__(self, position: int, type: str, schema: int) -> None:  # noqa: A002 - the contract's word
+        super().__init__(
+            f"the event at position {position} is of type '{type}' (schema {schema}), which this version of "
+            "cronledger does not know and must not skip",
+            hint="use the newer version of cronledger that wrote it; this one can show earlier moments",
+        )
+        self.position = position
+        self.type = type
+
+
+class WriterOutdated(Outdated):
+    """Only newer versions may append to the ledger."""
+
+    code = "writer_outdated"
+
+    def __init__(self, needed: int, own: int) -> None:
+        super().__init__(
+            f"this version of cronledger writes in way {own} and the ledger takes {needed} or later: it is "
+            "read here, and neither led nor appended to",
+            hint="use the version of cronledger that the other instances run",
+        )
+        self.needed = needed
+        self.own = own
 
 
 class InvalidSchedule(CronledgerError):

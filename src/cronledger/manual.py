@@ -7,7 +7,8 @@ itself, under the same rules: it has a row as an instance, claims only its own r
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -24,19 +25,26 @@ from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine.loop import Kind, Plan
+from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
-from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob
+from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances
-from cronledger.ledger.api import Quiet, Write
+from cronledger.ledger.api import Quiet, Write, require_current
 from cronledger.ledger.database import Store
-from cronledger.projections import fold, job_status
+from cronledger.ledger.normal import normalised
+from cronledger.projections import job_status
+from cronledger.projections.replay import current
 
 if TYPE_CHECKING:
     from cronledger.scheduler import Scheduler
 
 TRIES = 20
 POLL_SECONDS = 0.2
+
+
+MOST_PARAMETERS = 100
+PARAMETER_BYTES = 32 * 1024
+PARAMETER_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -66,6 +74,36 @@ def definition_of(resolution: Resolution, name: str) -> JobDefinition:
     raise UnknownJob(name, hint=f"did you mean '{close[0]}'?" if close else None)
 
 
+def checked_parameters(parameters: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return parameters as the ledger keeps them, none of them shortened.
+
+    Raises UsageError for one that cannot be kept as it is, and for too many or too large ones.
+    """
+    if len(parameters) > MOST_PARAMETERS:
+        raise UsageError(f"a run takes no more than {MOST_PARAMETERS} parameters")
+    for name in parameters:
+        if not isinstance(name, str) or not PARAMETER_NAME.fullmatch(name):
+            raise UsageError(
+                f"{str(name)[:80]!r} is not the name of a parameter",
+                hint="use up to 64 letters, digits, '_', '.' and '-', beginning with a letter, digit or '_'",
+            )
+    plain: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            plain[name] = normalised(value)
+            is_kept = msgspec.json.encode(plain[name]) == msgspec.json.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            is_kept = False
+        if not is_kept:
+            raise UsageError(f"the value of parameter '{name}' cannot be kept", hint="use plain JSON values")
+    if len(msgspec.json.encode(plain)) > PARAMETER_BYTES:
+        raise UsageError(
+            f"the parameters together are larger than {PARAMETER_BYTES // 1024} KiB",
+            hint="put large things into a file, and give its name",
+        )
+    return plain
+
+
 def provided_by_the_living(store: Store) -> frozenset[str]:
     """Return the jobs that some living instance can perform."""
     with store.reading() as connection:
@@ -79,7 +117,11 @@ def provided_by_the_living(store: Store) -> frozenset[str]:
 def trigger(
     store: Store, request: Request, clock: Clock, entropy: Entropy, *, bound_to: InstanceId | None = None
 ) -> RunId:
-    """Append the trigger of a manual run, under the job's overlap policy. Raises Overlap or Conflict."""
+    """Append the trigger of a manual run, under the job's overlap policy.
+
+    Raises Overlap, Conflict or UsageError, or an `Outdated` if only a newer version may decide here.
+    """
+    require_current(store.ledger)
     definition = request.definition
     actor = e.Actor.operator(request.actor)
     run_id = (
@@ -92,15 +134,15 @@ def trigger(
         run_id,
         e.Cause.MANUAL,
         actor,
-        parameters=request.parameters,
+        parameters=checked_parameters(request.parameters),
         instance=bound_to,
         reason=request.reason,
     )
     conflict: Conflict | None = None
     for _ in range(TRIES):
-        if request.key and store.ledger.read_stream(run_stream(run_id)):
-            return run_id
         state = _state(store, definition)
+        if request.key and store.ledger.read_stream(run_stream(run_id)):
+            return run_id  # looked at last: the run that is in the way may be this very one
         policy = (state.definition or definition).overlap
         if not admit(policy, 1, in_flight=len(state.in_flight)):
             raise Overlap(definition.name, state.in_flight[0])
@@ -202,8 +244,7 @@ async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> li
 
 
 def _state(store: Store, definition: JobDefinition) -> JobState:
-    fold.catch_up(store)
-    with store.reading() as connection:
+    with current(store) as views, views.reading() as connection:
         known = job_status.one(connection, definition.name)
     return known or JobState(name=definition.name)
 

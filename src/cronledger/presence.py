@@ -7,19 +7,20 @@ import os
 import platform
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.to_thread
 
 from cronledger import tz_database
 from cronledger.domain import events as e
-from cronledger.domain.ids import instance_stream
+from cronledger.domain.ids import CONFIG, JobName, instance_stream
 from cronledger.domain.zone_rules import rules_for
+from cronledger.engine import definitions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Kind, Plan
-from cronledger.errors import LedgerUnreachable
+from cronledger.engine.plan import Kind, Plan
+from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import InstanceLock
@@ -36,12 +37,7 @@ async def announced(
     """Be known to the others while the block lasts; end the world's threads afterwards."""
     lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
     try:
-        await world.head()
-        jobs = tuple(
-            name
-            for name, each in sorted(configuration.definitions.items())
-            if plan.enabled and provision.find(each.extension, each.job or name) is not None
-        )
+        await world.learn_clock()
         row = instances.Instance(
             id=world.instance,
             name=label,
@@ -51,15 +47,26 @@ async def announced(
             build=world.build,
             started_at=world.now(),
             beat_at=world.now(),
-            jobs=jobs,
+            jobs=provided(plan, configuration, provision),
             config_revision=configuration.revision,
+            features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
+        world.beats.take(row)
         world.beats.start()
         yield
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_sign_off, world, lock)
+
+
+def provided(plan: Plan, configuration: Configuration, provision: Provision) -> tuple[JobName, ...]:
+    """Return the jobs whose runs this instance takes: those whose code it has, while it is enabled."""
+    return tuple(
+        name
+        for name, each in sorted(configuration.definitions.items())
+        if plan.enabled and provision.find(each.extension, each.job or name) is not None
+    )
 
 
 def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Configuration) -> None:
@@ -77,8 +84,11 @@ def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Config
         zones=dict(rules.zones),
         zones_until=rules.until,
     )
-    event = e.Event(body=body, actor=ACTOR)
-    world.store.ledger.append(Write(instance_stream(row.id), (event,)))
+    writes = [Write(instance_stream(row.id), (e.Event(body=body, actor=ACTOR),))]
+    if row.kind == "service":
+        loaded = e.Event(body=e.ConfigLoaded(revision=configuration.revision), actor=definitions.ACTOR)
+        writes.append(Write(CONFIG, (loaded,), expected=None))
+    world.store.ledger.append(*writes)
 
 
 def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
@@ -86,7 +96,8 @@ def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
     world.beats.stop()
     try:
         event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
-        world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
+        with suppress(Outdated):  # then only newer versions may append
+            world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
         with world.store.writing() as connection:
             instances.retire(connection, world.instance)
     except LedgerUnreachable as error:

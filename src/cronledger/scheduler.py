@@ -19,30 +19,35 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 
-from cronledger import manual, presence
+from cronledger import applying, manual, presence
 from cronledger._version import __version__
 from cronledger.clock import Clock, SystemClock
-from cronledger.config.load import find_config, find_profile, load
 from cronledger.config.model import Settings
-from cronledger.config.reference import resolve_secret
+from cronledger.config.reference import Secrets
+from cronledger.config.reference import database_url as database_url_of
 from cronledger.config.resolve import Resolution, resolve
+from cronledger.config.sources import Sources
+from cronledger.domain.events import Actor
 from cronledger.domain.ids import RunId, instance_id
 from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
-from cronledger.engine.loop import Engine, Plan
+from cronledger.engine.loop import Engine
+from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
+from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
+from cronledger.reload import Reloader
+from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
-
-DEFAULT_DATABASE = "sqlite:///cronledger.db"
 
 
 class Scheduler:
@@ -86,7 +91,7 @@ class Scheduler:
     ) -> None:
         self.clock = clock or SystemClock()
         self.entropy = entropy or SystemEntropy()
-        self.database_url = database_url or _database_url_from(os.environ)
+        self.database_url = database_url or database_url_of(os.environ)
         self._config = Path(config) if config else None
         self._profile = Path(profile) if profile else None
         self._label = instance or os.environ.get("CRONLEDGER_INSTANCE") or socket.gethostname()
@@ -97,15 +102,18 @@ class Scheduler:
         self._db = db
         self._lease = lease or Lease()
         self._world: ProcessWorld | None = None
+        self._reloader: Reloader | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
 
     @cached_property
     def settings(self) -> Settings:
         """The configuration as read; raises ConfigError with everything that is wrong with it."""
-        folder = Path.cwd()
-        config = self._config or find_config(folder)
-        return load(config, self._profile or find_profile(config, folder))
+        return self._sources.load()
+
+    @cached_property
+    def _sources(self) -> Sources:
+        return Sources(self._config, self._profile, Path.cwd())
 
     @cached_property
     def registry(self) -> Registry:
@@ -187,23 +195,40 @@ class Scheduler:
             stop.set()
             thread.join()
 
-    async def serve(self, *, for_seconds: float | None = None, migrate: bool | None = None) -> int:
-        """Run an instance until SIGTERM or SIGINT, or for a time; return how many threads are stuck.
+    async def serve(
+        self,
+        *,
+        for_seconds: float | None = None,
+        migrate: bool | None = None,
+        applied_by: Actor | None = None,
+    ) -> int:
+        """Run an instance until SIGTERM or SIGINT, or for a time; return how much code was left behind.
 
-        The first signal drains; a second one ends at once.
+        The first of them drains, a second one ends at once; SIGHUP reads the files again.
+        `applied_by`: whose word makes the files current in the cluster before anything else.
         """
         plan = self._service_plan()
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with self._opened(migrate=migrate) as store, self.instance_at_work(store, plan) as engine:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with (
+                self._opened(migrate=migrate, applied_by=applied_by) as store,
+                self.instance_at_work(store, plan) as engine,
+            ):
                 with anyio.move_on_after(for_seconds):
-                    async for _ in signals:
-                        break
+                    await self._told_to_end(signals)
                 engine.stop()
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_drain_no_longer, signals, engine)
                     await engine.drained.wait()
                     tasks.cancel_scope.cancel()
-                return engine.executor.stuck_threads
+                return engine.executor.left_behind
+
+    async def _told_to_end(self, signals: AsyncIterator[signal.Signals]) -> None:
+        """Wait for the signal to end; reload at each SIGHUP before."""
+        async for number in signals:
+            if number is not signal.SIGHUP:
+                return
+            if self._reloader is not None:
+                self._reloader.request()
 
     async def trigger(
         self,
@@ -222,7 +247,8 @@ class Scheduler:
         definition = manual.definition_of(self.resolution, job)
         request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
         if self._world is not None:
-            return await self._world.read(
+            # Not through the world: the caller's loop need not be the one that the instance lives in.
+            return await anyio.to_thread.run_sync(
                 manual.trigger, self._world.store, request, self.clock, self.entropy
             )
 
@@ -274,11 +300,14 @@ class Scheduler:
             registered = registry.find(extension, job)
             return registered.job if registered else None
 
+        secrets = Secrets(os.environ)
         db = self._db
         if db is None and self.settings.application_database_url:
-            db = application_engine(resolve_secret(self.settings.application_database_url, os.environ))
+            db = application_engine(secrets.reveal(self.settings.application_database_url))
         return Provision(
             find=find,
+            reveal=secrets.reveal,
+            hide=secrets.hide,
             config=self.settings.application,
             db=db,
             services=(*self._services, *registry.services),
@@ -286,9 +315,12 @@ class Scheduler:
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
-        """Bring an instance up on an open store, and take it down with everything it holds."""
-        resolution = self.resolution
-        configuration = Configuration(resolution.definitions, resolution.revision)
+        """Bring an instance up on an open store, and take it down with everything it holds.
+
+        Raises an `Outdated` if only a newer version may take part in this ledger.
+        """
+        await anyio.to_thread.run_sync(require_current, store.ledger)
+        configuration = _configuration(self.resolution)
         provision = self._provision()
         world = ProcessWorld(
             store,
@@ -302,44 +334,61 @@ class Scheduler:
         )
         async with known_as:
             engine = Engine(world, configuration, provision, plan)
+            reloader = self._reloader_for(engine, world, provision) if plan.kind is Kind.SERVICE else None
             wake = store.wake(lambda: world.call_soon(engine.wake))
-            self._world = world
+            self._world, self._reloader = world, reloader
+            watchdog = watch(world, engine)
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(engine.run)
+                    if reloader is not None:
+                        tasks.start_soon(reloader.run)
                     try:
                         yield engine
                     finally:
                         engine.stop()
+                        if reloader is not None:
+                            reloader.stop()
                         with anyio.CancelScope(shield=True):
                             await engine.drained.wait()
             finally:
-                self._world = None
+                self._world = self._reloader = None
+                watchdog.stop()
                 wake.close()
 
+    def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
+        def adopt(settings: Settings, resolution: Resolution) -> None:
+            self.settings, self.resolution = settings, resolution
+            plan, configuration = self._service_plan(), _configuration(resolution)
+            given = msgspec.structs.replace(provision, config=settings.application)
+            jobs = presence.provided(plan, configuration, given)
+            engine.reconfigure(configuration, plan, given, jobs=jobs)
+
+        carried = (self.settings, self.resolution)
+        return Reloader(self._sources, self.registry, world, carried=carried, adopt=adopt)
+
     @asynccontextmanager
-    async def _opened(self, *, migrate: bool | None = None) -> AsyncIterator[Store]:
+    async def _opened(
+        self, *, migrate: bool | None = None, applied_by: Actor | None = None
+    ) -> AsyncIterator[Store]:
         """Open the ledger in a thread, and close it there whatever happens."""
         store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
         try:
+            if applied_by is not None:
+                await anyio.to_thread.run_sync(applying.at_start, store, self.resolution, applied_by)
             yield store
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(store.close)
 
 
-async def _drain_no_longer(signals: Any, engine: Engine) -> None:
+def _configuration(resolution: Resolution) -> Configuration:
+    return Configuration(resolution.definitions, resolution.revision)
+
+
+async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engine) -> None:
     """End at once when asked a second time."""
-    async for _ in signals:
-        engine.abandon()
-        return
-
-
-def _database_url_from(environ: Mapping[str, str]) -> str:
-    """Read the ledger's address from the environment, or from the file that a `*_FILE` variable names."""
-    for name in ("CRONLEDGER_DATABASE_URL", "DATABASE_URL"):
-        if environ.get(name):
-            return environ[name]
-        if environ.get(f"{name}_FILE"):
-            return Path(environ[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
-    return DEFAULT_DATABASE
+    async for number in signals:
+        if number is not signal.SIGHUP:
+            engine.abandon()
+            return

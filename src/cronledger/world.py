@@ -13,23 +13,39 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, TypeVar
 
-from cronledger.clock import Clock
+import msgspec
+
+from cronledger.clock import Clock, OffsetWatch, StepWatch
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import CONFIG, InstanceId, Position, RunId, Term, run_stream
+from cronledger.domain.ids import (
+    CONFIG,
+    LEADER,
+    InstanceId,
+    Position,
+    RunId,
+    Term,
+    instance_stream,
+    run_stream,
+)
+from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, LedgerUnreachable, Refusal
+from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
 from cronledger.ledger import instances
-from cronledger.ledger.api import Answer, Appended, Head, Item, Same
+from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import Store
 from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
+from cronledger.projections.replay import current
 
 T = TypeVar("T")
-log = logging.getLogger("cronledger.views")
+log = logging.getLogger("cronledger.instance")
+_CLOCK = e.Actor.engine("clock")
+_MOVED = {"uptime": "was set", "ledger": "differs from the ledger's"}
 BEAT_SECONDS = 5.0
 MISSED_BEATS = 3
 _NO_ANSWER = LookupError("no answer yet")
@@ -64,7 +80,10 @@ class ProcessWorld:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
         self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
         self._offset: float | None = None
-        self.beats = Beats(store, instance, self.now)
+        self._view_trouble = ""
+        self._steps = StepWatch(clock)
+        self._offsets = OffsetWatch()
+        self.beats = Beats(store, self.now)
 
     # --- time -------------------------------------------------------------------------------------------
 
@@ -78,6 +97,17 @@ class ProcessWorld:
         if self.store.kind == "postgres":
             self._offset = head.clock.timestamp() - self.clock.boottime()
         return head
+
+    async def _watch_clock(self, before: datetime, head: Head) -> None:
+        """Record, before anything is decided, that this machine's clock was set or is not the ledger's."""
+        seconds, against = self._steps.look(), "uptime"
+        if self.store.kind == "postgres":
+            seconds, against = self._offsets.look(before, head.clock, self.clock.now()), "ledger"
+        if seconds is None:
+            return
+        event = e.Event(body=e.ClockStepped(seconds=seconds, against=against), actor=_CLOCK)
+        await self.append(Item((Write(instance_stream(self.instance), (event,), expected=None),)))
+        log.warning("this machine's clock %s by %+.3f s", _MOVED[against], seconds)
 
     # --- appending --------------------------------------------------------------------------------------
 
@@ -117,9 +147,19 @@ class ProcessWorld:
 
     # --- reading ----------------------------------------------------------------------------------------
 
+    async def learn_clock(self) -> None:
+        """Learn the ledger's clock, before anything is said to the ledger."""
+        self._steps.look()
+        self._observe(await self.read(self.store.ledger.head))
+
     async def head(self) -> Head:
         """Return the head, and learn the ledger's clock from it."""
-        return self._observe(await self.read(self.store.ledger.head))
+        before = self.clock.now()
+        head = self._observe(await self.read(self.store.ledger.head))
+        if lost := self.store.lost():
+            raise LedgerRegressed(*lost)
+        await self._watch_clock(before, head)
+        return head
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
         """Prolong the lease of a term."""
@@ -149,6 +189,10 @@ class ProcessWorld:
         """Return the builds that have led before."""
         return await self.read(self._known_builds)
 
+    async def last_lineage(self) -> str:
+        """Return the lineage of the last election."""
+        return await self.read(self._last_lineage)
+
     async def beat(self, **facts: Any) -> None:
         """Write facts about this instance into its row."""
         await self.read(self._update, facts)
@@ -158,7 +202,11 @@ class ProcessWorld:
         try:
             await self.read(fold.catch_up, self.store)
         except CronledgerError as error:
-            log.warning("the views stay behind for now: %s", error)
+            if str(error) != self._view_trouble:
+                log.warning("the views stay behind for now: %s", error)
+            self._view_trouble = str(error)
+        else:
+            self._view_trouble = ""
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""
@@ -177,17 +225,14 @@ class ProcessWorld:
     # --- on a reader's thread ---------------------------------------------------------------------------
 
     def _load(self) -> Loaded:
-        position = fold.catch_up(self.store)
-        with self.store.reading() as connection:
+        with current(self.store) as views, views.reading() as connection:
+            position = views.position
             jobs = job_status.all_jobs(connection)
             runs = run_history.unfinished(connection)
-        applied = [
-            recorded.body.revision
-            for recorded in self.store.ledger.read_stream(CONFIG)
-            if isinstance(recorded.body, e.ConfigApplied) and recorded.position <= position
-        ]
-        revisions = tuple(dict.fromkeys(reversed(applied)))[::-1]
-        return Loaded(position, jobs, runs, revisions)
+        stream = self.store.ledger.read_stream(CONFIG)
+        told = [recorded for recorded in stream if recorded.position <= position]
+        features = frozenset(each.body.name for each in told if isinstance(each.body, e.FeatureEnabled))
+        return Loaded(position, jobs, runs, reduce(evolve, told, Revisions()), features)
 
     def _runs(self, run_ids: tuple[RunId, ...]) -> dict[RunId, run.RunState]:
         found: dict[RunId, run.RunState] = {}
@@ -210,7 +255,9 @@ class ProcessWorld:
                 epoch=row.epoch,
                 jobs=frozenset(row.jobs),
                 config_revision=row.config_revision,
+                features=frozenset(row.features),
                 is_dead=row.id in dead or (row.id != self.instance and self.beats.have_outlived(row.beat_at)),
+                beat_at=row.beat_at,
             )
             for row in rows
         ]
@@ -219,7 +266,12 @@ class ProcessWorld:
         with self.store.reading() as connection:
             return leadership.known_builds(connection)
 
+    def _last_lineage(self) -> str:
+        elected = [each.body for each in self.store.ledger.read_stream(LEADER)]
+        return next((body.lineage for body in reversed(elected) if isinstance(body, e.LeaderElected)), "")
+
     def _update(self, facts: dict[str, Any]) -> None:
+        self.beats.learn(facts)
         with self.store.writing() as connection:
             instances.update(connection, self.instance, **facts)
 
@@ -227,17 +279,26 @@ class ProcessWorld:
 class Beats:
     """Signs of life from a thread of its own, so that a blocked loop does not look like a death."""
 
-    def __init__(self, store: Store, instance: InstanceId, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
-        self._instance = instance
         self._now = now
         self._marks: deque[datetime] = deque(maxlen=MISSED_BEATS)
+        self._row: instances.Instance | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="cronledger-beats", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cronledger-beats", daemon=True)
+
+    def take(self, row: instances.Instance) -> None:
+        """Take the row of a process that has been registered."""
+        self._row = row
 
     def start(self) -> None:
         """Begin to beat."""
         self._thread.start()
+
+    def learn(self, facts: dict[str, Any]) -> None:
+        """Remember what the row says by now, for the case that it has to be written again."""
+        if self._row is not None:
+            self._row = msgspec.structs.replace(self._row, **facts)
 
     def have_outlived(self, beat_at: datetime) -> bool:
         """Whether this instance has beaten three times since somebody else's last beat.
@@ -254,17 +315,29 @@ class Beats:
         if self._thread.is_alive():
             self._thread.join(timeout=2 * BEAT_SECONDS)
 
-    def _beat(self) -> None:
-        while True:
-            now = self._now()
-            try:
-                with self._store.writing() as connection:
-                    instances.beat(connection, self._instance, now)
-                self._marks.append(now)
-            except LedgerUnreachable:
-                self._marks.clear()
-            if self._stop.wait(BEAT_SECONDS):
-                return
+    def beat(self) -> None:
+        """Give one sign of life; while the ledger does not hear it, nobody else's silence means anything."""
+        now = self._now()
+        try:
+            with self._store.writing() as connection:
+                self._write(connection, now)
+        except CronledgerError as error:
+            self._marks.clear()
+            log.debug("the ledger did not hear the beat: %s", error)
+        else:
+            self._marks.append(now)
+
+    def _write(self, connection: Any, now: datetime) -> None:
+        """Mark the row; write it again if somebody has removed it, or the others would take us for dead."""
+        row = self._row
+        if row is None or self._stop.is_set() or instances.beat(connection, row.id, now):
+            return
+        instances.register(connection, msgspec.structs.replace(row, beat_at=now))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.beat()
+            self._stop.wait(BEAT_SECONDS)
 
 
 def _resolve(waiters: list[Waiter]) -> None:

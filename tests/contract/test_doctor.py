@@ -241,5 +241,6 @@ def test_an_instance_records_its_time_zone_data_and_doctor_finds_it_well(
     assert [BERLIN] == list(started.zones)
     assert started.zones_until is not None
     assert 0 == result.exit_code
-    assert {"ok"} == {check(result, name)["status"] for name in CHECKS}
+    # The server of the tests trades durability for speed, and `database` says so.
+    assert {"ok"} == {check(result, name)["status"] for name in CHECKS if name != "database"}
     assert started.tzdata in check(result, "fire_times")["message"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -19,8 +19,9 @@ from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
 from cronledger.ledger.sessions import LEADER_CLASS, number_of
+from cronledger.ledger.sqlite import SqliteStore
 from tests.conftest import opened
-from tests.events import HERE, THERE
+from tests.events import HERE, THERE, plain
 from tests.waiting import LIMIT_SECONDS, eventually
 
 HOLDER = """
@@ -199,6 +200,56 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
 
     assert free
     other.release()
+
+
+def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url: str) -> None:
+    """Fault 48: the child has copies of the locks, and nothing that they stand for."""
+    store = opened(sqlite_url)
+    lock, sign = store.leader_lock(), store.instance_lock(HERE)
+    lock.contend(ignore)
+    assert eventually(lambda: lock.held)
+    child = os.fork()
+    if child == 0:
+        held = lock.held or sign.held or sign._lock.take()  # type: ignore[attr-defined]
+        sign.release()
+        store.close()
+        os._exit(1 if held else 7)
+    _, status = os.waitpid(child, 0)
+
+    assert 7 == os.waitstatus_to_exitcode(status)
+    assert (True, True) == (lock.held, sign.held)
+    assert set() == store.dead_instances([HERE])
+    assert 1 == store.ledger.append(plain("a")).last
+    lock.release()
+    sign.release()
+    store.close()
+
+
+def test_a_forked_child_may_open_the_ledger_anew_while_its_parent_writes(sqlite_url: str) -> None:
+    """Fault 48: a thread of the parent has the turn to write, and does not exist in the child."""
+    store = opened(sqlite_url)
+    ready, go_on = Event(), Event()
+
+    def hold() -> None:
+        assert isinstance(store, SqliteStore)
+        with store._turn.held():
+            ready.set()
+            go_on.wait(LIMIT_SECONDS)
+
+    holder = Thread(target=hold)
+    holder.start()
+    assert ready.wait(LIMIT_SECONDS)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(8)
+        os._exit(opened(sqlite_url).ledger.append(plain("a")).last)
+    _, status = os.waitpid(child, 0)
+    go_on.set()
+    holder.join()
+
+    assert 1 == os.waitstatus_to_exitcode(status)
+    assert 2 == store.ledger.append(plain("b")).last
+    store.close()
 
 
 def test_lock_files_are_private(sqlite_url: str, tmp_path: Path) -> None:

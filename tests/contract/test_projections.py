@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, make_url, text, update
 from cronledger.domain import events as e
 from cronledger.domain.ids import Position, RunId
 from cronledger.domain.run import Outcome
-from cronledger.errors import LedgerUnreachable
+from cronledger.errors import LedgerUnreachable, NotUnderstood
 from cronledger.ledger.database import Store
 from cronledger.projections import (
     fold,
@@ -25,7 +25,7 @@ from cronledger.projections import (
     step_history,
     unrecognized,
 )
-from cronledger.projections.outdated import NotUnderstood, ViewNewer
+from cronledger.projections.outdated import ViewNewer
 from cronledger.projections.tables import CHECKPOINT, JOB_STATUS, METADATA, RUN_HISTORY
 from tests.unit.projections.streams import (
     JOBS,

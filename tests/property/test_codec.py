@@ -44,18 +44,22 @@ DEFINITIONS = st.builds(
     max_concurrent=st.none() | st.integers(1, 9),
     timeout_seconds=st.none() | st.floats(0, 1e6),
 )
+NAMES = st.lists(LETTERS, max_size=3).map(tuple)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "definition": st.none() | DEFINITIONS,
     "parameters": st.dictionaries(LETTERS, JSON, max_size=4),
     "result": JSON,
-    "registered": st.lists(LETTERS, max_size=3).map(tuple),
-    "redefined": st.lists(LETTERS, max_size=3).map(tuple),
-    "retired": st.lists(LETTERS, max_size=3).map(tuple),
+    **dict.fromkeys(("registered", "redefined", "retired", "problems", "runs", "stack"), NAMES),
     "zones": st.dictionaries(
         LETTERS, st.lists(st.tuples(INTEGERS, INTEGERS), max_size=3).map(tuple), max_size=3
     ),
 }
-BY_TYPE: dict[str, st.SearchStrategy[Any]] = {"str": LETTERS, "int": INTEGERS, "datetime": INSTANTS}
+BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
+    "str": LETTERS,
+    "int": INTEGERS,
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "datetime": INSTANTS,
+}
 
 
 def bodies(shape: type[Body]) -> st.SearchStrategy[Body]:

@@ -57,9 +57,9 @@ async def live(cluster: Cluster, instances: int, seconds: float, trouble=None) -
         if trouble is not None:
             tasks.start_soon(trouble, cluster, tasks)
         await anyio.sleep(seconds)
-        cluster.crash_probability = cluster.stall_probability = 0.0
-        for engine in cluster.engines:
-            engine.stop()
+        cluster.chances = {}
+        for world, engine in zip(cluster.worlds, cluster.engines, strict=True):
+            world.process.deliver(engine.stop)
 
 
 def test_one_instance_fires_every_second_once_and_never_early() -> None:
@@ -149,9 +149,9 @@ def test_killing_the_leader_twice_loses_no_fire_time_and_doubles_none() -> None:
 
 
 async def replace_the_crashed(cluster: Cluster, tasks: anyio.abc.TaskGroup) -> None:
-    while cluster.crash_probability:
+    while cluster.chances:
         await anyio.sleep(cluster.random.uniform(1, 8))
-        if cluster.crash_probability and sum(not world.is_crashed for world in cluster.worlds) < 3:
+        if cluster.chances and sum(not world.is_crashed for world in cluster.worlds) < 3:
             tasks.start_soon(cluster.instance)
 
 
@@ -165,8 +165,12 @@ def test_crashes_and_stalls_at_any_append_leave_a_true_ledger(seed: int) -> None
         definition("boot", job="quick", startup=Startup.CLUSTER, schedule=""),
     ]
     cluster = Cluster(definitions, jobs, seed=seed, skewed=True)
-    cluster.crash_probability = 0.01
-    cluster.stall_probability = 0.01
+    cluster.chances = {
+        "crash before": 0.005,
+        "crash after": 0.005,
+        "stall before": 0.005,
+        "stall after": 0.005,
+    }
     run(live, cluster, 3, 120, replace_the_crashed)
     survivors = [world for world in cluster.worlds if not world.is_crashed]
     lines = exported_lines(cluster)
@@ -193,7 +197,7 @@ def test_a_ledger_that_does_not_hear_the_goodbye_costs_no_run_its_drain() -> Non
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(cluster.instance)
             await anyio.sleep(11.5)
-            cluster.is_away = True
+            cluster.hears_no_beats = True
             cluster.engines[0].stop()
 
     run(drain_unheard)

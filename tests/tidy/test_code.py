@@ -37,9 +37,12 @@ BANNED_CALLS = {
 """Calls, and the one module where each may stand."""
 
 BROAD = {
+    "cli.program_log.ThreadHandler.emit": "a job may log what cannot be formatted",
     "engine.executor.Executor._run_code": "whatever a job raises ends its own run and nothing else",
     "engine.steps.Recorder.perform": "whatever a step raises is recorded and raised",
     "jobs.calling._outcome": "what a job raises in a thread is carried to its caller and raised there",
+    "jobs.calling._within": "what a job raises in a task is carried to its caller and raised there",
+    "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",
     "scheduler.Scheduler.background.serve": "what ends the thread is carried to the one that waits",
 }

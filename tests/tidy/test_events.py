@@ -47,9 +47,12 @@ def test_a_tag_is_a_family_and_what_happened(body: type[Body]) -> None:
 
 
 def test_every_event_that_is_written_down_is_known() -> None:
-    tree = ast.parse((PACKAGE / "domain" / "events.py").read_text())
+    trees = [
+        ast.parse((PACKAGE / "domain" / name).read_text()) for name in ("events.py", "cluster_events.py")
+    ]
     written = {
         statement.value.value
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         for statement in node.body

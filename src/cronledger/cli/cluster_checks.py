@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from cronledger import tz_database
+from cronledger.cli.cluster import services, shown, up_and_silent
 from cronledger.cli.context import Application
 from cronledger.cli.finding import Finding, counted
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.events import ConfigApplied, InstanceStarted
+from cronledger.domain.events import ConfigApplied, FeatureEnabled, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
 from cronledger.domain.leadership import is_vacant
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
-from cronledger.ledger import instances
+from cronledger.ledger.api import require_current
 from cronledger.ledger.database import Store
 from cronledger.ledger.instances import Instance
-from cronledger.projections import job_status
+from cronledger.projections import job_status, unrecognized
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import current as current_views
 
@@ -25,6 +28,23 @@ HERE = "here"
 """What this process is called beside the names of instances."""
 MOST_SECONDS_OFF = 1.0
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def database(opened: Application, store: Store) -> Finding:
+    """Say what about the database endangers the ledger."""
+    del opened
+    found = store.concerns()
+    details = {"concerns": [{"concern": each.what, "hint": each.todo} for each in found]}
+    if not found:
+        message = "nothing about the database endangers the ledger"
+        return Finding(check="database", status="ok", message=message, details=details)
+    return Finding(
+        check="database",
+        status="warn",
+        message=counted(len(found), "concern"),
+        details=details,
+        lines=tuple(f"{each.what}: {each.todo}" for each in found),
+    )
 
 
 def leader(opened: Application, store: Store) -> Finding:
@@ -43,10 +63,10 @@ def leader(opened: Application, store: Store) -> Finding:
 def up(opened: Application, store: Store) -> Finding:
     """Say which instances are up, and which have fallen silent without a goodbye."""
     del opened
-    living, silent = _instances(store)
+    living, silent = up_and_silent(store)
     details = {
-        "instances": [_shown(each) for each in living],
-        "silent": [_shown(each) for each in silent],
+        "instances": [shown(each) for each in living],
+        "silent": [shown(each) for each in silent],
     }
     names = ", ".join(each.id for each in living)
     message = f"{counted(len(living), 'instance')} up: {names}" if living else "no instance is up"
@@ -69,7 +89,7 @@ def revisions(opened: Application, store: Store) -> Finding:
     current = applied[-1] if applied else None
     differing = [
         {"instance": each.id, "revision": each.config_revision}
-        for each in _services(store)
+        for each in services(store)
         if each.config_revision not in (None, current)
     ]
     details = {"current": current, "here": _revision_here(opened), "differing": differing}
@@ -77,7 +97,9 @@ def revisions(opened: Application, store: Store) -> Finding:
     hint = None
     if differing:
         message += f", and {counted(len(differing), 'instance')} up with another one"
-        hint = "give all instances the same files and the same code, and restart those that differ"
+        hint = (
+            "give all instances the same files and the same code; changed files are read again by themselves"
+        )
     return Finding(
         check="revisions",
         status="warn" if differing else "ok",
@@ -85,6 +107,30 @@ def revisions(opened: Application, store: Store) -> Finding:
         hint=hint,
         details=details,
         lines=tuple(f"{each['instance']} has {each['revision']}" for each in differing),
+    )
+
+
+def events(opened: Application, store: Store) -> Finding:
+    """Say whether this version knows every type of event, and may append. Raises an `Outdated` if not."""
+    del opened
+    require_current(store.ledger)
+    with current_views(store) as views, views.reading() as connection:
+        unknown_types = unrecognized.seen(connection)
+    features = [
+        recorded.body.name
+        for recorded in store.ledger.read_stream(CONFIG)
+        if isinstance(recorded.body, FeatureEnabled)
+    ]
+    details = {"unknown_types": msgspec.to_builtins(unknown_types), "features": features}
+    if not unknown_types:
+        message = "this version knows the type of every event"
+        return Finding(check="events", status="ok", message=message, details=details)
+    return Finding(
+        check="events",
+        status="warn",
+        message=unrecognized.in_words(unknown_types),
+        hint="a newer version of cronledger wrote them: bring this one to it",
+        details=details,
     )
 
 
@@ -120,7 +166,7 @@ def fire_times(opened: Application, store: Store) -> Finding:
     """Compare when jobs fire next under the time-zone rules that each instance recorded at its start."""
     del opened
     now = store.ledger.head().clock
-    parties = [_party(store, each) for each in _services(store)]
+    parties = [_party(store, each) for each in services(store)]
     if not parties:
         message = "no instance is up whose time zones could be compared"
         return Finding(check="fire_times", status="ok", message=message)
@@ -132,46 +178,18 @@ def fire_times(opened: Application, store: Store) -> Finding:
 
 
 CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
+    "database": database,
     "leader": leader,
     "instances": up,
     "revisions": revisions,
+    "events": events,
     "clock": clock,
     "fire_times": fire_times,
 }
 """Every check that needs a ledger at the schema of this version, in the order in which they are told."""
 
 
-# --- instances ------------------------------------------------------------------------------------------
-
-
-def _instances(store: Store) -> tuple[list[Instance], list[Instance]]:
-    """Return those that are up, and those that went without a goodbye."""
-    now = store.ledger.head().clock
-    with store.reading() as connection:
-        known, beating = instances.known(connection), instances.living(connection, now)
-    dead = store.dead_instances([each.id for each in known])
-    living = [each for each in beating if each.id not in dead]
-    return living, [each for each in known if each not in living]
-
-
-def _services(store: Store) -> list[Instance]:
-    """Return the instances that may lead: not those that only perform runs by hand."""
-    return [each for each in _instances(store)[0] if each.kind == "service"]
-
-
-def _shown(instance: Instance) -> dict[str, object]:
-    return {
-        "instance": instance.id,
-        "name": instance.name,
-        "kind": instance.kind,
-        "host": instance.host,
-        "pid": instance.pid,
-        "build": instance.build,
-        "state": instance.state,
-        "started_at": moment(instance.started_at),
-        "beat_at": moment(instance.beat_at),
-        "config_revision": instance.config_revision,
-    }
+# --- revisions ------------------------------------------------------------------------------------------
 
 
 def _revision_here(opened: Application) -> str | None:

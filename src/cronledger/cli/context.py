@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import datetime
+from pathlib import Path
 
 import typer
 
@@ -32,10 +33,17 @@ class Application:
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
         self._store: Store | None = None
-        options = invocation.options
-        self.scheduler = Scheduler(
+        self.scheduler = self._scheduler(invocation.options.config)
+
+    def resolution_of(self, config: Path) -> Resolution:
+        """Return the definitions as another file has them, with the same code; raises ConfigError."""
+        return self._scheduler(config).resolution
+
+    def _scheduler(self, config: Path | None) -> Scheduler:
+        options = self._invocation.options
+        return Scheduler(
             database_url=options.database_url,
-            config=options.config,
+            config=config,
             profile=options.profile,
             instance=options.instance,
             app=options.app,

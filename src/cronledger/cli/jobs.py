@@ -23,7 +23,7 @@ from cronledger.domain.job import JobState
 from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe
 from cronledger.errors import Conflict
-from cronledger.ledger.api import Write
+from cronledger.ledger.api import Write, require_current
 from cronledger.projections import job_status
 from cronledger.projections.moments import fire_time, moment
 
@@ -162,6 +162,7 @@ def _decide(ctx: typer.Context, name: str, verb: Decide, reason: str | None) -> 
 
 def _appended(opened: Application, name: str, verb: Decide, reason: str | None) -> tuple[JobState, bool]:
     conflict: Conflict | None = None
+    require_current(opened.store().ledger)
     for _ in range(TRIES):
         state = _state(opened, name)
         events = tuple(verb(state, opened.operator, reason))

@@ -17,19 +17,18 @@ from cronledger import tz_database
 from cronledger._version import __version__
 from cronledger.cli import lazy
 from cronledger.cli.options import (
-    DATABASE_VARIABLES,
     Invocation,
     LogFormat,
     LogLevel,
     Options,
     Output,
-    database_url,
     listed,
     output_of,
 )
 from cronledger.cli.program_log import configure
 from cronledger.cli.render import emit, fail
 from cronledger.clock import SystemClock
+from cronledger.config.reference import DATABASE_VARIABLES, database_url
 from cronledger.errors import CronledgerError, UsageError
 
 INTERRUPTED = 130
@@ -39,6 +38,8 @@ NOBODY_READS = 141
 JOBS_AND_LOGS = {"jobs": "cronledger.cli.jobs:app", "logs": "cronledger.cli.logs:app"}
 PLACES = JOBS_AND_LOGS | {
     "up": "cronledger.cli.serve:app",
+    "status": "cronledger.cli.status:app",
+    "instances": "cronledger.cli.instances:app",
     "runs": "cronledger.cli.runs:app",
     "ledger": "cronledger.cli.ledger:app",
     "replay": "cronledger.cli.projections:replaying",
@@ -63,7 +64,12 @@ infra = typer.Typer(
     no_args_is_help=True,
     help="Jobs and logs, under the names of the source documents.",
 )
-lazy.outline(app, up="Run an instance until it is told to stop.")
+lazy.outline(
+    app,
+    up="Run an instance until it is told to stop.",
+    status="Show who leads, who is up, by which configuration, and why nothing fires if nothing does.",
+    instances="List the instances that are up, and those that fell silent.",
+)
 app.add_typer(infra, name="infra")
 lazy.outline(
     infra,
@@ -79,7 +85,7 @@ lazy.outline(
     replay="Show the state as of a moment, folded from the events alone.",
     projections="Rebuild and check the views.",
     cron="Ask when a cron expression fires, and why.",
-    config="Check and show the configuration.",
+    config="Check, show, compare and apply the configuration.",
     db="Create and upgrade the database's schema.",
     doctor="Check that everything here fits together, and say what to do where it does not.",
 )
@@ -185,6 +191,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _call(invocation: Invocation, arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
+        _require_text(arguments)
         with invocation.closing, command.make_context("cronledger", [*arguments], obj=invocation) as ctx:
             command.invoke(ctx)
     except CronledgerError as error:
@@ -196,6 +203,13 @@ def _call(invocation: Invocation, arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _misused(error, output_of(os.environ, arguments))
     return 0
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raise UsageError for bytes that are no UTF-8, and for what no database keeps in a text."""
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(f"the argument {argument[:80]!r} is not text", hint="arguments are UTF-8")
 
 
 def _misused(error: typer.TyperException, output: Output) -> int:

@@ -15,10 +15,7 @@ from typing import Any
 import msgspec
 
 from cronledger.clock import Clock
-from cronledger.errors import UsageError
-
-DEFAULT_DATABASE_URL = "sqlite:///cronledger.db"
-DATABASE_VARIABLES = ["CRONLEDGER_DATABASE_URL", "DATABASE_URL"]
+from cronledger.config.reference import DEFAULT_DATABASE_URL
 
 
 class Output(StrEnum):
@@ -70,25 +67,6 @@ class Invocation:
         self.closing = ExitStack()
 
 
-def database_url(environ: Mapping[str, str]) -> str:
-    """Return the ledger's address from the environment, or from the file that a `*_FILE` variable names.
-
-    >>> database_url({"DATABASE_URL": "postgresql://db/app"})
-    'postgresql://db/app'
-    >>> database_url({})
-    'sqlite:///cronledger.db'
-    """
-    for name in DATABASE_VARIABLES:
-        value, file = environ.get(name), environ.get(f"{name}_FILE")
-        if value and file:
-            raise UsageError(f"both {name} and {name}_FILE are set", hint="unset one of them")
-        if value:
-            return value
-        if file:
-            return _secret(f"{name}_FILE", Path(file))
-    return DEFAULT_DATABASE_URL
-
-
 def listed(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the parts of lists that are separated by commas.
 
@@ -115,10 +93,3 @@ def output_of(environ: Mapping[str, str], args: Sequence[str]) -> Output:
         elif arg.startswith("-o"):
             wanted = arg[2:]
     return Output(wanted) if wanted in set(Output) else Output.TABLE
-
-
-def _secret(name: str, file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name}: {file} cannot be read: {type(error).__name__}") from error

@@ -1,10 +1,21 @@
-"""The program's own log: what an instance does, line by line, on standard error."""
+"""The program's own log: what an instance does, line by line, on standard error.
+
+Whoever reads it may stop reading, and its disk may be full. An instance goes on: its lines are written by a
+thread of their own, and lines that nobody takes are counted and dropped.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import queue
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
@@ -14,15 +25,86 @@ from cronledger.cli.render import clean
 ABOUT = ("job", "run", "step", "instance")
 """What a line may say it is about."""
 
+LINES_WAITING = 10_000
+FLUSH_SECONDS = 1.0
+
 
 def configure(level: LogLevel, form: LogFormat) -> None:
     """Write lines of `level` and above in the wanted form."""
-    handler = logging.StreamHandler(sys.stderr)
+    _install(logging.StreamHandler(sys.stderr), level, form)
+
+
+@contextmanager
+def on_a_thread(level: LogLevel, form: LogFormat) -> Iterator[None]:
+    """Write lines as `configure` does, while the block lasts, without ever waiting for whoever reads them."""
+    handler = ThreadHandler(sys.stderr)
+    _install(handler, level, form)
+    try:
+        yield
+    finally:
+        handler.close()
+
+
+def _install(handler: logging.Handler, level: LogLevel, form: LogFormat) -> None:
     handler.setFormatter(_Json() if form is LogFormat.JSON else _Text())
     logger = logging.getLogger("cronledger")
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(level.value.upper())
+
+
+class ThreadHandler(logging.Handler):
+    """Hands lines to a thread that writes them; a line that would have to wait for too long is dropped."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: queue.Queue[str | None] = queue.Queue(LINES_WAITING)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="cronledger-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a job's own arguments may refuse to be formatted
+            line = f"{record.levelname} {record.name}: a line cannot be formatted: {type(error).__name__}"
+        try:
+            self._waiting.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Write what is queued, as far as it is taken at once."""
+        super().close()
+        try:
+            self._waiting.put(None, timeout=FLUSH_SECONDS)
+        except queue.Full:
+            return
+        self._thread.join(FLUSH_SECONDS)
+
+    def _run(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                line = f"{dropped} lines are missing here: nobody took them in time\n{line}"
+            _write(self._stream, line + "\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write past the stream's buffer, whose lock would keep the interpreter from ending."""
+    if stream is None:
+        return  # standard error was closed before we began
+    try:
+        data = text.encode("utf-8", "backslashreplace")
+        descriptor = stream.fileno()
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except (AttributeError, io.UnsupportedOperation):
+        stream.write(text)
+    except (OSError, ValueError):
+        return  # nobody reads, or the disk is full: the ledger has what matters
 
 
 class _Text(logging.Formatter):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from cronledger.cli.context import application
 from cronledger.cli.known_jobs import unknown
-from cronledger.cli.render import emit
+from cronledger.cli.render import emit, note
 from cronledger.cli.times import position_or_moment
 from cronledger.errors import LedgerDamaged
-from cronledger.projections import fold
+from cronledger.projections import fold, unrecognized
 from cronledger.projections.replay import replay as replayed
 
 app = typer.Typer(help="Rebuild and check the views.", no_args_is_help=True)
@@ -29,12 +30,18 @@ def list_(ctx: typer.Context) -> None:
     store = application(ctx).existing()
     with store.reading() as connection:
         marks = fold.checkpoints(connection)
+        unknown_types = unrecognized.seen(connection)
     behind = fold.lag(store)
     rows = [
         {"name": name, "version": mark.version, "position": mark.position, "lag": behind[name]}
         for name, mark in marks.items()
     ]
-    emit(ctx, {"projections": rows}, columns=("name", "version", "position", "lag"), rows=rows)
+    document = {"projections": rows, "unknown_types": msgspec.to_builtins(unknown_types)}
+    emit(ctx, document, columns=("name", "version", "position", "lag"), rows=rows)
+    if unknown_types:
+        note(
+            ctx, f"{unrecognized.in_words(unknown_types)}; a newer version of cronledger knows what they say"
+        )
 
 
 @app.command()

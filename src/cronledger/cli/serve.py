@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
 from cronledger.cli.context import application
 from cronledger.cli.options import LogLevel
-from cronledger.cli.program_log import configure
+from cronledger.cli.program_log import on_a_thread
 from cronledger.cli.times import duration
 
 app = typer.Typer()
+LEAVING_SECONDS = 3.0
 
 
 @app.command()
@@ -27,19 +30,36 @@ def up(
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Bring the schema of a PostgreSQL ledger to this version first.")
     ] = False,
+    apply_config: Annotated[
+        bool,
+        typer.Option("--apply-config", help="Make these files current in the cluster first: `config apply`."),
+    ] = False,
 ) -> None:
     """Run an instance until it is told to stop.
 
     SIGTERM or Ctrl-C: it takes no more runs and waits for those that it performs; a second one ends it at
-    once. A SQLite ledger is created and upgraded by itself.
+    once. Changed files are read again by themselves, and at SIGHUP. A SQLite ledger is created and upgraded
+    by itself.
     """
     opened = application(ctx)
     options = ctx.obj.options
-    configure(options.log_level or LogLevel.INFO, options.log_format)
     seconds = duration(for_).total_seconds() if for_ else None
-    stuck = asyncio.run(opened.scheduler.serve(for_seconds=seconds, migrate=migrate or None))
+    applied_by = opened.operator if apply_config else None
+    # Code that does not end would keep the process, though all that matters is recorded already.
+    leaving = threading.Timer(LEAVING_SECONDS, os._exit, (0,))
+    leaving.daemon = True
+
+    async def serve() -> int:
+        stuck = await opened.scheduler.serve(
+            for_seconds=seconds, migrate=migrate or None, applied_by=applied_by
+        )
+        leaving.start()
+        return stuck
+
+    with on_a_thread(options.log_level or LogLevel.INFO, options.log_format):
+        stuck = asyncio.run(serve())
     if stuck:
-        # Threads that do not end would keep the process: the runs they belong to are recorded already.
+        logging.shutdown()
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(0)
+    leaving.cancel()

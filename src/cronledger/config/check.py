@@ -9,9 +9,11 @@ from typing import Any
 from cronledger.config.problem import nearest, quoted
 from cronledger.config.reference import is_well_formed
 from cronledger.config.yaml_text import Value
-from cronledger.domain.ids import is_name
+from cronledger.domain.ids import NAME, is_name
 
 Check = Callable[[Value], Any]
+Schema = dict[str, Any]
+"""A part of a JSON Schema."""
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", re.ASCII)
 
@@ -137,7 +139,8 @@ def whole(low: int, high: int, *, unset: bool = False) -> Check:
             raise Wrong(f"must be from {low} to {high}, not {value.data}")
         return value.data
 
-    return check
+    kind = ["integer", "null"] if unset else "integer"
+    return _described(check, {"type": kind, "minimum": low, "maximum": high})
 
 
 def number(low: float, high: float, *, unset: bool = False) -> Check:
@@ -152,7 +155,8 @@ def number(low: float, high: float, *, unset: bool = False) -> Check:
             raise Wrong(f"must be from {low:g} to {high:g}, not {value.data}")
         return float(value.data)
 
-    return check
+    kind = ["number", "null"] if unset else "number"
+    return _described(check, {"type": kind, "minimum": low, "maximum": high})
 
 
 def one_of(words: Iterable[str]) -> Check:
@@ -168,7 +172,7 @@ def one_of(words: Iterable[str]) -> Check:
             )
         return known[value.data]
 
-    return check
+    return _described(check, {"enum": list(known)})
 
 
 def several(check: Check) -> Check:
@@ -181,7 +185,7 @@ def several(check: Check) -> Check:
             raise Wrong(f"must be a list, not {spelled(value)}")
         return tuple(dict.fromkeys(_item(check, item) for item in value.data))
 
-    return check_all
+    return _described(check_all, {"type": ["array", "null"], "items": schema_of(check)})
 
 
 def _item(check: Check, item: Value) -> Any:
@@ -199,7 +203,7 @@ def undefined(what: str) -> Check:
         for item in items:
             raise Wrong(f"unknown {what} {quoted(filled(item))} (none is defined)", at=item)
 
-    return check
+    return _described(check, {"type": "array", "maxItems": 0})
 
 
 def free(value: Value) -> Any:
@@ -229,6 +233,39 @@ def _well_formed(value: Value) -> str:
     if not is_well_formed(found):
         raise Wrong("a reference to a secret is written ${env:NAME}", at=value)
     return found
+
+
+# --- as a schema ----------------------------------------------------------------------------------------
+
+
+def schema_of(check: Check) -> Schema:
+    """Return what a check accepts as far as JSON Schema can say it: at least that, often exactly that.
+
+    >>> schema_of(whole(1, 9))
+    {'type': 'integer', 'minimum': 1, 'maximum': 9}
+    """
+    return _SCHEMAS[check]
+
+
+def _described(check: Check, schema: Schema) -> Check:
+    _SCHEMAS[check] = schema
+    return check
+
+
+_SCHEMAS: dict[Check, Schema] = {}
+_SCHEMAS |= {
+    flag: {"type": "boolean"},
+    text: {"type": "string"},
+    filled: {"type": "string", "pattern": r"\S"},
+    schedule: {"type": "string"},
+    every: {"type": "string", "pattern": r"\S"},
+    at: {"type": "string", "pattern": r"\S"},
+    name: {"type": "string", "pattern": f"^{NAME.pattern}$"},
+    module: {"type": "string", "pattern": f"^{_MODULE.pattern}$"},
+    bootstrap: {"type": "string", "pattern": f"^{NAME.pattern}(:{NAME.pattern})?$"},
+    free: {},
+    secret: {"type": "string", "pattern": r"\S"},
+}
 
 
 def alternatives(words: Iterable[str]) -> str:

@@ -11,8 +11,13 @@ import msgspec
 
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.yaml_text import MOST_BYTES, Value, parse
+from cronledger.file_rights import writable_by_everyone
 
 MOST_FILES = 100
+
+Mark = tuple[int, ...]
+Marks = dict[Path, Mark | None]
+"""What the files looked like before they were read."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -25,8 +30,10 @@ class Document(msgspec.Struct, frozen=True):
 class Reading:
     """Reads files, each once, in the order in which they name each other: a file, then what it includes."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, marks: Marks | None = None, *, may_be_empty: bool = True) -> None:
         self._problems = problems
+        self._marks = marks if marks is not None else {}
+        self._may_be_empty = may_be_empty
         self._seen: set[Path] = set()
 
     def read(self, path: Path, *, includes: bool) -> list[Document]:
@@ -60,17 +67,24 @@ class Reading:
 
     def _document(self, path: Path, referrer: Place) -> Document | None:
         file = shown(path)
+        self._marks[path] = mark_of(path)
         try:
             data = _bytes_of(path)
         except (OSError, ValueError) as error:
             self._problems.add(referrer, _unreadable(file, referrer, error))
             return None
-        except _TooOpen:
+        culprit = writable_by_everyone(path)
+        if culprit is not None:
+            is_folder = culprit.is_dir()
+            what = f"the folder {culprit}" if is_folder else "this file"
             self._problems.add(
                 Place(file, 1, 1),
-                "everybody may write this file, so anybody could run code through it",
-                f"chmod o-w {file}",
+                f"everybody may write {what}, so anybody could run code through it",
+                f"chmod o-w {culprit if is_folder else file}",
             )
+            return None
+        if not data.strip() and not self._may_be_empty:
+            self._problems.add(Place(file, 1, 1), "the file is empty, as if it was just being written")
             return None
         document = parse(data, file, self._problems)
         if document is None:
@@ -96,15 +110,20 @@ class Reading:
                 self._problems.add(item.place, "includes: must be a list of paths")
 
 
+def mark_of(path: Path) -> Mark | None:
+    """Return what changes whenever a file does, as far as can be seen without reading it; None: no file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
+
+
 def _identity(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except ValueError:  # a NUL in the name; opening it will say so
         return path
-
-
-class _TooOpen(Exception):
-    """Any user of the machine may write the file."""
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -116,8 +135,6 @@ def _bytes_of(path: Path) -> bytes:
             raise IsADirectoryError
         if not stat.S_ISREG(mode):
             raise ValueError("not a regular file")
-        if mode & stat.S_IWOTH:
-            raise _TooOpen
         return stream.read(MOST_BYTES + 1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cronledger.config import check, fields
-from cronledger.config.files import Document, Reading
+from cronledger.config.files import Document, Marks, Reading
 from cronledger.config.model import Fields, JobEntry, Override, Settings, Written
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.reference import resolve_secret
@@ -19,16 +19,19 @@ CONFIG_FILES = ("services/config/config.yaml", "services/scheduler/config.yaml")
 PROFILE_FILE = "profile.yaml"
 
 
-def load(config: Path | None, profile: Path | None) -> Settings:
+def load(
+    config: Path | None, profile: Path | None, *, marks: Marks | None = None, may_be_empty: bool = True
+) -> Settings:
     """Read the configuration and what it includes, then the profile.
 
     >>> load(None, None).jobs
     ()
 
-    Raises ConfigError with all problems of all files.
+    Raises ConfigError with all problems of all files. `marks` learns what each file looked like, also where
+    it could not be read; `may_be_empty`: whether a file without a word is taken for one.
     """
     problems = Problems()
-    reading = Reading(problems)
+    reading = Reading(problems, marks, may_be_empty=may_be_empty)
     merge = _Merge(problems)
     files: list[str] = []
     for document in reading.read(config, includes=True) if config else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -74,6 +75,21 @@ class Problems:
         files = list(dict.fromkeys(problem.place.file for problem in self._found))
         ordered = sorted(self._found, key=lambda p: (files.index(p.place.file), p.place.line, p.place.column))
         raise ConfigError([str(problem) for problem in ordered] + more)
+
+
+_MAY_BE_SECRET = re.compile(r"(?<=error: ).*?\b(application|parameters)[.:]", re.DOTALL)
+
+
+def recordable(problem: str, most: int = 300) -> str:
+    r"""Return what may be kept of a problem: no source line, and no value where secrets stand.
+
+    >>> recordable("c.yaml:3:5: error: application.key: must be text: quote 42\n    key: 42")
+    'c.yaml:3:5: error: application: a value cannot be used'
+    """
+    head = problem.partition("\n")[0]
+    if found := _MAY_BE_SECRET.search(head):
+        head = f"{head[: found.end() - 1]}: a value cannot be used"
+    return head if len(head) <= most else f"{head[: most - 1]}…"
 
 
 def printable(text: str) -> str:

@@ -5,11 +5,68 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from cronledger.errors import ConfigError
+from cronledger.errors import ConfigError, UsageError
 
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _START = "${env:"
+DEFAULT_DATABASE_URL = "sqlite:///cronledger.db"
+DATABASE_VARIABLES = ["CRONLEDGER_DATABASE_URL", "DATABASE_URL"]
+_PASSWORD_IN_URL = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(@)")
+_SHORTEST = 4
+"""A secret of fewer characters cannot be told from other text."""
+
+
+class Secrets:
+    """Looks references up when they are used, anew each time, and knows afterwards what must not be told.
+
+    >>> secrets = Secrets({"HOOK": "https://chat/s3cret"})
+    >>> secrets.reveal({"url": "${env:HOOK}", "tries": 3})
+    {'url': 'https://chat/s3cret', 'tries': 3}
+    >>> secrets.hide("no answer from https://chat/s3cret; postgresql://ann:pw@db/x refused")
+    'no answer from ***; postgresql://ann:***@db/x refused'
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._told: frozenset[str] = frozenset()
+
+    def reveal(self, value: Any) -> Any:
+        """Return a value with every reference in it replaced.
+
+        Raises ConfigError naming a variable that is not set.
+        """
+        match value:
+            case str():
+                return _REFERENCE.sub(self._secret, value)
+            case dict():
+                return {key: self.reveal(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self.reveal(each) for each in value]
+            case _:
+                return value
+
+    def hide(self, value: Any) -> Any:
+        """Return a value in whose texts the secrets that were looked up, and passwords in URLs, are stars."""
+        match value:
+            case str():
+                text = value
+                for secret in sorted(self._told, key=len, reverse=True):
+                    text = text.replace(secret, "***")
+                return _PASSWORD_IN_URL.sub(r"\1***\2", text)
+            case dict():
+                return {self.hide(key): self.hide(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self.hide(each) for each in value]
+            case _:
+                return value
+
+    def _secret(self, found: re.Match[str]) -> str:
+        value = _value(found[1], self._environ)
+        if len(value) >= _SHORTEST:
+            self._told |= {value}
+        return value
 
 
 def is_well_formed(text: str) -> bool:
@@ -45,3 +102,29 @@ def _value(name: str, environ: Mapping[str, str]) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError([f"the file that {name}_FILE names cannot be read: {reason}"]) from None
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """Return the ledger's address from the environment, or from the file that a `*_FILE` variable names.
+
+    >>> database_url({"DATABASE_URL": "postgresql://db/app"})
+    'postgresql://db/app'
+    >>> database_url({})
+    'sqlite:///cronledger.db'
+    """
+    for name in DATABASE_VARIABLES:
+        value, file = environ.get(name), environ.get(f"{name}_FILE")
+        if value and file:
+            raise UsageError(f"both {name} and {name}_FILE are set", hint="unset one of them")
+        if value:
+            return value
+        if file:
+            return _secret(f"{name}_FILE", Path(file))
+    return DEFAULT_DATABASE_URL
+
+
+def _secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: {file} cannot be read: {type(error).__name__}") from error

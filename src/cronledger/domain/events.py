@@ -8,6 +8,8 @@ meaning is a new tag and an upcaster (`ledger/codec.py`). A tag that this versio
 `Unrecognized` and folded past.
 """
 
+# ruff: noqa: PLC0414 - whoever speaks of events names all of them through this module
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -16,6 +18,21 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from cronledger.domain.actor import Actor as Actor
+from cronledger.domain.body import Body as Body
+from cronledger.domain.body import Decision
+from cronledger.domain.cluster_events import ClockStepped as ClockStepped
+from cronledger.domain.cluster_events import ConfigApplied as ConfigApplied
+from cronledger.domain.cluster_events import ConfigLoaded as ConfigLoaded
+from cronledger.domain.cluster_events import ConfigRejected as ConfigRejected
+from cronledger.domain.cluster_events import FeatureEnabled as FeatureEnabled
+from cronledger.domain.cluster_events import InstanceStarted as InstanceStarted
+from cronledger.domain.cluster_events import InstanceStopped as InstanceStopped
+from cronledger.domain.cluster_events import LeaderElected as LeaderElected
+from cronledger.domain.cluster_events import LeaderResigned as LeaderResigned
+from cronledger.domain.cluster_events import LedgerRegressed as LedgerRegressed
+from cronledger.domain.cluster_events import LineageChanged as LineageChanged
+from cronledger.domain.cluster_events import LoopBlocked as LoopBlocked
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Stream, Term
 
@@ -31,45 +48,7 @@ class Cause(StrEnum):
     PARENT = "parent"
 
 
-class ActorKind(StrEnum):
-    """Who speaks: a part of the engine, a person, or a job's own code."""
-
-    ENGINE = "engine"
-    OPERATOR = "operator"
-    JOB = "job"
-
-
-class Actor(msgspec.Struct, frozen=True):
-    """Who an event is owed to. The reason they gave lives in the body."""
-
-    kind: ActorKind
-    name: str
-
-    @classmethod
-    def engine(cls, part: str) -> Actor:
-        """Name a part of the engine."""
-        return cls(ActorKind.ENGINE, part)
-
-    @classmethod
-    def operator(cls, name: str) -> Actor:
-        """Name a person, or a program that acts for one."""
-        return cls(ActorKind.OPERATOR, name)
-
-    @classmethod
-    def of_job(cls, name: str) -> Actor:
-        """Name the job whose code speaks."""
-        return cls(ActorKind.JOB, name)
-
-
 # --- bodies ---------------------------------------------------------------------------------------------
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The particulars of an event; `type` is its written tag, `schema` the number of its shape."""
-
-    type: ClassVar[str]
-    schema: ClassVar[int] = 1
-    must_understand: ClassVar[bool] = False
 
 
 class JobRegistered(Body, frozen=True, kw_only=True):
@@ -95,36 +74,31 @@ class JobRetired(Body, frozen=True, kw_only=True):
     revision: str = ""
 
 
-class _Decision(Body, frozen=True, kw_only=True):
-    type: ClassVar[str]
-    reason: str | None = None
-
-
-class JobEnabled(_Decision, frozen=True, kw_only=True):
+class JobEnabled(Decision, frozen=True, kw_only=True):
     """An operator switched the job on, whatever the files say, until a reset."""
 
     type: ClassVar[str] = "job.enabled"
 
 
-class JobDisabled(_Decision, frozen=True, kw_only=True):
+class JobDisabled(Decision, frozen=True, kw_only=True):
     """An operator switched the job off, whatever the files say, until a reset."""
 
     type: ClassVar[str] = "job.disabled"
 
 
-class JobReset(_Decision, frozen=True, kw_only=True):
+class JobReset(Decision, frozen=True, kw_only=True):
     """The job follows the files' `enabled` again."""
 
     type: ClassVar[str] = "job.reset"
 
 
-class JobPaused(_Decision, frozen=True, kw_only=True):
+class JobPaused(Decision, frozen=True, kw_only=True):
     """An operator suspended the schedule; its fire times will be recorded as skipped."""
 
     type: ClassVar[str] = "job.paused"
 
 
-class JobResumed(_Decision, frozen=True, kw_only=True):
+class JobResumed(Decision, frozen=True, kw_only=True):
     """The schedule goes on."""
 
     type: ClassVar[str] = "job.resumed"
@@ -149,7 +123,7 @@ class RunTriggered(Body, frozen=True, kw_only=True):
     """
 
     type: ClassVar[str] = "run.triggered"
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - an empty default is made anew
     of: RunId | None = None
     parent: RunId | None = None
     instance: InstanceId | None = None
@@ -272,7 +246,7 @@ class AttemptInterrupted(_AttemptEnded, frozen=True, kw_only=True):
     type: ClassVar[str] = "attempt.interrupted"
 
 
-class RunCancelRequested(_Decision, frozen=True, kw_only=True):
+class RunCancelRequested(Decision, frozen=True, kw_only=True):
     """Somebody wants the run to stop."""
 
     type: ClassVar[str] = "run.cancel_requested"
@@ -285,64 +259,11 @@ class RunLateResult(_RunEnded, frozen=True, kw_only=True):
     outcome: str = ""
 
 
-class LeaderElected(Body, frozen=True, kw_only=True):
-    """A term begins. `session` is the database session that holds the advisory lock, where there is one."""
-
-    type: ClassVar[str] = "leader.elected"
-    epoch: int = 0
-    why: str = ""
-    previous: InstanceId | None = None
-    build: str = ""
-    session: int | None = None
-
-
-class LeaderResigned(_Decision, frozen=True, kw_only=True):
-    """A term ends before its lease."""
-
-    type: ClassVar[str] = "leader.resigned"
-
-
-class InstanceStarted(Body, frozen=True, kw_only=True):
-    """A process of the scheduler has come up.
-
-    `tzdata` is the version and source of its time-zone data, `zones` what that data says of its jobs' zones
-    until `zones_until`: the offset at the start and each change of it, as [instant, offset] in seconds.
-    """
-
-    type: ClassVar[str] = "instance.started"
-    kind: str = ""
-    host: str = ""
-    pid: int = 0
-    build: str = ""
-    python: str = ""
-    tzdata: str = ""
-    zones: dict[str, tuple[tuple[int, int], ...]] = {}
-    zones_until: datetime | None = None
-
-
-class InstanceStopped(_Decision, frozen=True, kw_only=True):
-    """A process of the scheduler has drained and goes."""
-
-    type: ClassVar[str] = "instance.stopped"
-
-
-class ConfigApplied(Body, frozen=True, kw_only=True):
-    """A revision of the configuration has become current."""
-
-    type: ClassVar[str] = "config.applied"
-    revision: str = ""
-    previous: str | None = None
-    registered: tuple[JobName, ...] = ()
-    redefined: tuple[JobName, ...] = ()
-    retired: tuple[JobName, ...] = ()
-    reason: str | None = None
-
-
 class Unrecognized(Body, frozen=True, kw_only=True):
     """An event of a type that this version does not know: folded past, shown as it stands."""
 
     type: ClassVar[str] = "unrecognized"
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {}  # noqa: RUF012 - an empty default is made anew
 
 
 BODIES: dict[str, type[Body]] = {
@@ -353,7 +274,8 @@ BODIES: dict[str, type[Body]] = {
         RunTriggered, RunStarted, StepStarted, StepSucceeded, StepFailed, StepSkipped,
         RunSucceeded, RunPartial, RunFailed, RunTimedOut, RunCancelled, RunLost,
         AttemptFailed, AttemptLost, AttemptInterrupted, RunCancelRequested, RunLateResult,
-        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped, ConfigApplied,
+        LeaderElected, LeaderResigned, InstanceStarted, InstanceStopped, LoopBlocked, ClockStepped,
+        ConfigLoaded, ConfigApplied, ConfigRejected, FeatureEnabled, LineageChanged, LedgerRegressed,
     )
 }  # fmt: skip
 """Every tag that this version writes, and the shape of its body."""

@@ -111,4 +111,6 @@ def instance_id(name: str, pid: int, boot: str) -> InstanceId:
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+    """Sum texts up so that the border between them counts: what separates them is escaped inside."""
+    whole = "\x1f".join(part.replace("\x1e", "\x1e0").replace("\x1f", "\x1e1") for part in parts)
+    return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -23,6 +23,7 @@ from cronledger.domain.schedule import Schedule, schedule_of
 from cronledger.errors import CronledgerError
 
 PLANNER = e.Actor.engine("planner")
+FILES = e.Actor.engine("config")
 FIRE_TIMES_PER_DECISION = 10_000_000
 """More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
 
@@ -108,8 +109,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 def next_fire(state: JobState) -> datetime | None:
     """Return the earliest fire time that is not decided yet, None if there is none."""
-    if state.undecided:
-        return next(_fire_times(state.undecided[0]), None)
+    for window in state.undecided:
+        fire_at = next(_fire_times(window), None)
+        if fire_at is not None:
+            return fire_at
     if not state.is_active or state.definition is None or state.planned_until is None:
         return None
     schedule = schedule_for(state.definition)
@@ -118,26 +121,50 @@ def next_fire(state: JobState) -> datetime | None:
 
 def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
     """Return the earliest fire time once everything up to an instant has been decided."""
-    return next_fire(msgspec.structs.replace(state, planned_until=decided, undecided=()))
+    replace = msgspec.structs.replace
+    left = tuple(
+        replace(window, after=max(window.after, decided))
+        for window in state.undecided
+        if window.until > decided
+    )
+    planned_until = max(state.planned_until, decided) if state.planned_until else decided
+    return next_fire(replace(state, planned_until=planned_until, undecided=left))
 
 
 def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
-    windows = list(state.undecided)
-    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
-        windows.append(Window(state.planned_until, now, state.definition))
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
-    for window in windows:
-        _decide(window, now, skips, triggers, in_flight=state.in_flight)
+    for window in _open_windows(state, now):
+        # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
+        come = msgspec.structs.replace(window, until=min(window.until, now))
+        _decide(come, now, skips, triggers, in_flight=state.in_flight)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
 
 
-def define(state: JobState | None, definition: JobDefinition, revision: str) -> list[e.Event]:
+def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
+    """Skip every undecided fire time up to an instant, because it may have run in a history that is lost.
+
+    A job that says it is idempotent forgoes nothing.
+    """
+    if state.definition is None or state.definition.idempotent:
+        return ()
+    skips = []
+    for window in _open_windows(state, until):
+        first, last, count = None, None, 0
+        for fire_at in _fire_times(window):
+            first, last, count = first or fire_at, fire_at, count + 1
+        if first and last:
+            skips.append(_skipped(state.name, Skipped(first, last, count, "lineage")))
+    return tuple(skips)
+
+
+def define(
+    state: JobState | None, definition: JobDefinition, revision: str, actor: e.Actor = FILES
+) -> list[e.Event]:
     """Register the job, or redefine it if anything about it has changed."""
-    actor = e.Actor.engine("config")
     if state is None or state.definition is None or state.retired:
         registered = e.JobRegistered(definition=definition, revision=revision)
         return [e.Event(body=registered, actor=actor, job=definition.name)]
@@ -147,11 +174,11 @@ def define(state: JobState | None, definition: JobDefinition, revision: str) -> 
     return [e.Event(body=redefined, actor=actor, job=definition.name)]
 
 
-def retire(state: JobState, revision: str) -> list[e.Event]:
+def retire(state: JobState, revision: str, actor: e.Actor = FILES) -> list[e.Event]:
     """Take the job out of the configuration; its history stays."""
     if state.retired or state.definition is None:
         return []
-    return [e.Event(body=e.JobRetired(revision=revision), actor=e.Actor.engine("config"), job=state.name)]
+    return [e.Event(body=e.JobRetired(revision=revision), actor=actor, job=state.name)]
 
 
 def enable(state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:
@@ -186,6 +213,13 @@ def schedule_for(definition: JobDefinition) -> Schedule | None:
         )
     except CronledgerError:
         return None
+
+
+def _open_windows(state: JobState, now: datetime) -> list[Window]:
+    windows = list(state.undecided)
+    if state.is_active and state.definition and state.planned_until and state.planned_until < now:
+        windows.append(Window(state.planned_until, now, state.definition))
+    return windows
 
 
 def _decide(
@@ -288,7 +322,8 @@ def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
         window = Window(before.planned_until, at, before.definition)
         if next(_fire_times(window), None) is not None:
             undecided = (*undecided, window)
-    return msgspec.structs.replace(after, planned_until=at, undecided=undecided)
+    planned_until = max(at, before.planned_until) if before.planned_until else at
+    return msgspec.structs.replace(after, planned_until=planned_until, undecided=undecided)
 
 
 def _decided(state: JobState, until: datetime | None) -> JobState:

@@ -14,22 +14,32 @@ import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import Position, run_stream
+from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
+from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.world import World
-from cronledger.errors import Conflict
+from cronledger.errors import Conflict, LedgerUnreachable
 from cronledger.ledger.api import Item, Write
+
+UNREACHABLE_PAUSE = 0.5
 
 
 class ClaimLost(Exception):
     """The run was given to another attempt, or has ended, while this one was at work."""
 
 
+class RunUnknown(ClaimLost):
+    """The ledger has lost the run's trigger: there is nothing that a result could stand beside."""
+
+
 class Attempt:
     """A claimed run, from its start to its outcome."""
 
-    def __init__(self, world: World, state: RunState, fence: Position) -> None:
+    def __init__(
+        self, world: World, state: RunState, fence: Position, hide: Hide = lambda value: value
+    ) -> None:
         self._world = world
+        self._hide = hide
         self._lock = anyio.Lock()
         self.run = state
         self.fence = fence
@@ -44,6 +54,11 @@ class Attempt:
         """The job's code is who speaks."""
         return e.Actor.of_job(self.run.job)
 
+    def cancel(self) -> None:
+        """Stop the code, because somebody wants the run to end."""
+        self.run = msgspec.structs.replace(self.run, cancel_requested=True)
+        self.scope.cancel()
+
     async def record(self, *bodies: e.Body) -> None:
         """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run."""
         await self.append(lambda state: [run.about(state, body, self.actor) for body in bodies])
@@ -52,7 +67,7 @@ class Attempt:
         """Append what is decided from the run's state; return whether there was anything to say."""
         async with self._lock:
             while True:
-                events = tuple(decide(self.run))
+                events = tuple(discreet(event, self._hide) for event in decide(self.run))
                 if not events:
                     return False
                 write = Write(run_stream(self.run.run_id), events, expected=self.run.version)
@@ -69,19 +84,29 @@ class Attempt:
         sources = [self.run.run_id] if self.run.attempt > 1 else []
         sources += [self.run.of] if self.run.of else []
         for source in sources:
-            for recorded in await self._world.stream_of(source):
+            for recorded in await self._stream_of(source):
                 if isinstance(recorded.body, e.StepSucceeded):
                     self.finished_steps[recorded.body.name] = recorded.body.result
 
     async def _read_again(self) -> None:
         state: RunState | None = None
-        for recorded in await self._world.stream_of(self.run.run_id):
+        for recorded in await self._stream_of(self.run.run_id):
             state = run.evolve(state, recorded)
         mine = self.run
-        if state is None or (state.phase, state.attempt, state.instance) != (
+        if state is None:
+            raise RunUnknown(mine.run_id)
+        if (state.phase, state.attempt, state.instance) != (
             Phase.RUNNING,
             mine.attempt,
             mine.instance,
         ):
             raise ClaimLost(mine.run_id)
         self.run = state
+
+    async def _stream_of(self, run_id: RunId) -> list[e.Recorded]:
+        """Read a run's stream, however long the ledger is away: that must not cost a run its outcome."""
+        while True:
+            try:
+                return await self._world.stream_of(run_id)
+            except LedgerUnreachable:
+                await anyio.sleep(UNREACHABLE_PAUSE)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from cronledger.domain import events as e
-from cronledger.domain import job, run
+from cronledger.domain import job, revisions, run
 from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.job import JobState
+from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
+from cronledger.domain.understanding import require_understood
 from cronledger.engine.world import Loaded, World
+from cronledger.errors import LedgerRegressed
 
+log = logging.getLogger("cronledger.engine")
 PAGE = 1000
 
 
@@ -21,43 +26,66 @@ class Board:
         self.position = Position(0)
         self.jobs: dict[JobName, JobState] = {}
         self.runs: dict[RunId, RunState] = {}
-        self.revisions: list[str] = []
+        self.revisions = Revisions()
+        self.features: set[str] = set()
+        self.unknown_types: set[str] = set()
         self.epoch = 0
         self.leader: e.Recorded | None = None
         self.changed: set[JobName] = set()
         self.waiting: dict[RunId, RunState] = {}
         self.ended_startup: set[RunId] = set()
+        self._last_id: str | None = None
 
     def load(self, loaded: Loaded) -> None:
-        """Begin from the views instead of from the first event."""
+        """Begin from the views instead of from the first event, and forget what was known before."""
         self.position = loaded.position
+        self._last_id = None
+        self.runs, self.waiting = {}, {}
         self.jobs = dict(loaded.jobs)
         self.changed = set(loaded.jobs)
-        self.revisions = list(loaded.revisions)
+        self.revisions = loaded.revisions
+        self.features = set(loaded.features)
         for state in loaded.runs:
             self._keep(state)
 
     async def follow(self, world: World) -> bool:
-        """Fold what was appended since; return whether anything was."""
+        """Fold what was appended since; return whether anything was.
+
+        Raises NotUnderstood, and stands before it, at an event that this version must not skip;
+        LedgerRegressed if the event folded last is not there any more: this is another history then.
+        """
         moved = False
         while True:
-            page = await world.events_after(self.position, PAGE)
-            for recorded in page:
+            known = 0 if self._last_id is None else 1
+            page = await world.events_after(Position(self.position - known), PAGE)
+            if self._last_id is not None and (not page or page[0].id != self._last_id):
+                raise LedgerRegressed(self.position, self._last_id)
+            for recorded in page[known:]:
                 self.fold(recorded)
-            moved = moved or bool(page)
+            moved = moved or len(page) > known
             if len(page) < PAGE:
                 return moved
 
     def fold(self, recorded: e.Recorded) -> None:
         """Fold the event that stands at the next position."""
+        require_understood(recorded)
         self.position = recorded.position
+        self._last_id = recorded.id
         if recorded.job is not None:
             self._fold_job(recorded, recorded.job)
         if recorded.run_id is not None:
             self._fold_run(recorded, recorded.run_id)
         match recorded.body:
-            case e.ConfigApplied(revision=revision):
-                self.revisions = [*(known for known in self.revisions if known != revision), revision]
+            case e.ConfigApplied() | e.ConfigLoaded():
+                self.revisions = revisions.evolve(self.revisions, recorded)
+            case e.FeatureEnabled(name=name):
+                self.features.add(name)
+            case e.Unrecognized() if recorded.type not in self.unknown_types:
+                self.unknown_types.add(recorded.type)
+                log.warning(
+                    "events of type %s are not known to this version of cronledger: they are folded past",
+                    recorded.type,
+                )
             case e.LeaderElected(epoch=epoch):
                 self.epoch = epoch
                 self.leader = recorded

@@ -1,89 +1,146 @@
 """The leader's configuration becomes the cluster's: definitions are events.
 
-A revision that a living instance has moved on from does not come back by a change of leader alone: while
-somebody alive carries the ledger's current revision, a leader with a superseded file keeps the ledger's
-definitions and says so.
+A revision that the cluster has moved on from does not come back by a change of leader alone. While somebody
+alive carries the current one, or crashed with it a moment ago, or an operator made it current, a leader with
+a superseded file keeps the ledger's definitions and says so.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import CONFIG, JobName, Term, job_stream
 from cronledger.domain.job import JobState
+from cronledger.domain.revisions import Revisions
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Conflict
-from cronledger.ledger.api import Item, Write
+from cronledger.ledger.api import START, Item, Write
 
 log = logging.getLogger("cronledger.config")
 ACTOR = e.Actor.engine("config")
 JOBS_PER_ITEM = 200
+NAMES = 100
+"""Of a long list of jobs, how many are named."""
+RETURNS_WITHIN = timedelta(seconds=60)
+"""How long an instance that fell silent without a goodbye is expected back with the same files."""
+
+Definitions = Mapping[JobName, JobDefinition]
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of the jobs that a revision registers, redefines and retires; of a long list the first."""
+
+    registered: tuple[JobName, ...] = ()
+    redefined: tuple[JobName, ...] = ()
+    retired: tuple[JobName, ...] = ()
+
+
+def events_for(
+    definitions: Definitions, jobs: Mapping[JobName, JobState], revision: str, actor: e.Actor = ACTOR
+) -> list[tuple[Write, e.Event]]:
+    """Return what makes the jobs of the ledger be as defined, each guarded by what it was based on."""
+    decided: list[tuple[JobName, e.Event]] = []
+    for name, definition in definitions.items():
+        decided += [(name, event) for event in job.define(jobs.get(name), definition, revision, actor)]
+    for name, state in jobs.items():
+        if name not in definitions:
+            decided += [(name, event) for event in job.retire(state, revision, actor)]
+    return [
+        (Write(job_stream(name), (event,), expected=jobs[name].version if name in jobs else START), event)
+        for name, event in decided
+    ]
+
+
+def named(events: Iterable[e.Event], *, most: int | None = NAMES) -> Changes:
+    """Say which jobs some events register, redefine and retire."""
+    found = list(events)
+
+    def names(kind: type[e.Body]) -> tuple[JobName, ...]:
+        return tuple(event.job for event in found if isinstance(event.body, kind) and event.job)[:most]
+
+    return Changes(
+        registered=names(e.JobRegistered), redefined=names(e.JobRedefined), retired=names(e.JobRetired)
+    )
+
+
+def compared(before: Iterable[JobDefinition], after: Iterable[JobDefinition]) -> Changes:
+    """Say which definitions came, changed and went between two sets of them."""
+    old, new = ({each.name: each for each in definitions} for definitions in (before, after))
+    return Changes(
+        registered=tuple(name for name in new if name not in old)[:NAMES],
+        redefined=tuple(name for name in new if name in old and old[name] != new[name])[:NAMES],
+        retired=tuple(name for name in old if name not in new)[:NAMES],
+    )
+
+
+def applied(
+    revision: str, previous: str | None, changes: Changes, actor: e.Actor, *, reason: str | None = None
+) -> e.Event:
+    """Say that a revision has become current."""
+    body = e.ConfigApplied(
+        revision=revision, previous=previous, reason=reason, **msgspec.structs.asdict(changes)
+    )
+    return e.Event(body=body, actor=actor)
 
 
 class Configuration:
-    """The definitions this instance was started with, and their revision."""
+    """The definitions that this instance carries, and their revision."""
 
     def __init__(self, definitions: Sequence[JobDefinition], revision: str) -> None:
         self.definitions = {definition.name: definition for definition in definitions}
         self.revision = revision
+        self._told: str | None = None
 
     async def apply(self, world: World, board: Board, term: Term) -> None:
         """Make this revision current, if it may."""
-        if not await self._may_apply(world, board):
+        if not await self._may_apply(world, board.revisions):
             return
-        applied: list[e.Event] = []
-        while changes := self._changes(board)[:JOBS_PER_ITEM]:
+        events: list[e.Event] = []
+        before = board.revisions.current
+        while changes := events_for(self.definitions, board.jobs, self.revision)[:JOBS_PER_ITEM]:
             try:
                 await world.append(Item(tuple(write for write, _ in changes), fence=term))
-                applied += [event for _, event in changes]
+                events += [event for _, event in changes]
             except Conflict:
                 log.info("a job was changed by an operator meanwhile; looking again")
             await board.follow(world)
-        if applied or self.revision not in board.revisions[-1:]:
-            await self._record(world, board, applied, term)
+            if board.revisions.current != before:
+                return  # somebody else made theirs current meanwhile: whether ours may follow is asked anew
+        if events or self.revision != board.revisions.current:
+            event = applied(self.revision, board.revisions.current, named(events), ACTOR)
+            await world.append(Item((Write(CONFIG, (event,), expected=None),), fence=term))
             await board.follow(world)
 
-    async def _may_apply(self, world: World, board: Board) -> bool:
-        current = board.revisions[-1] if board.revisions else None
-        if self.revision == current or self.revision not in board.revisions:
-            return True
-        living = [each for each in await world.instances() if not each.is_dead and each.id != world.instance]
-        holders = [each.id for each in living if each.config_revision == current]
-        if holders:
+    async def _may_apply(self, world: World, revisions: Revisions) -> bool:
+        why = await self._kept_away(world, revisions) if revisions.has_superseded(self.revision) else None
+        if why is not None and why != self._told:
             log.warning(
-                "configuration %s was superseded by %s, which %s carries: the ledger's definitions stay",
-                self.revision, current, holders[0],
+                "configuration %s was superseded by %s, which %s: the ledger's definitions stay"
+                " (`cronledger config apply --force` brings it back)",
+                self.revision, revisions.current, why,
             )  # fmt: skip
-        return not holders
+        self._told = why
+        return why is None
 
-    def _changes(self, board: Board) -> list[tuple[Write, e.Event]]:
-        events: list[tuple[JobState | None, JobName, e.Event]] = []
-        for name, definition in self.definitions.items():
-            state = board.jobs.get(name)
-            events += [(state, name, event) for event in job.define(state, definition, self.revision)]
-        for name, state in board.jobs.items():
-            if name not in self.definitions:
-                events += [(state, name, event) for event in job.retire(state, self.revision)]
-        return [
-            (Write(job_stream(name), (event,), expected=state.version if state else 0), event)
-            for state, name, event in events
-        ]
-
-    async def _record(self, world: World, board: Board, events: list[e.Event], term: Term) -> None:
-        def names(kind: type[e.Body]) -> tuple[JobName, ...]:
-            return tuple(event.job for event in events if isinstance(event.body, kind) and event.job)[:100]
-
-        body = e.ConfigApplied(
-            revision=self.revision,
-            previous=board.revisions[-1] if board.revisions else None,
-            registered=names(e.JobRegistered),
-            redefined=names(e.JobRedefined),
-            retired=names(e.JobRetired),
-        )
-        event = e.Event(body=body, actor=ACTOR)
-        await world.append(Item((Write(CONFIG, (event,), expected=None),), fence=term))
+    async def _kept_away(self, world: World, revisions: Revisions) -> str | None:
+        """Say what defends the current revision, None if nothing does."""
+        if revisions.by_operator:
+            return "an operator made current"
+        now = world.now()
+        for each in await world.instances():
+            if each.kind != "service" or each.id == world.instance:
+                continue
+            if each.config_revision == revisions.current:
+                if not each.is_dead:
+                    return f"{each.id} carries"
+                if each.beat_at is not None and now - each.beat_at < RETURNS_WITHIN:
+                    return f"{each.id} carried until a moment ago"
+        return None

@@ -1,7 +1,8 @@
 """Performing: the job's own code, isolated, timed and cancellable, and an honest outcome.
 
-Whatever a job raises ends its own run and nothing else. A thread cannot be stopped: at its deadline the run
-ends all the same, and the slot stays taken until the thread returns.
+Whatever a job raises ends its own run and nothing else. Code cannot be stopped against its will, neither a
+thread nor a coroutine that swallows its cancellation: the run ends all the same, and the slot stays taken
+until the code does.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
-from cronledger.engine.attempt import Attempt, ClaimLost
-from cronledger.engine.steps import Recorder
+from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
+from cronledger.engine.discretion import Hide, JobLog, discreet
+from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
+from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call
+from cronledger.jobs.calling import call_apart, said
 from cronledger.ledger.api import Item, Write
+from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
 
 log = logging.getLogger("cronledger.run")
 
@@ -36,6 +40,8 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is given besides its own parameters."""
 
     find: Callable[[str, str], Job | None]
+    reveal: Callable[[Any], Any] = lambda value: value
+    hide: Hide = lambda value: value
     config: Mapping[str, Any] = {}
     db: Any = None
     services: Sequence[object] = ()
@@ -58,7 +64,8 @@ class Executor:
         self._max_runs = max_runs
         self._threads = anyio.CapacityLimiter(max_runs)
         self._tasks: TaskGroup | None = None
-        self.attempts: dict[RunId, Attempt] = {}
+        self._left: set[Any] = set()
+        self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
@@ -66,15 +73,26 @@ class Executor:
         self._tasks = tasks
         self.ended = ended
 
-    @property
-    def room(self) -> int:
-        """How many more runs may be claimed; threads left behind by a time-out still take their slot."""
-        return self._max_runs - max(len(self.attempts), self._threads.borrowed_tokens)
+    def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
+        """Give the runs to come something else, and another limit; those that have begun are not touched."""
+        self._provision = provision
+        self._max_runs = max_runs
+        self._threads.total_tokens = max_runs
 
     @property
-    def stuck_threads(self) -> int:
-        """How many threads still run code whose run has ended."""
-        return max(0, self._threads.borrowed_tokens - len(self.attempts))
+    def runs(self) -> tuple[RunId, ...]:
+        """The runs that are performed here."""
+        return tuple(attempt.run.run_id for attempt in self.attempts)
+
+    @property
+    def room(self) -> int:
+        """How many more runs may be claimed; code that was left behind still takes its slot."""
+        return self._max_runs - max(len(self.attempts) + len(self._left), self._threads.borrowed_tokens)
+
+    @property
+    def left_behind(self) -> int:
+        """How many threads and coroutines still run code whose run has ended."""
+        return len(self._left) + max(0, self._threads.borrowed_tokens - len(self.attempts))
 
     def provides(self, definition: JobDefinition) -> bool:
         """Whether this instance has the code of a job."""
@@ -83,22 +101,20 @@ class Executor:
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
         assert self._tasks is not None
-        attempt = Attempt(self._world, state, fence)
-        self.attempts[state.run_id] = attempt
+        attempt = Attempt(self._world, state, fence, self._provision.hide)
+        self.attempts[attempt] = None
         self._tasks.start_soon(self._perform, attempt)
-
-    def cancel(self, run_id: RunId) -> None:
-        """Stop the attempt at a run, if it is performed here."""
-        attempt = self.attempts.get(run_id)
-        if attempt is not None:
-            attempt.run = replace(attempt.run, cancel_requested=True)
-            attempt.scope.cancel()
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
-        for attempt in list(self.attempts.values()):
+        for attempt in list(self.attempts):
             attempt.is_draining = True
             attempt.scope.cancel()
+
+    def _leave(self, task: Any) -> None:
+        """Count code that goes on after it was told to stop, until it ends."""
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
 
     async def _perform(self, attempt: Attempt) -> None:
         definition = self._definition_of(attempt.run.job)
@@ -113,8 +129,10 @@ class Executor:
                 ended = replace(ended, duration_ms=took)
             await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         finally:
-            self.attempts.pop(attempt.run.run_id, None)
+            self.attempts.pop(attempt, None)
             self.ended()
+            if self.left_behind and attempt.scope.cancel_called:
+                log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
 
     async def _run_code(self, attempt: Attempt, definition: JobDefinition) -> Ended:
         """Call the job and say how it came out, whatever it does."""
@@ -126,7 +144,9 @@ class Executor:
                 await attempt.recall_steps()
                 ctx = self._context(attempt, definition, job)
                 with anyio.move_on_after(definition.timeout_seconds) as deadline:
-                    returned = await call(job.execute, ctx, threads=self._threads)
+                    returned = await call_apart(
+                        job.execute, ctx, threads=self._threads, left_behind=self._leave
+                    )
                     return _ended(returned, attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
@@ -143,7 +163,7 @@ class Executor:
 
     def _context(self, attempt: Attempt, definition: JobDefinition, job: Job) -> JobContext:
         state = attempt.run
-        parameters: Any = {**definition.parameters, **state.parameters}
+        parameters: Any = {**self._provision.reveal(definition.parameters), **state.parameters}
         if job.params is not None:
             parameters = msgspec.convert(parameters, job.params, strict=False)
         info = RunInfo(
@@ -162,9 +182,10 @@ class Executor:
             db=self._provision.db,
             services=self._provision.services,
             enforce=definition.enforce,
-            log=logging.LoggerAdapter(
+            log=JobLog(
                 logging.getLogger(f"cronledger.jobs.{state.job}"),
                 {"job": state.job, "run_id": state.run_id},
+                self._provision.hide,
             ),
             is_cancelled=lambda: attempt.scope.cancel_called,
             idempotency_key=run_stream(_first_of_chain(state)),
@@ -172,6 +193,19 @@ class Executor:
         )
 
     async def _record(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
+        """Append the outcome; one that cannot be written ends the run as failed, so that it does end."""
+        try:
+            await self._tell(attempt, ended, definition)
+        except (LedgerDamaged, ArithmeticError, TypeError, ValueError) as error:
+            ended = _failed(f"unserialisable: the outcome could not be recorded: {said(error)}")
+            await self._tell(attempt, ended, definition)
+        level = logging.INFO if ended.error is None else logging.ERROR
+        why = f": {self._provision.hide(truncated(ended.error, MESSAGE_BYTES))}" if ended.error else ""
+        about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
+        text = "%s %s after %s ms%s"
+        log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, why, extra=about)
+
+    async def _tell(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
         """Append the outcome; what a lost attempt reports is kept beside it and changes nothing."""
 
         def decide(state: RunState) -> Sequence[Any]:
@@ -181,28 +215,35 @@ class Executor:
 
         try:
             await attempt.append(decide)
+        except RunUnknown:
+            log.warning("%s: the ledger has lost the run, and so its outcome", attempt.run.run_id)
         except ClaimLost:
-            late = tuple(run.late(attempt.run, attempt.run.attempt, ended, attempt.actor))
+            late = tuple(
+                discreet(event, self._provision.hide)
+                for event in run.late(attempt.run, attempt.run.attempt, ended, attempt.actor)
+            )
             await self._world.append(Item((Write(run_stream(attempt.run.run_id), late, expected=None),)))
-        level = logging.INFO if ended.error is None else logging.ERROR
-        said = f": {ended.error}" if ended.error else ""
-        about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
-        text = "%s %s after %s ms%s"
-        log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, said, extra=about)
+        except Outdated as error:
+            log.error(  # noqa: TRY400 - the sentence says it all
+                "the outcome of %s cannot be recorded: %s", attempt.run.run_id, error.message
+            )
 
 
 def _ended(returned: Any, attempt: Attempt) -> Ended:
     """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
     result = returned if isinstance(returned, JobResult) else JobResult.success()
-    told = Ended(
-        outcome=Outcome.SUCCEEDED,
-        message=result.message,
-        items_processed=result.items_processed,
-        items_failed=result.items_failed,
-        duration_ms=result.duration_ms or 0,
-    )
+    try:
+        told = Ended(
+            outcome=Outcome.SUCCEEDED,
+            message=worded(result.message),
+            items_processed=counted(result.items_processed),
+            items_failed=counted(result.items_failed),
+            duration_ms=counted(result.duration_ms) or 0,
+        )
+    except NotANumber as unfit:
+        return _failed(f"unserialisable: {unfit}")
     if not result.ok:
-        error = result.message or "the job reported a failure"
+        error = told.message or "the job reported a failure"
         return replace(told, outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error)
     if attempt.steps_failed:
         outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
@@ -211,7 +252,12 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
 
 
 def _raised(error: BaseException) -> Ended:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words, name = said(error), type(error).__name__
+    return _failed(words if words == name else f"{name}: {words}")
+
+
+def _failed(error: str) -> Ended:
+    text = truncated(cleaned(error), ERROR_BYTES)
     return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
 
 

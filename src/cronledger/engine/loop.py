@@ -7,53 +7,37 @@ the next due instant, a wake-up, or one second, after which only the head is loo
 from __future__ import annotations
 
 import logging
+import math
 from datetime import datetime
-from enum import StrEnum
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.ids import JobName, RunId, Term
-from cronledger.domain.leadership import Lease
-from cronledger.domain.run import Phase, RunState
-from cronledger.engine import recovery, startup
+from cronledger.domain.ids import JobName, Position, RunId, Term
+from cronledger.domain.run import RunState
+from cronledger.engine import claims, features, lineage, recovery, startup
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
 from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
+from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
 from cronledger.engine.world import World
-from cronledger.errors import Fenced, LedgerUnreachable
-from cronledger.ledger.api import Appended, Head, Same
+from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
+from cronledger.jobs.calling import PATIENCE_SECONDS
+from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
+UNREACHABLE_PAUSE = 0.5
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
-GOODBYE_SECONDS = 5.0
-
-
-class Kind(StrEnum):
-    """What a process is for: to serve, or to perform one manual run and go."""
-
-    SERVICE = "service"
-    ONESHOT = "oneshot"
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How this instance takes part."""
-
-    kind: Kind = Kind.SERVICE
-    enabled: bool = True
-    max_runs: int = 100
-    lease: Lease = Lease()
-    startup_wait_seconds: float = 300.0
-    drain_seconds: float = 25.0
-    only: frozenset[RunId] | None = None
+RECONSIDER_SECONDS = 5.0
+LAST_PASS_SECONDS = 5.0
+GOODBYE_SECONDS = 3.0
 
 
 class Engine:
@@ -64,7 +48,7 @@ class Engine:
         self._configuration = configuration
         self._plan = plan
         self.board = Board()
-        self._leader = Leader(world, plan.lease)
+        self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
@@ -77,15 +61,23 @@ class Engine:
         )
         self._woken = anyio.Event()
         self._stopping = False
+        self._has_stepped_aside = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
+        self._passes = anyio.CancelScope()
         self._drain_scope = anyio.CancelScope()
         self._startup_triggered = False
+        self._configuration_due = False
         self._recover_at = 0.0
         self._project_at = 0.0
         self._epoch_told: int | None = None
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
+        self._contends = False
+        self._apply_at = 0.0
+        self._untold: dict[str, object] = {}
+        self._regressed: LedgerRegressed | None = None
+        self._tasks: TaskGroup | None = None
 
     # --- from outside -----------------------------------------------------------------------------------
 
@@ -94,27 +86,49 @@ class Engine:
         self._woken.set()
 
     def stop(self) -> None:
-        """Ask the loop to end: leadership goes at once, runs get the drain time."""
+        """Ask the loop to end: leadership goes at once, runs get the drain time.
+
+        A pass that waits for a ledger that is away is given up, so that it does not hold up the drain.
+        """
         self._stopping = True
+        self._passes.deadline = min(self._passes.deadline, anyio.current_time() + LAST_PASS_SECONDS)
         self.wake()
+
+    def lead_no_longer(self) -> None:
+        """Learn, from any thread, that leadership was given up because this loop did not go on."""
+        self._leader.let_go()
 
     def abandon(self) -> None:
         """Drain no longer: hand every run back now."""
         self._drain_scope.cancel()
 
+    def reconfigure(
+        self, configuration: Configuration, plan: Plan, provision: Provision, *, jobs: tuple[JobName, ...]
+    ) -> None:
+        """Go on with other files; `jobs` are those that this instance provides by them. On the loop's thread.
+
+        Runs that have begun keep what they were given; the others see the new definitions and limits.
+        """
+        self._configuration = configuration
+        self._plan = plan
+        self.executor.reconfigure(provision, max_runs=plan.max_runs)
+        self._untold = {"config_revision": configuration.revision, "jobs": jobs}
+        self._apply_at = 0.0
+        self.wake()
+
     async def run(self) -> None:
         """Take part until stopped, then drain."""
-        leads = self._plan.enabled and self._plan.kind is Kind.SERVICE
         try:
-            self.board.load(await self._world.load())
+            await self._load()
             async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
                 self.executor.open(tasks, self.wake)
-                if leads:
-                    self._world.leader_lock.contend(self._wake_soon)
+                if self._leads:
                     tasks.start_soon(self._limit_startup)
                 try:
-                    while not self._stopping:
-                        await self._pass(leads=leads)
+                    with self._passes:  # a ledger that does not answer must not keep the drain waiting
+                        while not self._stopping:
+                            await self._pass()
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain(tasks)
@@ -123,27 +137,90 @@ class Engine:
             self.ready.set()
             self.drained.set()
 
+    async def _load(self) -> None:
+        """Learn what is known so far, as soon as the ledger answers."""
+        while not self._stopping:
+            self._woken = anyio.Event()
+            try:
+                return self.board.load(await self._world.load())
+            except LedgerUnreachable as error:
+                log.warning("the ledger does not answer: %s", error)
+            with anyio.move_on_after(LONGEST_WAIT):
+                await self._woken.wait()
+        return None
+
     # --- one pass ---------------------------------------------------------------------------------------
 
-    async def _pass(self, *, leads: bool) -> None:
+    @property
+    def _leads(self) -> bool:
+        """Whether this instance may lead at all."""
+        return self._plan.enabled and self._plan.kind is Kind.SERVICE
+
+    async def _pass(self) -> None:
         self._woken = anyio.Event()
+        if self._has_stepped_aside:
+            return await self._woken.wait()
+        performed = frozenset(self.executor.runs)  # before the board learns what has ended since
         try:
+            await self._obey_plan()
+            if self._regressed is not None:
+                await self._begin_again(self._regressed)
             head = await self._world.head()
-            if head.position > self.board.position:
+            require_writer(head)
+            if head.position != self.board.position:
                 await self.board.follow(self._world)
+            await self._adopt(performed)
             self._see_leader(head)
-            more = leads and await self._lead(head)
+            more = self._leads and await self._lead(head)
             more |= self._plan.enabled and await self._claim()
             self._obey_cancels()
             await self._check_ready()
         except Fenced:
             self._leader.step_down("a later term has begun")
             more = True
+        except Outdated as error:
+            return await self._step_aside(error)
+        except LedgerRegressed as error:
+            self._regressed = self._regressed or error
+            more = True
         except LedgerUnreachable as error:
             log.warning("the ledger does not answer: %s", error)
-            more = False
+            # Not until the next fire time: one that is overdue would be asked for without a pause.
+            return await self._pause(UNREACHABLE_PAUSE)
         if not more:
             await self._wait()
+        return None
+
+    async def _step_aside(self, error: Outdated) -> None:
+        """Lead and claim no more, for good: only a newer version may. Runs under way here go on."""
+        self._has_stepped_aside = True
+        log.error("this instance neither leads nor claims any more: %s; %s", error.message, error.hint)
+        await self._hand_over("outdated")
+
+    async def _obey_plan(self) -> None:
+        """Contend or resign as `scheduler.enabled` says, and let the others know what is configured here."""
+        if self._leads and not self._contends:
+            self._contends = True
+            self._leader.contend(self._wake_soon)
+        elif self._contends and not self._leads:
+            self._contends = False
+            await self._leader.resign("scheduler.enabled is false")
+        if self._untold:
+            untold, self._untold = self._untold, {}
+            try:
+                await self._world.beat(**untold)
+            except LedgerUnreachable:
+                self._untold = untold | self._untold
+                raise
+
+    async def _begin_again(self, regressed: LedgerRegressed) -> None:
+        """Take the ledger as it is now for the truth, and record what it has lost."""
+        log.error("%s", regressed.message)
+        if self._leader.term is not None:
+            self._leader.step_down("the ledger has lost events")
+        self.board.load(await self._world.load())
+        await lineage.record_loss(self._world, regressed, self.executor.runs)
+        self._regressed = None
 
     def _see_leader(self, head: Head) -> None:
         """Learn the boot epoch of a cluster that was up before us, once its leader has renewed its lease.
@@ -164,9 +241,14 @@ class Engine:
             return False
         if elected:
             self._startup_triggered = False
+            self._configuration_due = True
+        if self._configuration_due:
             await self.board.follow(self._world)
             self.board.changed.update(self.board.jobs)
+        if self._configuration_due or self._differs():
+            self._apply_at = self._world.clock.monotonic() + RECONSIDER_SECONDS
             await self._configuration.apply(self._world, self.board, term)
+            self._configuration_due = False
         if not self._startup_triggered:
             await self._tell_epoch()
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
@@ -178,15 +260,27 @@ class Engine:
         await self._every_second(now, term)
         return again
 
+    def _differs(self) -> bool:
+        """Whether to ask again for files that are not current: what kept them away may be gone."""
+        differs = self._configuration.revision != self.board.revisions.current
+        return differs and self._world.clock.monotonic() >= self._apply_at
+
     async def _every_second(self, now: datetime, term: Term) -> None:
         """Do what need not be done at once: look for lost runs, keep the views near the head."""
         elapsed = self._world.clock.monotonic()
         if elapsed >= self._recover_at:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await recovery.tick(self._world, self.board, now, term)
+            await features.tick(self._world, self.board, self._plan.features, term)
         if elapsed >= self._project_at:
-            self._project_at = elapsed + PROJECTION_SECONDS
-            await self._world.project()
+            self._project_at = math.inf
+            assert self._tasks is not None
+            self._tasks.start_soon(self._project)
+
+    async def _project(self) -> None:
+        """Keep the views near the head, beside the loop: over a slow way that takes longer than a renewal."""
+        await self._world.project()
+        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
 
     async def _claim(self) -> bool:
         await self._tell_epoch()
@@ -202,7 +296,7 @@ class Engine:
             await self._world.beat(epoch=self.board.epoch, config_revision=self._configuration.revision)
             if first:
                 self._instance_startup_due = True
-        if self._instance_startup_due and self._plan.enabled and self.board.revisions:
+        if self._instance_startup_due and self._plan.enabled and self.board.revisions.current:
             self._instance_startup_due = False
             await startup.trigger(self._world, self.board, Startup.INSTANCE, None)
 
@@ -211,42 +305,24 @@ class Engine:
     def _perform_claimed(self, state: RunState, answer: Appended | Same) -> None:
         """Begin a run that this instance has just claimed."""
         self.board.waiting.pop(state.run_id, None)
-        started = msgspec.structs.replace(
-            state,
-            version=state.version + 1,
-            phase=Phase.RUNNING,
-            attempt=state.attempt + 1,
-            instance=self._world.instance,
-            started_at=answer.recorded_at,
-        )
-        self.executor.perform(started, answer.last)
+        self.executor.perform(claims.claimed(state, answer, self._world.instance), answer.last)
 
-    def _perform_triggered(self, event: e.Event, answer: Appended) -> None:
+    def _perform_triggered(self, event: e.Event, position: Position, recorded_at: datetime) -> None:
         """Begin a run that was triggered and claimed in one append."""
-        assert event.run_id is not None
-        assert event.job is not None
-        assert isinstance(event.body, e.RunTriggered)
-        state = RunState(
-            run_id=event.run_id,
-            job=event.job,
-            cause=e.Cause.SCHEDULE,
-            position=answer.first,
-            version=2,
-            phase=Phase.RUNNING,
-            triggered_at=answer.recorded_at,
-            fire_at=event.fire_at,
-            started_at=answer.recorded_at,
-            attempt=1,
-            instance=self._world.instance,
-            parameters=event.body.parameters,
-        )
-        self.executor.perform(state, answer.last)
+        state = claims.triggered(event, position, recorded_at, self._world.instance)
+        self.executor.perform(state, Position(position + 1))
+
+    async def _adopt(self, performed: frozenset[RunId]) -> None:
+        """Perform the runs that this instance has claimed without knowing: the answer did not arrive."""
+        for state, fence in await claims.unperformed(self._world, self.board, performed):
+            log.warning("%s was claimed here, but the answer was lost; it is performed now", state.run_id)
+            self.executor.perform(state, fence)
 
     def _obey_cancels(self) -> None:
-        for run_id in list(self.executor.attempts):
-            state = self.board.runs.get(run_id)
+        for attempt in list(self.executor.attempts):
+            state = self.board.runs.get(attempt.run.run_id)
             if state is not None and state.cancel_requested:
-                self.executor.cancel(run_id)
+                attempt.cancel()
 
     def _definition_of(self, name: JobName) -> JobDefinition | None:
         """Return what the ledger says a job is; a process that came for one run trusts its own files."""
@@ -263,16 +339,7 @@ class Engine:
             return
         if not self._plan.enabled or self._plan.kind is Kind.ONESHOT:
             return self.ready.set()
-        expected = startup.expected_runs(self._world, self.board, self._configuration)
-        if expected is None:
-            return None
-        missing = expected - self.board.ended_startup
-        if missing:
-            known = await self._world.startup_runs(missing - self.board.runs.keys())
-            ended = {run_id for run_id, state in known.items() if state.phase is Phase.ENDED}
-            self.board.ended_startup |= ended
-            missing -= ended
-        if not missing:
+        if await startup.have_ended(self._world, self.board, self._configuration):
             await self._world.beat(state="ready")
             self.ready.set()
         return None
@@ -295,6 +362,10 @@ class Engine:
         seconds = LONGEST_WAIT
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
+        await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for a wake-up, but not for longer."""
         with anyio.move_on_after(seconds):
             await self._woken.wait()
 
@@ -304,19 +375,23 @@ class Engine:
     async def _drain(self, tasks: TaskGroup) -> None:
         """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
         self.ready.set()
-        try:
-            with anyio.move_on_after(GOODBYE_SECONDS):
-                await self._leader.resign("drain")
-                await self._world.beat(state="draining")
-        except LedgerUnreachable as error:
-            log.warning("the ledger did not hear that this instance drains: %s", error)
-        with self._drain_scope, anyio.move_on_after(self._plan.drain_seconds):
+        ends = anyio.current_time() + self._plan.drain_seconds
+        await self._hand_over("drain")
+        with self._drain_scope, anyio.CancelScope(deadline=ends):
             await self._until_idle()
         if self.executor.attempts:
             self.executor.drain()
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(PATIENCE_SECONDS + 1.0):
                 await self._until_idle()
         tasks.cancel_scope.cancel()
+
+    async def _hand_over(self, reason: str) -> None:
+        try:
+            with anyio.move_on_after(GOODBYE_SECONDS):
+                await self._leader.resign(reason)
+                await self._world.beat(state="draining")
+        except LedgerUnreachable as error:
+            log.warning("the ledger did not hear that this instance drains: %s", error)
 
     async def _until_idle(self) -> None:
         while self.executor.attempts:

@@ -12,20 +12,21 @@ from datetime import datetime, timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain import job, run
-from cronledger.domain.ids import JobName, RunId, Term, job_stream, run_stream
+from cronledger.domain.ids import JobName, Position, RunId, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
-from cronledger.ledger.api import Appended, Item, Quiet, Write
+from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
 EARLY_PAUSE = timedelta(milliseconds=5)
 
 Claims = Callable[[JobState, int], bool]
-Claimed = Callable[[e.Event, Appended], None]
+Claimed = Callable[[e.Event, Position, datetime], None]
+"""Told the trigger, the position where it stands, directly before its start, and when both were recorded."""
 
 
 class Planner:
@@ -89,8 +90,7 @@ class Planner:
         self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed
     ) -> bool:
         items: list[Item] = []
-        asked: list[JobState] = []
-        starts: list[list[e.Event]] = []
+        asked: list[tuple[JobState, Decision, list[e.Event]]] = []
         room = 0
         for name in names:
             state = self._board.jobs.get(name)
@@ -104,19 +104,18 @@ class Planner:
                 self._push(name, job.next_fire(state))
                 continue
             items.append(item)
-            asked.append(state)
-            starts.append(claims)
+            asked.append((state, decision, claims))
         again = False
-        for state, answer, claims in zip(asked, await self._world.submit(items), starts, strict=True):
+        for (state, decision, claims), answer in zip(asked, await self._world.submit(items), strict=True):
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
                 self._not_before = self._world.now() + EARLY_PAUSE
                 self._push(state.name, job.next_fire(state))
-            elif isinstance(answer, Appended):
+            elif isinstance(answer, Appended | Same):
                 self._push(state.name, job.next_fire_after(state, now))
                 for event in claims:
-                    claimed(event, answer)
+                    claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
             else:
                 self._board.changed.add(state.name)
                 again = True

@@ -60,3 +60,17 @@ def expected_runs(world: World, board: Board, configuration: Configuration) -> s
             boot = board.epoch if definition.startup is Startup.CLUSTER else world.instance
             names.add(startup_run(definition.name, boot))
     return names
+
+
+async def have_ended(world: World, board: Board, configuration: Configuration) -> bool:
+    """Whether the startup runs of this boot have all ended, whatever their outcome."""
+    expected = expected_runs(world, board, configuration)
+    if expected is None:
+        return False
+    missing = expected - board.ended_startup
+    if missing:
+        known = await world.startup_runs(missing - board.runs.keys())
+        ended = {run_id for run_id, state in known.items() if state.phase is run.Phase.ENDED}
+        board.ended_startup |= ended
+        missing -= ended
+    return not missing

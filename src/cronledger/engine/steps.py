@@ -1,7 +1,12 @@
-"""Recording the steps of a run: durable before the next one begins."""
+"""Recording the steps of a run: durable before the next one begins.
+
+What a step reports is somebody else's value: it is brought to the type that the event has, because an event
+of another shape could not be read again.
+"""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,12 +17,25 @@ from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext
-from cronledger.jobs.calling import call
+from cronledger.jobs.calling import call, said
 from cronledger.jobs.pipeline import StepFailed
 from cronledger.ledger.normal import normalised
 
 RESULT_BYTES = 16 * 1024
+MOST_STEPS = 1000
+"""What one attempt may record; more is a loop that should be one step with counts."""
+
+
+class NotANumber(TypeError):
+    """A count that is no whole number was reported."""
+
+
+class TooManySteps(CronledgerError):
+    """An attempt has recorded as many steps as it may."""
+
+    code = "too_many_steps"
 
 
 class StepReport:
@@ -39,9 +57,9 @@ class StepReport:
         result: object = None,
     ) -> None:
         """Add counts, a message and a small result."""
-        self.processed = processed if processed is not None else self.processed
-        self.failed = failed if failed is not None else self.failed
-        self.message = message if message is not None else self.message
+        self.processed = counted(processed) if processed is not None else self.processed
+        self.failed = counted(failed) if failed is not None else self.failed
+        self.message = worded(message) if message is not None else self.message
         self.result = result if result is not None else self.result
 
     def take(self, returned: Any) -> None:
@@ -60,19 +78,18 @@ class Recorder:
     def __init__(self, attempt: Attempt, clock: Clock) -> None:
         self._attempt = attempt
         self._clock = clock
+        self._begun = 0
 
     @asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[StepReport]:
         """Record a step round a block; whatever the block raises is recorded and raised."""
-        began = self._clock.monotonic()
-        await self._attempt.record(e.StepStarted(name=name))
-        step = StepReport(name)
+        step, began = await self._begin(name)
         try:
             yield step
         except ClaimLost:
             raise
         except Exception as error:
-            await self._failed(step, _said(error), began)
+            await self._failed(step, said(error), began)
             raise
         await self._succeeded(step, began)
 
@@ -83,9 +100,7 @@ class Recorder:
         if name in self._attempt.finished_steps:
             self._attempt.steps_done += 1
             return self._attempt.finished_steps[name]
-        began = self._clock.monotonic()
-        await self._attempt.record(e.StepStarted(name=name))
-        step = StepReport(name)
+        step, began = await self._begin(name)
         try:
             if isinstance(work, Job):
                 returned = await call(work.execute, ctx, threads=ctx.threads)
@@ -94,14 +109,26 @@ class Recorder:
         except ClaimLost:
             raise
         except Exception as error:
-            await self._failed(step, _said(error), began)
-            raise StepFailed(name, _said(error)) from error
+            await self._failed(step, said(error), began)
+            raise StepFailed(name, said(error)) from error
         step.take(returned)
         if isinstance(returned, JobResult) and not returned.ok:
-            await self._failed(step, returned.message or "the step reported a failure", began)
-            raise StepFailed(name, returned.message or "the step reported a failure")
+            why = step.message or "the step reported a failure"
+            await self._failed(step, why, began)
+            raise StepFailed(name, why)
         await self._succeeded(step, began)
         return returned
+
+    async def _begin(self, name: str) -> tuple[StepReport, float]:
+        if self._begun == MOST_STEPS:
+            raise TooManySteps(
+                f"a run records at most {MOST_STEPS} steps", hint="count the items of one step instead"
+            )
+        self._begun += 1
+        step = StepReport(worded(name) or "")
+        began = self._clock.monotonic()
+        await self._attempt.record(e.StepStarted(name=step.name))
+        return step, began
 
     async def _succeeded(self, step: StepReport, began: float) -> None:
         self._attempt.steps_done += 1
@@ -133,8 +160,19 @@ class Recorder:
         return round((self._clock.monotonic() - began) * 1000)
 
 
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def counted(value: object) -> int | None:
+    """Return a count as a whole number. Raises NotANumber, or what the value's own class raises."""
+    if value is None:
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type] # whatever a job reports
+    except TypeError:
+        raise NotANumber(f"a count is of type {type(value).__name__}, not a whole number") from None
+
+
+def worded(value: object) -> str | None:
+    """Return a message as text, whatever was given as one."""
+    return value if value is None or isinstance(value, str) else str(normalised(value))
 
 
 def _small(result: object) -> Any:

@@ -13,6 +13,7 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
+from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
 
@@ -43,7 +44,8 @@ class Loaded(msgspec.Struct, frozen=True):
     position: Position
     jobs: dict[JobName, JobState]
     runs: list[run.RunState]
-    revisions: tuple[str, ...]
+    revisions: Revisions
+    features: frozenset[str] = frozenset()
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: frozenset[str]
     config_revision: str | None
     is_dead: bool
+    beat_at: datetime | None = None
+    features: frozenset[str] = frozenset()
 
 
 class World(Protocol):
@@ -79,7 +83,10 @@ class World(Protocol):
         """Append each item or have it refused; answers in the order asked."""
 
     async def head(self) -> Head:
-        """Return the head of the ledger."""
+        """Return the head of the ledger.
+
+        Raises LedgerRegressed, once, if the ledger has lost what it had acknowledged to this process.
+        """
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
         """Prolong the lease of a term; raise Fenced once a later one has begun."""
@@ -101,6 +108,9 @@ class World(Protocol):
 
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
+
+    async def last_lineage(self) -> str:
+        """Return the lineage of the last election; empty if there was none, or none that knew it."""
 
     async def beat(self, **facts: Any) -> None:
         """Tell the others something about this instance: its epoch, state, configuration."""

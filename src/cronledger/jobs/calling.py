@@ -1,13 +1,20 @@
-"""Calling somebody else's code: async code is awaited, plain code gets a thread."""
+"""Calling somebody else's code: async code is awaited, plain code gets a thread.
+
+Neither can be stopped against its will. Code that goes on after it was told to stop is left behind.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.to_thread
+
+PATIENCE_SECONDS = 2.0
+"""How long code that is told to stop may take to do so before it is left behind."""
 
 
 async def call(function: Callable[..., Any], *args: Any, threads: anyio.CapacityLimiter | None = None) -> Any:
@@ -23,6 +30,53 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
     if error is not None:
         raise error
     return await returned if inspect.isawaitable(returned) else returned
+
+
+async def call_apart(
+    function: Callable[..., Any], *args: Any, left_behind: Callable[[asyncio.Task[Any]], None], **more: Any
+) -> Any:
+    """Call a function as `call` does, in a task of its own, and return or raise what it does.
+
+    When the caller is cancelled the task is cancelled too. If it has not ended within `PATIENCE_SECONDS`,
+    `left_behind` is told and the caller goes on without it.
+    """
+    scope = anyio.CancelScope()
+    task = asyncio.ensure_future(_within(scope, function, args, more))
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+        if not task.done():
+            left_behind(task)
+            raise
+        if scope.cancelled_caught:
+            raise
+    returned, error = task.result()
+    if error is not None:
+        raise error
+    return returned
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says, or its name; its class is somebody else's and may fail to say."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException:  # noqa: BLE001 - whatever a job's exception does when it is asked
+        return type(error).__name__
+
+
+async def _within(
+    scope: anyio.CancelScope, function: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]
+) -> tuple[Any, BaseException | None]:
+    """Carry whatever was raised as a value: SystemExit in a task would end the loop."""
+    try:
+        with scope:
+            return await call(function, *args, **more), None
+    except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
+        return None, error
+    return None, None
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:

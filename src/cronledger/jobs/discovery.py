@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from cronledger.errors import RegistryError
+from cronledger.file_rights import writable_by_everyone
 from cronledger.jobs.api import Job
 from cronledger.jobs.decorator import NOTES
 from cronledger.jobs.registry import Extension, Registry, default_extension
@@ -30,10 +32,9 @@ def discover(registry: Registry, *, extensions: Sequence[str] = (), app: Sequenc
     """
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         add(registry, _loaded(point.value), f"entry point {point.name}")
-    for reference in extensions:
+    _make_importable(Path.cwd())
+    for reference in (*extensions, *app):
         _refuse_writable_by_others(reference)
-        add(registry, _loaded(reference), reference)
-    for reference in app:
         add(registry, _loaded(reference), reference)
 
 
@@ -102,15 +103,13 @@ def _referenced(module: ModuleType) -> Iterable[str]:
 def _loaded(reference: str) -> Any:
     """Import `module` or `module:object`."""
     module_name, _, attribute = reference.partition(":")
-    folder = os.getcwd()  # noqa: PTH109 - sys.path holds strings
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
         raise RegistryError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}",
-            hint="the current folder is importable; check the name and what the module itself imports",
+            hint="the current folder is importable, unless everybody may write it; check the name, and what "
+            "the module itself imports",
         ) from error
     for part in attribute.split(".") if attribute else ():
         try:
@@ -120,16 +119,40 @@ def _loaded(reference: str) -> Any:
     return found
 
 
+def _make_importable(folder: Path) -> None:
+    """Let modules be imported from a folder, unless anybody could add a module to it."""
+    if str(folder) not in sys.path and not folder.stat().st_mode & stat.S_IWOTH:
+        sys.path.insert(0, str(folder))
+
+
 def _refuse_writable_by_others(reference: str) -> None:
-    """Refuse to run code from a file that any user of the machine may change."""
-    module_name = reference.partition(":")[0]
+    """Refuse to run code that any user of the machine may change.
+
+    Packages are looked at from the outermost inwards: to find a module, Python runs those round it.
+    """
+    parts = reference.partition(":")[0].split(".")
+    for depth in range(1, len(parts) + 1):
+        module_name = ".".join(parts[:depth])
+        for place in _places(module_name):
+            culprit = writable_by_everyone(place)
+            if culprit is not None:
+                raise RegistryError(
+                    f"{module_name!r} is not imported: everybody may write {culprit}",
+                    hint=f"chmod o-w {culprit}",
+                )
+        if depth < len(parts):
+            _loaded(module_name)
+
+
+def _places(module_name: str) -> Iterator[Path]:
+    """Yield the files and folders that a module's code comes from."""
     try:
         spec = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError):
+    except (ImportError, ValueError):  # importing it will say so
         return
-    if spec is None or spec.origin is None or not os.path.exists(spec.origin):  # noqa: PTH110
+    if spec is None:
         return
-    if os.stat(spec.origin).st_mode & 0o002:  # noqa: PTH116
-        raise RegistryError(
-            f"extension {module_name!r} is writable by everyone: {spec.origin}", hint="chmod o-w it"
-        )
+    if spec.has_location and spec.origin is not None:
+        yield Path(spec.origin)
+        yield Path(spec.origin).parent / "__pycache__"
+    yield from map(Path, spec.submodule_search_locations or ())

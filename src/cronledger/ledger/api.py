@@ -23,10 +23,14 @@ import msgspec
 
 from cronledger.domain.events import Event, Recorded
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
-from cronledger.errors import Refusal
+from cronledger.domain.understanding import require_understood
+from cronledger.errors import Refusal, WriterOutdated
 
 START = 0
 """The version of a stream that has no event yet."""
+
+WRITER = 1
+"""The way in which this version writes; a later one raises it, and `head.min_writer` in a migration."""
 
 MIN_WRITER = 1
 """The oldest way of writing that may append to a ledger made today."""
@@ -144,6 +148,13 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None
 
 
+class Concern(msgspec.Struct, frozen=True):
+    """Something about a database that a person should know: what, and what to do."""
+
+    what: str
+    todo: str
+
+
 class Ledger(Protocol):
     """All events in one order. Synchronous: every call is one short transaction."""
 
@@ -158,13 +169,14 @@ class Ledger(Protocol):
         """Append each item or refuse it, and answer in the order asked.
 
         Raises LedgerDamaged, and appends nothing of the batch, if an id is used again for another event;
-        LedgerUnreachable if the outcome is unknown: submit the same prepared items again.
+        LedgerUnreachable if the outcome is unknown: submit the same prepared items again;
+        WriterOutdated, before anything is looked at, if only newer versions may append.
         """
 
     def append(self, *writes: Write, fence: Term | None = None) -> Appended | Same:
         """Append one item; raise its refusal.
 
-        Raises Conflict, Fenced, Early, LedgerDamaged or LedgerUnreachable.
+        Raises Conflict, Fenced, Early, WriterOutdated, LedgerDamaged or LedgerUnreachable.
         """
 
     def renew(self, term: Term, lease: timedelta) -> Head:
@@ -190,3 +202,19 @@ class Ledger(Protocol):
 
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant, 0 if there is none."""
+
+    def demanding(self) -> list[Recorded]:
+        """Return the first event of each type that must be understood, in order."""
+
+
+def require_writer(head: Head) -> None:
+    """Raise WriterOutdated if only newer versions may append."""
+    if head.min_writer > WRITER:
+        raise WriterOutdated(head.min_writer, WRITER)
+
+
+def require_current(ledger: Ledger) -> None:
+    """Raise an `Outdated` if only a newer version may lead, decide or append."""
+    require_writer(ledger.head())
+    for recorded in ledger.demanding():
+        require_understood(recorded)

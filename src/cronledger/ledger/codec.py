@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from cronledger.domain.actor import ActorKind
 from cronledger.domain.events import (
     BODIES,
     Actor,
-    ActorKind,
     Body,
     Cause,
     Event,

@@ -10,15 +10,15 @@ from typing import Literal, Protocol
 from sqlalchemy import Connection
 
 from cronledger.clock import Clock
-from cronledger.domain.ids import InstanceId
+from cronledger.domain.ids import InstanceId, Position
 from cronledger.entropy import Entropy
 from cronledger.errors import UsageError
-from cronledger.ledger.api import Ledger
+from cronledger.ledger.api import Concern, Ledger
 from cronledger.ledger.failures import parsed, safe_url
 from cronledger.ledger.memory_store import MemoryStore
 from cronledger.ledger.sqlite import SqliteStore
 
-__all__ = ["Closable", "InstanceLock", "LeaderLock", "Store", "open_store", "safe_url"]
+__all__ = ["Closable", "Concern", "InstanceLock", "LeaderLock", "Store", "open_store", "safe_url"]
 
 
 class Closable(Protocol):
@@ -94,6 +94,12 @@ class Store(Protocol):
 
     def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
         """Return those of the instances whose sign is provably gone."""
+
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the database endangers the ledger, or makes it slower to recover."""
 
     def wake(self, callback: Callable[[], None]) -> Closable:
         """Call back, from any thread, when somebody may have appended: a hint, not a promise."""

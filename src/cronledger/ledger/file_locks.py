@@ -25,6 +25,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.owner = os.getpid()
+        """The process whose lock it is: a forked child has a copy of this object, and no part in the lock."""
         self._descriptor: int | None = None
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -33,7 +35,9 @@ class FileLock:
         """Try to take the lock; whether it is held now. Raises OSError where files cannot be locked."""
         if self._descriptor is not None:
             return self.is_intact()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.getpid() != self.owner:
+            return False
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -89,7 +93,7 @@ class FileLeaderLock:
     @property
     def held(self) -> bool:
         """Whether this instance holds the lock."""
-        return self._held
+        return self._held and os.getpid() == self._lock.owner
 
     def contend(self, on_change: Callable[[], None]) -> None:
         """Try until held, then watch; `on_change` is called, on the lock's thread, on every change."""
@@ -163,7 +167,7 @@ def dead_instances(database: Path, instances: Iterable[InstanceId]) -> set[Insta
 
 def _is_free(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return True
     except OSError:

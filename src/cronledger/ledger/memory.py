@@ -29,6 +29,7 @@ from cronledger.ledger.api import (
     Same,
     Stored,
     Write,
+    require_writer,
 )
 from cronledger.ledger.codec import prepared, recorded
 from cronledger.ledger.instants import EPOCH, to_micros
@@ -107,6 +108,7 @@ class MemoryLedger:
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         """Append each item or refuse it."""
         with self.log.lock:
+            require_writer(self.head())
             admitted = admit(self.head(), self.log.facts(batch), batch, instance=self._instance)
             for row in admitted.rows:
                 self.log.add(row)
@@ -149,6 +151,15 @@ class MemoryLedger:
         """Return up to `limit` events after a position exactly as kept."""
         with self.log.lock:
             return self.log.events[after : after + limit]
+
+    def demanding(self) -> list[Recorded]:
+        """Return the first event of each type that must be understood, in order."""
+        with self.log.lock:
+            first: dict[tuple[str, int], Stored] = {}
+            for each in self.log.events:
+                if each.must_understand:
+                    first.setdefault((each.type, each.schema), each)
+        return [recorded(each) for each in first.values()]
 
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant."""

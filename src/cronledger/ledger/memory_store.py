@@ -18,9 +18,11 @@ from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId
 from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError
+from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
-from cronledger.ledger.sqlite import begin, problem
+from cronledger.ledger.sqlite_connections import begin
+from cronledger.ledger.sqlite_problems import problem
 
 
 class _Place:
@@ -80,6 +82,13 @@ class MemoryStore:
     def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
         """Return those of the instances that have no sign of life."""
         return set(instances) - self._place.alive
+
+    def lost(self) -> None:
+        """Nothing is lost before all of it is."""
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the ledger deserves attention: nothing."""
+        return []
 
     def wake(self, callback: Callable[[], None]) -> MemoryWake:
         """Call back, on the appending thread, when somebody has appended."""

@@ -12,35 +12,51 @@ from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Literal, LiteralString
+from uuid import UUID
 
 import msgspec
 import psycopg
 from psycopg import errors
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, text
 
 from cronledger.clock import Clock
-from cronledger.domain.ids import InstanceId, Term
+from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, Fenced, LedgerDamaged, LedgerUnreachable, SchemaOutdated
+from cronledger.errors import CronledgerError, Fenced, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger import sessions
-from cronledger.ledger.api import Answer, Head, Prepared
+from cronledger.ledger.api import Answer, Appended, Concern, Head, Item, Prepared, Same
+from cronledger.ledger.connecting import (
+    DURABLE,
+    LIMIT_SECONDS,
+    Address,
+    BoundedConnection,
+    OnStandby,
+    connect,
+    met,
+    server_of,
+)
 from cronledger.ledger.failures import parsed, safe_url, translated
 from cronledger.ledger.instants import from_micros
 from cronledger.ledger.postgres_append import answers, request
-from cronledger.ledger.schema import REVISION
-from cronledger.ledger.sessions import Address, Listener, SessionInstanceLock, SessionLeaderLock
+from cronledger.ledger.postgres_concerns import concerns
+from cronledger.ledger.postgres_pool import arguments, pool_of, problem
+from cronledger.ledger.sessions import Listener, SessionInstanceLock, SessionLeaderLock
 from cronledger.ledger.sql import SqlLedger, head_of
 
 TRUSTED_SECONDS = 5.0
 """How long our own session must have lasted before the absence of another one means anything."""
 
-_DAMAGED = "CL001"
 _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM head"
 )
-_APPEND: LiteralString = "SELECT cronledger_append(%s, %s)"
+_APPEND: LiteralString = (
+    f"SELECT set_config('synchronous_commit', {DURABLE}, true), set_config('lock_timeout', '5s', true), "
+    "cronledger_append(%s, %s)"
+)
+"""What the guarantees rest on is set in the statement itself: behind a pooler there is no other place."""
+
+_ID_AT: LiteralString = "SELECT id FROM event WHERE position = %s"
 _RENEW = text("SELECT cronledger_renew(:term, :lease)")
 _HELD = text(
     "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
@@ -54,13 +70,22 @@ class PostgresStore:
 
     kind: Literal["postgres"] = "postgres"
 
-    def __init__(self, url: str, *, instance: InstanceId, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        instance: InstanceId,
+        clock: Clock,
+        entropy: Entropy,
+        limit_seconds: float = LIMIT_SECONDS,
+    ) -> None:
         parts = parsed(url).set(drivername="postgresql+psycopg")
         self.url = safe_url(parts.render_as_string(hide_password=False))
         self._clock = clock
         self._password = parts.password
         self._arguments = arguments(parts, instance)
-        self._engine = _engine(parts, self._arguments)
+        self._limit = limit_seconds
+        self._engine = pool_of(parts, self._arguments, limit_seconds)
         self._process = os.getpid()
         self._schema: str | None = None
         self._signs: list[SessionInstanceLock] = []
@@ -95,7 +120,10 @@ class PostgresStore:
         return SessionLeaderLock(self.address(), self._clock)
 
     def instance_lock(self, instance: InstanceId) -> SessionInstanceLock:
-        """Set up the sign that an instance lives."""
+        """Set up the sign that an instance lives; raises LedgerUnreachable where no instance can serve."""
+        with self.reading() as connection:
+            if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one():
+                raise OnStandby(self.url)
         sign = SessionInstanceLock(self.address(), instance, self._clock)
         self._signs.append(sign)
         return sign
@@ -114,6 +142,16 @@ class PostgresStore:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
         return {each for each in instances if sessions.number_of(schema, each) % 2**32 not in held}
 
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""
+        return self._writer.lost()
+
+    def concerns(self) -> list[Concern]:
+        """Return what about the server and the way to it endangers the ledger."""
+        lock = (sessions.LEADER_CLASS, sessions.number_of(self.address().schema))
+        with self.stating() as connection:
+            return concerns(_session(connection), lock)
+
     def wake(self, callback: Callable[[], None]) -> Listener:
         """Call back, on a thread of its own, when somebody has appended what concerns others; a hint."""
         return Listener(self.address(), callback)
@@ -128,7 +166,11 @@ class PostgresStore:
         if self._schema is None:
             with self.reading() as connection:
                 self._schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
-        return Address(self.url, self._arguments, self._schema)
+        return Address(self.url, self._arguments, self._schema, self._limit)
+
+    def server(self, connection: Connection) -> str:
+        """Return whose history a connection shows: asked once per session, and each time of a pooler."""
+        return connection.info.get("server") or server_of(_session(connection))
 
     def problem(self, error: BaseException) -> CronledgerError | None:
         """Return what an error of the driver means, or None if it is a mistake of ours."""
@@ -152,19 +194,29 @@ class PostgresAppender:
         self._store = store
         self._instance = instance
         self._lock = Lock()
-        self._connection: sessions.Connection | None = None
+        self._connection: BoundedConnection | None = None
         self._warnings: list[str] = []
+        self._server: str | None = None
+        self._is_pooled = False
+        self._is_deposed = False
+        self._acknowledged: tuple[Position, bytes] | None = None
+        self._lost: tuple[Position, str] | None = None
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
-        """Append each item or refuse it."""
-        return answers(batch, self._call(request(batch, self._instance)))
+        """Append each item or refuse it.
+
+        On another server, or another timeline of it, the terms of the earlier one mean nothing, and the same
+        number may be somebody else's: what claims one is refused until this instance leads here.
+        """
+        with self._lock:
+            return self._submit(batch)
 
     def renew(self, term: Term, lease: timedelta) -> Head:
         """Set the lease of the current term to end `lease` from now."""
         micros = lease // timedelta(microseconds=1)
         with self._store.stating() as connection:
             row = connection.execute(_RENEW, {"term": term, "lease": micros}).scalar_one()
-        head = _renewed(row)
+            head = _renewed(row, self._store.server(connection))
         if head.term != term:
             raise Fenced(term, head.term)
         return head
@@ -173,9 +225,14 @@ class PostgresAppender:
         """Return the head as it stands."""
         with self._store.stating() as connection:
             row = connection.exec_driver_sql(_HEAD).first()
-        if row is None:
-            raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
-        return head_of(row, from_micros(row[8]))
+            if row is None:
+                raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+            return _head(row, self._store.server(connection))
+
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, what had been acknowledged and is gone."""
+        lost, self._lost = self._lost, None
+        return lost
 
     def close(self) -> None:
         """Close the connection."""
@@ -184,27 +241,79 @@ class PostgresAppender:
             if connection is not None:
                 connection.close()
 
-    def _call(self, asked: tuple[str, str]) -> str:
-        with self._lock, self._store.guarded():
+    def _submit(self, batch: Sequence[Prepared]) -> list[Answer]:
+        with self._store.guarded():
             try:
-                return self._execute(asked)
+                self._reach()
+                void = [i for i, each in enumerate(batch) if self._is_void(each.item)]
+                valid = [each for i, each in enumerate(batch) if i not in void]
+                given = iter(self._ask(valid))
+                return [self._refused(each) if i in void else next(given) for i, each in enumerate(batch)]
             except psycopg.Error as error:
-                if self._connection is not None and self._connection.broken:
+                if self._connection is not None and _is_spent(self._connection, error):
                     self._connection.close()
                     self._connection = None
                 raise self._meaning(error) from error
 
-    def _execute(self, asked: tuple[str, str]) -> str:
+    def _reach(self) -> None:
+        """Have a connection, and know whose history it shows: a pooler may lead elsewhere at any time."""
         if self._connection is None:
-            self._connection = sessions.connect(self._store.address(), "append")
-            self._connection.add_notice_handler(self._notice)
+            connection = connect(self._store.address(), "append")
+            try:
+                connection.add_notice_handler(self._notice)
+                self._is_pooled = met(connection).is_pooler
+                self._recognize(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        elif self._is_pooled:
+            self._recognize(self._connection)
+
+    def _recognize(self, connection: BoundedConnection) -> None:
+        server = server_of(connection)
+        is_known = self._remembers(connection) and self._server in (None, server)
+        self._is_deposed = self._is_deposed or not is_known
+        self._server = server or self._server
+
+    def _remembers(self, connection: BoundedConnection) -> bool:
+        """Whether the database still knows the newest event that it acknowledged here."""
+        if self._acknowledged is None:
+            return True
+        position, event_id = self._acknowledged
+        if connection.execute(_ID_AT, (position,)).fetchone() == (event_id,):
+            return True
+        self._lost, self._acknowledged = (position, UUID(bytes=event_id).hex), None
+        return False
+
+    def _is_void(self, item: Item) -> bool:
+        return self._is_deposed and item.fence is not None and item.takeover is None
+
+    def _refused(self, prepared: Prepared) -> Fenced:
+        assert prepared.item.fence is not None
+        return Fenced(prepared.item.fence, self.head().term)
+
+    def _ask(self, batch: Sequence[Prepared]) -> list[Answer]:
+        if not batch:
+            return []
+        given = answers(batch, self._execute(request(batch, self._instance)))
+        for prepared, answer in zip(batch, given, strict=True):
+            if isinstance(answer, Appended) and answer.last:
+                last = next(sealed[-1] for sealed in reversed(prepared.sealed) if sealed)
+                self._acknowledged = (answer.last, last.id)
+            if prepared.item.takeover is not None and isinstance(answer, Appended | Same):
+                self._is_deposed = False
+        return given
+
+    def _execute(self, asked: tuple[str, str]) -> str:
+        assert self._connection is not None
         self._warnings.clear()
         row = self._connection.execute(_APPEND, asked).fetchone()
         if self._warnings:
             # "canceling wait for synchronous replication": it is committed here, and perhaps only here.
             raise LedgerUnreachable(f"the append may not be durable: {self._warnings[0]}")
         assert row is not None
-        return str(row[0])
+        return str(row[2])
 
     def _meaning(self, error: psycopg.Error) -> Exception:
         problem = self._store.problem(error)
@@ -217,59 +326,16 @@ class PostgresAppender:
             self._warnings.append(notice.message_primary or "")
 
 
-def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
-    """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours."""
-    if not isinstance(error, psycopg.Error):
-        return None
-    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if secret:
-        words = words.replace(secret, "***")
-    if error.sqlstate == _DAMAGED:
-        return LedgerDamaged(words, hint="run `cronledger ledger verify`")
-    match error:
-        case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
-            return SchemaOutdated(url, None, REVISION)
-        case errors.InsufficientPrivilege():
-            return LedgerUnreachable(f"the ledger {url} may not be used so by this user: {words}")
-        case errors.ReadOnlySqlTransaction():
-            return LedgerUnreachable(f"the ledger {url} may not be written: {words}")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
-        case _:
-            return None
+def _session(connection: Connection) -> BoundedConnection:
+    """Return the driver's connection behind one of the pool."""
+    session = connection.connection.driver_connection
+    assert isinstance(session, BoundedConnection)
+    return session
 
 
-def arguments(parts: URL, instance: str) -> dict[str, Any]:
-    """Return what the driver is told: the URL's parts, and limits for everything that could wait for ever."""
-    given = parts.translate_connect_args(username="user", database="dbname") | dict(parts.query)
-    return {
-        "connect_timeout": 5,
-        "keepalives": 1,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 5000,
-        "application_name": f"cronledger {instance}",
-        "client_encoding": "utf8",
-        "prepare_threshold": None,
-    } | given
-
-
-def _engine(parts: URL, connect_args: dict[str, Any]) -> Engine:
-    bare = URL.create(parts.drivername)
-    engine = create_engine(bare, connect_args=connect_args, pool_timeout=10.0)
-    event.listen(engine, "connect", _settle)
-    return engine
-
-
-def _settle(connection: psycopg.Connection[Any], record: object) -> None:
-    del record
-    try:
-        sessions.settle(connection)
-        connection.commit()
-    except BaseException:
-        connection.close()  # the pool forgets a connection whose first words failed, and leaves it open
-        raise
+def _is_spent(connection: psycopg.Connection[Any], error: psycopg.Error) -> bool:
+    """Whether the next try should go over another connection: to the primary, if there is one by then."""
+    return connection.closed or isinstance(error, errors.ReadOnlySqlTransaction)
 
 
 class _Head(msgspec.Struct):
@@ -284,6 +350,11 @@ class _Head(msgspec.Struct):
     clock: int
 
 
-def _renewed(reply: str) -> Head:
-    told = msgspec.json.decode(reply, type=_Head)
-    return head_of(msgspec.structs.astuple(told), from_micros(told.clock))
+def _renewed(reply: str, server: str) -> Head:
+    return _head(msgspec.structs.astuple(msgspec.json.decode(reply, type=_Head)), server)
+
+
+def _head(row: Sequence[Any], server: str) -> Head:
+    """Return the head; its lineage names the ledger and the server's history that it stands in."""
+    head = head_of(row, from_micros(row[8]))
+    return msgspec.structs.replace(head, lineage=f"{head.lineage}/{server}" if server else head.lineage)

@@ -15,7 +15,7 @@ import msgspec
 from cronledger.domain.ids import InstanceId, Position, Stream
 from cronledger.errors import Conflict, Early, Fenced, Led
 from cronledger.ledger.admission import early_at, fire_micros, not_quiet
-from cronledger.ledger.api import Answer, Appended, Item, Prepared, Same
+from cronledger.ledger.api import WRITER, Answer, Appended, Item, Prepared, Same
 from cronledger.ledger.codec import actor_text, wakes
 from cronledger.ledger.instants import from_micros, to_micros
 
@@ -90,6 +90,7 @@ class _Part(msgspec.Struct):
 
 class _Request(msgspec.Struct):
     instance: str
+    writer: int
     notify: bool
     parts: list[_Part]
 
@@ -122,7 +123,7 @@ def request(batch: Sequence[Prepared], instance: InstanceId) -> tuple[str, str]:
     """Return a batch as the function in the database reads it: what it asks for, and the events apart."""
     notify = any(wakes(prepared.item) for prepared in batch)
     parts = [_part(some) for some in independent(batch)]
-    asked = _Request(instance, notify, [part for part, _ in parts])
+    asked = _Request(instance, WRITER, notify, [part for part, _ in parts])
     return _encode(asked).decode(), _encode([events for _, events in parts]).decode()
 
 

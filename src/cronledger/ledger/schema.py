@@ -61,6 +61,15 @@ Index(
     postgresql_where=EVENT.c.job.is_not(None),
 )
 
+Index(
+    "event_must_understand",
+    EVENT.c.type,
+    EVENT.c.schema,
+    EVENT.c.position,
+    sqlite_where=EVENT.c.must_understand == 1,
+    postgresql_where=EVENT.c.must_understand == 1,
+)
+
 EVENT_BODY = Table(
     "event_body",
     METADATA,

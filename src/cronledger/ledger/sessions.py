@@ -7,6 +7,7 @@ process would be granted the lock as well: advisory locks are re-entrant.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from hashlib import sha256
 from threading import Event, Thread, current_thread
 from typing import Any, LiteralString
 
-import msgspec
 import psycopg
 
 from cronledger.clock import Clock
-from cronledger.errors import CronledgerError, LedgerUnreachable
+from cronledger.errors import CronledgerError
+from cronledger.ledger.connecting import Address, BehindPooler, Connection, connect, require_own_session
+
+log = logging.getLogger("cronledger.ledger")
 
 LEADER_CLASS = 0x63726C64
 INSTANCE_CLASS = 0x63726C69
@@ -27,19 +30,9 @@ CHANNEL = "cronledger"
 
 WATCH_SECONDS = 1.0
 TOUCH_EVERY = 3
-IDLE_SECONDS = 10
 SHORT_PAUSE_SECONDS = 0.05
 LONG_PAUSE_SECONDS = 1.0
-
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a ledger is: what the driver wants to know, and what may be shown."""
-
-    url: str
-    arguments: dict[str, Any]
-    schema: str
+POOLER_PAUSE_SECONDS = 15.0
 
 
 def number_of(*words: str) -> int:
@@ -96,13 +89,17 @@ class Session:
         pause = SHORT_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                with _connected(self._address, self._purpose) as self._connection:
+                with connect(self._address, self._purpose) as self._connection:
+                    require_own_session(self._connection, self._address.url)
                     self.error = None
                     self._begin(self._connection)
                     pause = SHORT_PAUSE_SECONDS
                     self._watch(self._connection)
+            except BehindPooler as error:
+                self._say(error)
+                pause = POOLER_PAUSE_SECONDS
             except (psycopg.Error, CronledgerError) as error:
-                self.error = str(error).strip()
+                self._say(error)
             finally:
                 self._connection = None
                 self._lost()
@@ -110,6 +107,14 @@ class Session:
             pause = min(pause * 2, LONG_PAUSE_SECONDS)
         os.close(self._hush)
         os.close(self._nudge)
+
+    def _say(self, error: Exception) -> None:
+        """Keep why there is no session, and log it once; that the database is away is logged elsewhere."""
+        text = str(error).strip()
+        if text != self.error and isinstance(error, CronledgerError):
+            level = logging.WARNING if self._purpose == "leader" else logging.INFO
+            log.log(level, "no session for %s: %s", self._purpose, text)
+        self.error = text
 
     def _watch(self, connection: Connection) -> None:
         quiet = 0
@@ -158,12 +163,25 @@ class SessionLock:
         self._session.stop()
 
     def _take(self, connection: Connection) -> None:
-        require_own_session(connection)
-        connection.execute("SELECT pg_advisory_lock(%s::int, %s::int)", self._numbers)
+        row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", self._numbers).fetchone()
+        if row == (False,):
+            self._name_stranger(connection)
+            self._wait_for(connection)
         self.session = connection.info.backend_pid
         self.since = self._clock.monotonic()
         self.tried.set()
         self._changed()
+
+    def _wait_for(self, connection: Connection) -> None:
+        limit, connection.limit_seconds = connection.limit_seconds, None
+        connection.execute("SELECT pg_advisory_lock(%s::int, %s::int)", self._numbers)
+        connection.limit_seconds = limit
+
+    def _name_stranger(self, connection: Connection) -> None:
+        """Warn if the lock is held by somebody who is no instance: the lease has to do without it."""
+        for pid, user, application in strangers(connection, self._numbers):
+            stranger = f"process {pid}, user {user}, application {application!r}"
+            log.warning("the lock %s is held by a session of no instance: %s", self._numbers, stranger)
 
     def _drop(self) -> None:
         was_held, self.since, self.session = self.since is not None, None, None
@@ -258,37 +276,13 @@ class Listener:
             touch(connection)
 
 
-def connect(address: Address, purpose: str) -> Connection:
-    """Open a connection in autocommit mode, with the settings that the guarantees rest on.
-
-    Raises LedgerUnreachable.
-    """
-    try:
-        connection = _connected(address, purpose)
-    except psycopg.Error as error:
-        raise LedgerUnreachable(f"{address.url} does not answer: {str(error).strip()}") from error
-    return connection
-
-
-def settle(connection: psycopg.Connection[Any]) -> None:
-    """Make the session's settings ours, whatever the server's are."""
-    settings = SETTINGS if connection.info.server_version >= 140_000 else SETTINGS_13
-    connection.execute(settings)
-
-
-def require_own_session(connection: Connection) -> None:
-    """Raise LedgerUnreachable unless the other end is one session of a primary.
-
-    A standby grants advisory locks as happily as a primary, and a pooler lends its sessions to anybody.
-    """
-    row = connection.execute("SELECT pg_backend_pid(), pg_is_in_recovery()").fetchone()
-    assert row is not None
-    if row[1]:
-        raise LedgerUnreachable("the database is a standby; no instance may lead there")
-    if row[0] != connection.info.backend_pid:
-        raise LedgerUnreachable(
-            "the database is behind a connection pooler, so locks of sessions mean nothing; connect directly"
-        )
+def strangers(
+    connection: psycopg.Connection[Any], numbers: tuple[int, int]
+) -> list[tuple[int, str | None, str | None]]:
+    """Return process, user and application of those who hold a lock of ours and are not of us."""
+    unsigned = [number % 2**32 for number in numbers]
+    found = connection.execute(_STRANGERS, unsigned).fetchall()
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 def touch(connection: Connection) -> None:
@@ -296,33 +290,14 @@ def touch(connection: Connection) -> None:
     connection.execute("SELECT 1")
 
 
-_COMMON: LiteralString = (
-    "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
-    "WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false), "
-    "set_config('statement_timeout', '10s', false), set_config('lock_timeout', '5s', false), "
-    "set_config('idle_in_transaction_session_timeout', '10s', false), "
-    "set_config('default_transaction_isolation', 'read committed', false)"
+_STRANGERS: LiteralString = (
+    "SELECT l.pid, a.usename, a.application_name "
+    "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid) "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = %s "
+    "AND l.objid::bigint = %s "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND coalesce(a.application_name, '') NOT LIKE 'cronledger %%'"
 )
-SETTINGS_13: LiteralString = _COMMON
-SETTINGS: LiteralString = _COMMON + ", set_config('client_connection_check_interval', '2s', false)"
-_WAITING: LiteralString = (
-    "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
-)
-_WAITING_NEW: LiteralString = _WAITING + f", set_config('idle_session_timeout', '{IDLE_SECONDS}s', false)"
-
-
-def _connected(address: Address, purpose: str) -> Connection:
-    name = f"{address.arguments['application_name']} {purpose}"
-    connection = psycopg.connect(**address.arguments | {"application_name": name, "autocommit": True})
-    try:
-        settle(connection)
-        if purpose != "append":
-            new = connection.info.server_version >= 140_000
-            connection.execute(_WAITING_NEW if new else _WAITING)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _cancel(connection: Connection) -> None:

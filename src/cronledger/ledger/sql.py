@@ -31,6 +31,10 @@ _FROM = f"SELECT {_COLUMNS} FROM event AS e LEFT JOIN event_body AS b ON b.posit
 
 _ALL = text(f"{_FROM} WHERE e.position > :after ORDER BY e.position LIMIT :limit")
 _STREAM = text(f"{_FROM} WHERE e.stream = :stream AND e.version > :after ORDER BY e.version")
+_DEMANDING = text(
+    f"{_FROM} WHERE e.position IN (SELECT min(d.position) FROM event AS d WHERE d.must_understand = 1 "  # noqa: S608 - of constants
+    "GROUP BY d.type, d.schema) ORDER BY e.position"
+)
 _HEAD = text("SELECT position FROM head")
 _FIRST = text("SELECT min(position) FROM event")
 _AT = text("SELECT recorded_at FROM event WHERE position = :position")
@@ -109,6 +113,12 @@ class SqlLedger:
         with self._reading() as connection:
             rows = connection.execute(_ALL, {"after": after, "limit": limit}).all()
         return [_stored(row) for row in rows]
+
+    def demanding(self) -> list[Recorded]:
+        """Return the first event of each type that must be understood, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(_DEMANDING).all()
+        return [recorded(_stored(row)) for row in rows]
 
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant.

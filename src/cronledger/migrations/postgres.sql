@@ -77,6 +77,9 @@ DECLARE
   thorough boolean;
 BEGIN
   SELECT * INTO STRICT h FROM head WHERE id = 1 FOR UPDATE;
+  IF coalesce((asked->>'writer')::int, 1) < h.min_writer THEN
+    RAISE EXCEPTION USING ERRCODE = 'CL003', MESSAGE = 'only newer versions may append', DETAIL = h.min_writer;
+  END IF;
   -- Not now(): that is the moment before the wait for the head.
   now_is := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
   stamp := greatest(h.recorded_at, now_is);

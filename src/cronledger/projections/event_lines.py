@@ -105,12 +105,28 @@ def _went(recorded: Recorded, body: e.InstanceStopped) -> str:
     return _with(f"instance {recorded.instance} stopped", body.reason)
 
 
+def _blocked(recorded: Recorded, body: e.LoopBlocked) -> str:
+    said = f"the loop of {recorded.instance} has been blocked for {body.seconds:g} s"
+    return _with(said, body.stack[-1] if body.stack else None)
+
+
+def _stepped(recorded: Recorded, body: e.ClockStepped) -> str:
+    if body.against == "ledger":
+        return f"the clock of {recorded.instance} differs from the ledger's by {body.seconds:+g} s"
+    return f"the clock of {recorded.instance} was set by {body.seconds:+g} s"
+
+
 def _applied(recorded: Recorded, body: e.ConfigApplied) -> str:
     del recorded
     numbers = (
         f"{len(body.registered)} registered, {len(body.redefined)} redefined, {len(body.retired)} retired"
     )
     return _with(f"configuration {body.revision} applied ({numbers})", body.reason)
+
+
+def _feature(recorded: Recorded, body: e.FeatureEnabled) -> str:
+    del recorded
+    return f"feature {body.name} enabled: every living instance knows it"
 
 
 def _with(said: str, why: str | None) -> str:
@@ -158,5 +174,8 @@ _LINES: dict[type[e.Body], tuple[str, Words]] = {
     e.LeaderResigned: ("INFO", _resigned),
     e.InstanceStarted: ("INFO", _came),
     e.InstanceStopped: ("INFO", _went),
+    e.LoopBlocked: ("ERROR", _blocked),
+    e.ClockStepped: ("WARN", _stepped),
     e.ConfigApplied: ("INFO", _applied),
+    e.FeatureEnabled: ("INFO", _feature),
 }

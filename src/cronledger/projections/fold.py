@@ -15,9 +15,10 @@ from sqlalchemy import Connection, delete
 
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
+from cronledger.domain.understanding import understood
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
-from cronledger.projections.outdated import ViewNewer, understood
+from cronledger.projections.outdated import ViewNewer
 from cronledger.projections.projection import Projection, fold, fold_ledger
 from cronledger.projections.rows import Key
 from cronledger.projections.tables import CHECKPOINT, METADATA, Checkpoint

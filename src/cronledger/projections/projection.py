@@ -9,8 +9,8 @@ import msgspec
 
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
+from cronledger.domain.understanding import understood
 from cronledger.ledger.api import Ledger
-from cronledger.projections.outdated import understood
 from cronledger.projections.rows import Key, Rows
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
@@ -11,14 +12,15 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
 from cronledger.domain.ids import Position
-from cronledger.errors import LedgerUnreachable
+from cronledger.errors import LedgerUnreachable, NotUnderstood, Outdated
 from cronledger.ledger.api import Ledger
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status
 from cronledger.projections.fold import PROJECTIONS, catch_up
-from cronledger.projections.outdated import ViewNewer
 from cronledger.projections.projection import fold_ledger
 from cronledger.projections.tables import CHECKPOINT, METADATA, Checkpoint
+
+log = logging.getLogger("cronledger.views")
 
 
 class Views:
@@ -51,12 +53,25 @@ class Views:
 
 
 def current(store: Store) -> Views:
-    """Return the views as of the head: the tables caught up, or, where they may not be written, a fold."""
+    """Return the views as of the head: the tables caught up, or, where they may not be written, a fold.
+
+    A fold ends before an event that this version does not know and must not skip, and a warning says so.
+    """
     try:
         position = catch_up(store)
-    except (LedgerUnreachable, ViewNewer):
-        return views_at(store.ledger)
+    except (LedgerUnreachable, Outdated):
+        return _folded(store)
     return Views(store.ledger, position, store.reading)
+
+
+def _folded(store: Store) -> Views:
+    """Fold as far as this version understands the ledger, and say where that ends."""
+    try:
+        return views_at(store.ledger)
+    except NotUnderstood as error:
+        last = Position(error.position - 1)
+        log.warning("shown is the state as of position %s: %s", last, error.message)
+        return views_at(store.ledger, last)
 
 
 def views_at(source: Ledger | Store, position: Position | None = None) -> Views:

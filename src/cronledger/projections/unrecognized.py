@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection
 
-from cronledger.domain.events import Recorded, Unrecognized
+from cronledger.domain.events import BODIES, Recorded, Unrecognized
 from cronledger.projections.projection import Projection
 from cronledger.projections.rows import Key
 from cronledger.projections.tables import UNRECOGNIZED, UnrecognizedType
@@ -22,7 +24,25 @@ def _counted(before: UnrecognizedType | None, recorded: Recorded) -> Unrecognize
     return msgspec.structs.replace(before, events=before.events + 1, last_position=recorded.position)
 
 
-PROJECTION = Projection(name="unrecognized", version=1, rows=UNRECOGNIZED, key=_type, evolve=_counted)
+PROJECTION = Projection(
+    name="unrecognized",
+    version=len(BODIES),  # types are only ever added, and who knows more of them counts anew
+    rows=UNRECOGNIZED,
+    key=_type,
+    evolve=_counted,
+)
+
+
+def in_words(types: Sequence[UnrecognizedType]) -> str:
+    """Say how much was folded past.
+
+    >>> in_words([UnrecognizedType(type="job.dreamed", events=3, first_position=4, last_position=9)])
+    '3 events of 1 unknown type were folded past: job.dreamed'
+    """
+    events = sum(each.events for each in types)
+    names = ", ".join(each.type for each in types)
+    said = f"{events} event{'' if events == 1 else 's'} of {len(types)} unknown type"
+    return f"{said}{'' if len(types) == 1 else 's'} {'was' if events == 1 else 'were'} folded past: {names}"
 
 
 def seen(connection: Connection) -> list[UnrecognizedType]:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from pathlib import Path
 
 import psycopg
+import pytest
+from sqlalchemy import text
 
+from cronledger.errors import LedgerUnreachable
 from tests.checker import problems, triggered
+from tests.conftest import opened
 from tests.contract.test_scheduler import lines_of, scheduler
 
 
 def test_ended_sessions_cost_no_run_and_no_fire_time(postgres_url: str, tmp_path: Path) -> None:
+    """Fault 12: all sessions, three times."""
+
     def end_every_session() -> None:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(
@@ -33,3 +40,20 @@ def test_ended_sessions_cost_no_run_and_no_fire_time(postgres_url: str, tmp_path
 
     assert [] == problems(lines)
     assert len(triggered(lines, "quick")) >= 7
+
+
+def test_a_process_that_stood_still_in_a_transaction_finds_a_ledger_that_does_not_answer(
+    postgres_url: str,
+) -> None:
+    """An instance that was stopped for more than ten seconds used to end with a traceback. Fault 6, 7."""
+    store = opened(postgres_url)
+
+    def stand_still() -> None:
+        with store.writing() as connection:
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
+            time.sleep(0.3)
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(LedgerUnreachable, match="idle-in-transaction"):
+        stand_still()
+    store.close()

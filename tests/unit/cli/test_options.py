@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cronledger.cli.options import Output, database_url, output_of
+from cronledger.cli.options import Output, output_of
+from cronledger.config.reference import database_url
 from cronledger.errors import UsageError
 
 

@@ -1,0 +1,30 @@
+"""What must be understood: an event that says so stops whoever does not know its type.
+
+Any other event of an unknown type is folded past, and counted.
+"""
+
+from __future__ import annotations
+
+from cronledger.domain.events import Recorded, Unrecognized
+from cronledger.errors import NotUnderstood
+
+
+def require_understood(recorded: Recorded) -> None:
+    """Raise NotUnderstood if this version may not fold past an event."""
+    if recorded.must_understand and isinstance(recorded.body, Unrecognized):
+        raise NotUnderstood(recorded.position, recorded.type, recorded.schema)
+
+
+def understood(events: list[Recorded]) -> list[Recorded]:
+    """Return the events before the first that this version may not fold past.
+
+    Raises NotUnderstood if there is none before it.
+    """
+    for index, recorded in enumerate(events):
+        try:
+            require_understood(recorded)
+        except NotUnderstood:
+            if index == 0:
+                raise
+            return events[:index]
+    return events

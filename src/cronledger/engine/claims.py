@@ -1,0 +1,79 @@
+"""Claims that stand in the ledger: the runs they begin, and those whose answer never arrived.
+
+A connection can break after the commit and before the reply. Asked again, the ledger says `Same`, unless a
+later term has begun in between: then it says `Fenced`, though the claim stands. Nobody else may touch such a
+run while this instance lives, and its code has not begun, so this instance performs it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from cronledger.domain import events as e
+from cronledger.domain import run
+from cronledger.domain.ids import InstanceId, Position, RunId
+from cronledger.domain.run import Phase, RunState
+from cronledger.engine.board import Board
+from cronledger.engine.world import World
+from cronledger.ledger.api import Appended, Same
+
+
+def claimed(state: RunState, answer: Appended | Same, instance: InstanceId) -> RunState:
+    """Return a waiting run as its claim by this instance has made it."""
+    return msgspec.structs.replace(
+        state,
+        version=state.version + 1,
+        phase=Phase.RUNNING,
+        attempt=state.attempt + 1,
+        instance=instance,
+        started_at=answer.recorded_at,
+    )
+
+
+def triggered(event: e.Event, position: Position, recorded_at: datetime, instance: InstanceId) -> RunState:
+    """Return a run that was triggered, at a position, and claimed in one append."""
+    assert event.run_id is not None
+    assert event.job is not None
+    assert isinstance(event.body, e.RunTriggered)
+    return RunState(
+        run_id=event.run_id,
+        job=event.job,
+        cause=e.Cause.SCHEDULE,
+        position=position,
+        version=2,
+        phase=Phase.RUNNING,
+        triggered_at=recorded_at,
+        fire_at=event.fire_at,
+        started_at=recorded_at,
+        attempt=1,
+        instance=instance,
+        parameters=event.body.parameters,
+    )
+
+
+async def unperformed(
+    world: World, board: Board, performed: frozenset[RunId]
+) -> list[tuple[RunState, Position]]:
+    """Return the runs claimed here that are not among those performed, each with its fence.
+
+    `performed` must have been noted before the board was brought up to the head: what ended since then is
+    in the set, and what ended before is no longer running on the board.
+    """
+    claimed = [
+        state.run_id
+        for state in board.runs.values()
+        if state.phase is Phase.RUNNING and state.instance == world.instance and state.run_id not in performed
+    ]
+    found = []
+    for run_id in claimed:
+        state: RunState | None = None
+        fence = Position(0)
+        for recorded in await world.stream_of(run_id):
+            state = run.evolve(state, recorded)
+            if isinstance(recorded.body, e.RunStarted):
+                fence = recorded.position
+        if state is not None and state.phase is Phase.RUNNING and state.instance == world.instance:
+            found.append((state, fence))
+    return found

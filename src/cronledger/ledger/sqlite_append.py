@@ -1,0 +1,224 @@
+"""Appending to a SQLite file: one IMMEDIATE transaction for a whole batch, and what it has acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from cronledger.clock import Clock
+from cronledger.domain.ids import InstanceId, Position, Term
+from cronledger.errors import Fenced, LedgerDamaged, Refusal
+from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
+from cronledger.ledger.api import Answer, Head, Prepared, require_writer
+from cronledger.ledger.codec import encode
+from cronledger.ledger.instants import to_micros
+from cronledger.ledger.marks import Mark, read_mark, write_mark
+from cronledger.ledger.sql import head_of
+from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock
+
+IDS_AT_A_TIME = 500
+
+_HEAD = (
+    "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
+    "(SELECT id FROM event AS e WHERE e.position = ?) FROM head"
+)
+_VERSIONS = (
+    "SELECT s.value, coalesce((SELECT max(version) FROM event WHERE stream = s.value), 0) "
+    "FROM json_each(?) AS s"
+)
+_LATEST = (
+    "SELECT j.value, coalesce((SELECT max(position) FROM event WHERE job = j.value), 0) "
+    "FROM json_each(?) AS j"
+)
+_USED = "SELECT id, position, stream, version, type, commitment, recorded_at FROM event WHERE id IN "
+# The position is bound last in both, so that one list of rows serves both.
+_EVENT = (
+    "INSERT INTO event (id, stream, version, type, schema, must_understand, recorded_at, instance, term, "
+    "actor, job, attempt, fire_at, cause, commitment, position) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?18)"
+)
+_BODY = "INSERT INTO event_body (salt, body, position) VALUES (?16, ?17, ?18)"
+_MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
+_RENEW = "UPDATE head SET lease_until = ? WHERE term = ?"
+
+
+class SqliteAppender:
+    """Appends in one IMMEDIATE transaction, on a connection of its own."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        turn: WriterLock,
+        checkpoints: Checkpoints,
+        mark: Path,
+        *,
+        instance: InstanceId,
+        clock: Clock,
+        check: Callable[[], Any],
+    ) -> None:
+        self._engine = engine
+        self._turn = turn
+        self._checkpoints = checkpoints
+        self._mark_file = mark
+        self._mark: Mark | None = None
+        self._lost: tuple[Position, str] | None = None
+        self._instance = instance
+        self._clock = clock
+        self._check = check
+        self._connection: Connection | None = None
+
+    def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
+        """Append each item or refuse it.
+
+        Used ids are rare and looking each one up is dear, so they are looked up only if something was refused
+        or the unique index has found one.
+        """
+        with self._check(), self._turn.held():
+            admitted = self._attempt(batch, thorough=False)
+            if admitted is None or any(isinstance(answer, Refusal) for answer in admitted.answers):
+                admitted = self._attempt(batch, thorough=True)
+        if admitted is None:
+            raise LedgerDamaged(
+                "the head of the ledger and its events disagree; nothing was appended",
+                hint="run `cronledger ledger verify`; somebody has restored or edited a part of the database",
+            )
+        if admitted.rows and self._mark is not None:
+            last = admitted.rows[-1]
+            self._mark = msgspec.structs.replace(self._mark, position=admitted.head.position, id=last[0])
+        return admitted.answers
+
+    def renew(self, term: Term, lease: timedelta) -> Head:
+        """Set the lease of the current term to end `lease` from now."""
+        with self._check(), self._turn.held():
+            with self._writing() as connection:
+                head = self._head(connection)
+                if head.term != term:
+                    raise Fenced(term, head.term)
+                until = head.clock + lease if lease else None
+                connection.exec_driver_sql(_RENEW, (None if until is None else to_micros(until), term))
+            self._note()
+            return msgspec.structs.replace(head, lease_until=until)
+
+    def head(self) -> Head:
+        """Return the head as it stands; its lineage names the ledger, and the history after a loss."""
+        with self._check(), self._engine.connect() as connection:
+            head = self._head(connection)
+        history = "" if self._mark is None else self._history(self._mark)
+        return msgspec.structs.replace(head, lineage=f"{head.lineage}/{history}") if history else head
+
+    def lost(self) -> tuple[Position, str] | None:
+        """Return, once, what had been acknowledged and is gone."""
+        lost, self._lost = self._lost, None
+        return lost
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._turn.held():
+            self._note()
+            self._checkpoints.close()
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _attempt(self, batch: Sequence[Prepared], *, thorough: bool) -> Admitted | None:
+        """Admit and store; None if a unique index says that the facts were not all there."""
+        try:
+            with self._writing() as connection:
+                head = self._head(connection)
+                require_writer(head)
+                facts = _facts(connection, batch, thorough=thorough)
+                admitted = admit(head, facts, batch, instance=self._instance)
+                if not thorough and any(isinstance(answer, Refusal) for answer in admitted.answers):
+                    connection.rollback()
+                elif admitted.rows or admitted.head != head:
+                    _store(connection, admitted)
+                return admitted
+        except IntegrityError:
+            return None
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self._connection is None:
+            connection = self._engine.connect()
+            self._connection = connection.execution_options(cronledger_begin="BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.commit()
+            self._checkpoints.committed(self._connection)
+        except BaseException:
+            connection, self._connection = self._connection, None
+            connection.close()
+            raise
+
+    def _head(self, connection: Connection) -> Head:
+        mark = self._mark or read_mark(self._mark_file)
+        row = connection.exec_driver_sql(_HEAD, (mark.position,)).first()
+        if row is None:
+            raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+        if mark.lineage != row[6]:
+            mark = Mark(lineage=row[6])
+        elif row[0] < mark.position or row[8] not in {mark.id, None}:
+            # An event that has been archived is no longer there; nobody archives beyond the head.
+            self._mark = self._begin_history(mark)
+        if self._mark is None or self._mark.lineage != row[6]:
+            self._mark = mark
+        return head_of(row, self._clock.now())
+
+    def _begin_history(self, lost: Mark) -> Mark:
+        """Give the ledger's history another name: it is not the one in which this event was acknowledged."""
+        event_id = lost.id.hex()
+        self._lost = (Position(lost.position), event_id)
+        mark = Mark(lineage=lost.lineage, history=f"{lost.position}-{event_id}")
+        write_mark(self._mark_file, mark)
+        return mark
+
+    def _note(self) -> None:
+        """Leave word of what was acknowledged, for whoever opens the file next."""
+        noted, mark = read_mark(self._mark_file), self._mark
+        if mark is not None and mark.position > (noted.position if noted.lineage == mark.lineage else 0):
+            write_mark(self._mark_file, msgspec.structs.replace(mark, history=self._history(mark)))
+
+    def _history(self, mark: Mark) -> str:
+        """Return the name of the history as all instances know it."""
+        noted = read_mark(self._mark_file)
+        return noted.history if noted.lineage == mark.lineage else mark.history
+
+
+def _facts(connection: Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:
+    asked = named(batch)
+    versions = _pairs(connection, _VERSIONS, asked.streams)
+    latest = _pairs(connection, _LATEST, asked.jobs) if asked.jobs else {}
+    used = _used(connection, ids_of(batch)) if thorough else None
+    return Facts(versions, latest, used)
+
+
+def _pairs(connection: Connection, statement: str, names: list[str]) -> dict[str, int]:
+    rows = connection.exec_driver_sql(statement, (encode(names).decode(),)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _used(connection: Connection, ids: list[bytes]) -> dict[bytes, Kept]:
+    used: dict[bytes, Kept] = {}
+    for start in range(0, len(ids), IDS_AT_A_TIME):
+        some = tuple(ids[start : start + IDS_AT_A_TIME])
+        marks = ", ".join("?" * len(some))
+        for row in connection.exec_driver_sql(f"{_USED} ({marks})", some):
+            used[row[0]] = Kept(*row[1:])
+    return used
+
+
+def _store(connection: Connection, admitted: Admitted) -> None:
+    head, rows = admitted.head, admitted.rows
+    if rows:
+        connection.exec_driver_sql(_EVENT, rows)
+        connection.exec_driver_sql(_BODY, rows)
+    until = None if head.lease_until is None else to_micros(head.lease_until)
+    moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
+    connection.exec_driver_sql(_MOVE, moved)

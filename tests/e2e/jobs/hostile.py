@@ -1,0 +1,122 @@
+"""Jobs that misbehave. Loaded with `--app`."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import re
+import sys
+import threading
+import time
+from typing import NoReturn
+
+import anyio
+
+from cronledger import JobContext, job
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self) -> NoReturn:
+        raise RuntimeError("nobody may ask")
+
+
+class Base(BaseException):
+    """An error that no ordinary handler sees."""
+
+
+RAISED = {
+    "base": Base("deep"),
+    "cancelled": asyncio.CancelledError("of its own accord"),
+    "interrupt": KeyboardInterrupt("nobody pressed a key"),
+    "exit": SystemExit(3),
+    "generator": GeneratorExit(),
+    "stop": StopIteration(),
+    "unspeakable": Unspeakable(),
+    "group": BaseExceptionGroup("several", [ValueError("one"), Base("two")]),
+}
+
+
+@job(extension="hostile")
+async def quick() -> None:
+    """Take no time."""
+
+
+@job(extension="hostile", run_on_startup=True)
+async def raise_async(ctx: JobContext) -> None:
+    """Raise what `raises` says."""
+    raise RAISED[ctx.params["raises"]]
+
+
+@job(extension="hostile", run_on_startup=True)
+def raise_in_a_thread(ctx: JobContext) -> None:
+    """Raise what `raises` says."""
+    raise RAISED[ctx.params["raises"]]
+
+
+@job(extension="hostile", run_on_startup=True)
+def thread_for_ever() -> None:
+    """Wait for what never comes, in a thread."""
+    threading.Event().wait()
+
+
+@job(extension="hostile", run_on_startup=True)
+async def thread_of_its_own_for_ever() -> None:
+    """Wait for what never comes, in a thread that the engine does not know."""
+    await asyncio.to_thread(threading.Event().wait)
+
+
+@job(extension="hostile", run_on_startup=True)
+async def deaf() -> None:
+    """Swallow every request to stop."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+@job(extension="hostile", run_on_startup=True)
+async def hang_in_finally() -> None:
+    """Take for ever to tidy up."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep_forever()
+
+
+@job(extension="hostile", run_on_startup=True, idempotent=True)
+async def thread_that_drains() -> None:
+    """Be at work when the process is told to stop, in a thread."""
+    await anyio.to_thread.run_sync(threading.Event().wait, abandon_on_cancel=True)
+
+
+@job(extension="hostile")
+def leave() -> None:
+    """End the process."""
+    os._exit(17)
+
+
+@job(extension="hostile")
+def crash() -> None:
+    """Read memory that is not there."""
+    ctypes.string_at(0)
+
+
+@job(extension="hostile")
+def hold_the_interpreter() -> None:
+    """Keep every thread of the process from running: one call into C that takes half a minute or so."""
+    sys.setswitchinterval(1000)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        re.match(r"(a+)+$", "a" * 26 + "b")
+
+
+@job(extension="hostile")
+def chatter(ctx: JobContext) -> None:
+    """Fill whatever takes the log."""
+    for number in range(2000):
+        ctx.log.warning("%s %s", number, "x" * 500)

@@ -1,0 +1,253 @@
+"""One job's trouble is its own: whatever code does, its run ends once, and everything else goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cronledger import Scheduler
+from cronledger.manual import Request, definition_of, trigger
+from tests.checker import ENDS, problems, triggered
+from tests.conftest import opened
+from tests.contract.test_scheduler import lines_of
+from tests.e2e.jobs.hostile import RAISED
+from tests.e2e.jobs.nursery import Child, Nursery
+from tests.waiting import eventually_within
+
+UP = ("--app", "tests.e2e.jobs.hostile", "up")
+DRAIN_SECONDS = 2
+LEASE_SECONDS = 10
+QUICK = {"name": "quick", "extension": "hostile", "schedule": "* * * * * *"}
+
+
+def configure(folder: Path, *jobs: dict[str, Any]) -> Scheduler:
+    """Write a configuration; return a scheduler that reads it too."""
+    listed = [{"extension": "hostile", "schedule": "", **each} for each in (*jobs, QUICK)]
+    settings = {"scheduler": {"drain_seconds": DRAIN_SECONDS, "jobs": listed}}
+    (folder / "config.yaml").write_bytes(msgspec.json.encode(settings))
+    return Scheduler(config=folder / "config.yaml", app=["tests.e2e.jobs.hostile"])
+
+
+def ask_for(scheduler: Scheduler, url: str, *names: str) -> None:
+    """Trigger a run of each job."""
+    store = opened(url)
+    for name in names:
+        request = Request(definition_of(scheduler.resolution, name), {}, "test")
+        trigger(store, request, scheduler.clock, scheduler.entropy)
+    store.close()
+
+
+def ends(lines: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """Count how runs ended, by job."""
+    return Counter((line["job"], line["type"]) for line in lines if line["type"] in ENDS)
+
+
+def known(url: str) -> int:
+    """Count the instances that have come up."""
+    return len([line for line in lines_of(url) if line["type"] == "instance.started"])
+
+
+def dead_or(child: Child, holds: Callable[[], bool]) -> bool:
+    """Wait until a process has died or something holds."""
+    return eventually_within(40, lambda: child.status is not None or holds())
+
+
+def stopped(child: Child, within: float) -> int | None:
+    """Send SIGTERM; return the exit code."""
+    child.signal(signal.SIGTERM)
+    return child.wait(within)
+
+
+def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path, nursery: Nursery) -> None:
+    """Fault 72."""
+    configure(
+        tmp_path,
+        *(
+            {"name": f"{name}_{place[6:]}", "job": place, "parameters": {"raises": name}}
+            for name in RAISED
+            for place in ("raise_async", "raise_in_a_thread")
+        ),
+    )
+    child = nursery.start(tmp_path, sqlite_url, *UP)
+
+    def hostile_ends() -> Counter[tuple[str, str]]:
+        found = ends(lines_of(sqlite_url))
+        return Counter({key: count for key, count in found.items() if key[0] != "quick"})
+
+    all_ended = eventually_within(60, lambda: hostile_ends().total() == 2 * len(RAISED), pause_seconds=0.5)
+    fired = len(triggered(lines_of(sqlite_url), "quick"))
+    goes_on = eventually_within(20, lambda: len(triggered(lines_of(sqlite_url), "quick")) > fired + 1)
+    exit_code = stopped(child, 20)
+    lines = lines_of(sqlite_url)
+
+    assert all_ended, child.log.read_text()
+    assert goes_on, child.log.read_text()
+    assert 0 == exit_code
+    assert [] == problems(lines)
+    assert {"run.failed"} == {kind for _, kind in hostile_ends()}
+
+
+def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Faults 56, 68, 72: at the deadline of a run, and at that of the drain."""
+    stubborn = ("thread_for_ever", "thread_of_its_own_for_ever", "deaf", "hang_in_finally")
+    configure(
+        tmp_path,
+        *({"name": f"timed_{name}", "job": name, "timeout_seconds": 1} for name in stubborn),
+        *({"name": name} for name in (*stubborn, "thread_that_drains")),
+    )
+    child = nursery.start(tmp_path, sqlite_url, *UP)
+    timed_out = eventually_within(
+        60, lambda: sum(kind == "run.timed_out" for _, kind in ends(lines_of(sqlite_url))) == len(stubborn)
+    )
+    fired = len(triggered(lines_of(sqlite_url), "quick"))
+    goes_on = eventually_within(20, lambda: len(triggered(lines_of(sqlite_url), "quick")) > fired + 1)
+    began = time.monotonic()
+    exit_code = stopped(child, 30)
+    took = time.monotonic() - began
+    lines = lines_of(sqlite_url)
+    left = [line for line in lines if line["type"] == "run.cancelled"]
+
+    assert timed_out, child.log.read_text()
+    assert goes_on, child.log.read_text()
+    assert 0 == exit_code, child.log.read_text()
+    assert took < DRAIN_SECONDS + 15
+    assert [] == problems(lines, all_ended=False)
+    assert sorted(stubborn) == sorted(line["job"] for line in left)
+    assert {"drain"} == {line["body"]["reason"] for line in left}
+    assert ["thread_that_drains"] == [line["job"] for line in lines if line["type"] == "attempt.interrupted"]
+    assert "instance.stopped" == lines[-1]["type"]
+    assert "threads or coroutines run code whose run has ended" in child.log.read_text()
+
+
+def test_a_job_that_kills_its_process_stops_after_its_recovery_attempts(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Faults 69, 70: idempotent and poisonous, and not idempotent."""
+    poison = {"name": "poison", "job": "leave", "idempotent": True, "recovery_attempts": 2}
+    scheduler = configure(tmp_path, poison, {"name": "crash"})
+    ask_for(scheduler, sqlite_url, "poison", "crash")
+    codes: list[int | None] = []
+    for _ in range(6):
+        child = nursery.start(tmp_path, sqlite_url, *UP)
+        assert dead_or(child, lambda: ends(lines_of(sqlite_url))["poison", "run.lost"] > 0)
+        if child.status is None:
+            break
+        codes.append(child.status)
+    lives = eventually_within(20, lambda: ends(lines_of(sqlite_url))["quick", "run.succeeded"] >= 2)
+    exit_code = stopped(child, 20)
+    lines = lines_of(sqlite_url)
+    types = Counter((line["job"], line["type"]) for line in lines)
+
+    assert lives
+    assert 0 == exit_code
+    assert set(codes) <= {17, -signal.SIGSEGV}
+    assert [] == problems(lines)
+    assert 3 == types["poison", "run.started"]
+    assert 2 == types["poison", "attempt.lost"]
+    assert 1 == types["poison", "run.lost"]
+    assert 1 == types["crash", "run.started"] == types["crash", "run.lost"]
+
+
+@pytest.mark.parametrize("sink", ["a pipe that nobody reads", "a full disk", "closed"])
+def test_an_instance_goes_on_when_nobody_takes_its_log(
+    sink: str, sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Fault 81."""
+    log = tmp_path / "fifo"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    scheduler = configure(tmp_path, {"name": "chatter"})
+    if sink == "a full disk":
+        log = Path("/dev/full")
+    child = nursery.start(
+        tmp_path, sqlite_url, *UP, log=log, environment={"CLOSE_STDERR": "1"} if sink == "closed" else {}
+    )
+    ask_for(scheduler, sqlite_url, "chatter")
+    chatted = eventually_within(40, lambda: ends(lines_of(sqlite_url))["chatter", "run.succeeded"])
+    fired = ends(lines_of(sqlite_url))["quick", "run.succeeded"]
+    goes_on = eventually_within(20, lambda: ends(lines_of(sqlite_url))["quick", "run.succeeded"] > fired + 1)
+    exit_code = stopped(child, 20)
+    os.close(reader)
+
+    assert chatted
+    assert goes_on
+    assert 0 == exit_code
+    assert [] == problems(lines_of(sqlite_url))
+
+
+def test_a_leader_under_load_that_is_told_to_stop_hands_over_at_once(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Fault 55."""
+    configure(tmp_path, *({**QUICK, "name": f"quick_{number}", "job": "quick"} for number in range(30)))
+    first = nursery.start(tmp_path, sqlite_url, "--instance", "first", *UP)
+    assert eventually_within(20, lambda: triggered(lines_of(sqlite_url)))
+    second = nursery.start(tmp_path, sqlite_url, "--instance", "second", *UP)
+    assert eventually_within(20, lambda: known(sqlite_url) == 2)
+    exit_code = stopped(first, 20)
+    fired = ends(lines_of(sqlite_url)).total()
+    goes_on = eventually_within(20, lambda: ends(lines_of(sqlite_url)).total() > fired + 30)
+    last_code = stopped(second, 20)
+    lines = lines_of(sqlite_url)
+    resigned = next(line for line in lines if line["type"] == "leader.resigned")
+    successor = [line for line in lines if line["type"] == "leader.elected"][1]
+    gap = msgspec.convert(successor["recorded_at"], datetime) - msgspec.convert(
+        resigned["recorded_at"], datetime
+    )
+
+    assert (0, 0) == (exit_code, last_code)
+    assert goes_on
+    assert [] == problems(lines)
+    assert gap.total_seconds() < 2
+
+
+@pytest.mark.nightly
+def test_a_leader_whose_interpreter_is_held_is_replaced_when_its_lease_ends(
+    sql_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Fault 67: not even the watchdog runs, so the lease or the idle session has to run out."""
+    scheduler = configure(tmp_path, {"name": "hold_the_interpreter"})
+    first = nursery.start(tmp_path, sql_url, "--instance", "first", *UP)
+    assert eventually_within(20, lambda: triggered(lines_of(sql_url)))
+    ask_for(scheduler, sql_url, "hold_the_interpreter")
+    assert eventually_within(20, lambda: "hold_the_interpreter" in jobs_started(sql_url))
+    second = nursery.start(tmp_path, sql_url, "--instance", "second", *UP)
+    assert eventually_within(40, lambda: len(elected(sql_url)) > 1)
+    fired = ends(lines_of(sql_url)).total()
+    assert eventually_within(20, lambda: ends(lines_of(sql_url)).total() > fired + 1)
+    assert eventually_within(60, lambda: "run.late_result" in {line["type"] for line in lines_of(sql_url)})
+    codes = stopped(first, 60), stopped(second, 60)
+    lines = lines_of(sql_url)
+
+    assert (0, 0) == codes
+    assert [] == problems(lines, all_ended=False)
+    assert held_for(lines) < LEASE_SECONDS + 5
+
+
+def elected(url: str) -> list[dict[str, Any]]:
+    return [line for line in lines_of(url) if line["type"] == "leader.elected"]
+
+
+def held_for(lines: list[dict[str, Any]]) -> float:
+    """Return how long after the interpreter was taken somebody else led."""
+    began = next(
+        line for line in lines if line["type"] == "run.started" and line["job"] == "hold_the_interpreter"
+    )
+    successor = [line for line in lines if line["type"] == "leader.elected"][1]
+    began_at, led_at = (msgspec.convert(line["recorded_at"], datetime) for line in (began, successor))
+    return (led_at - began_at).total_seconds()
+
+
+def jobs_started(url: str) -> set[str]:
+    return {str(line["job"]) for line in lines_of(url) if line["type"] == "run.started"}

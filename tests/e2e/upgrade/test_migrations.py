@@ -1,0 +1,210 @@
+"""Upgrading the schema while others work: one does it, nobody waits long, and half of it is never there.
+
+The migration is made up: it adds a column and a table, and counts how often it was run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import inspect, text
+
+from cronledger import migrations
+from cronledger.errors import MigrationBlocked
+from cronledger.ledger.database import Store
+from cronledger.migrations import Steps
+from cronledger.migrations.obstacles import CLASS
+from tests.checker import problems, triggered
+from tests.cli_runner import run_cli
+from tests.conftest import opened
+from tests.contract.test_scheduler import lines_of, scheduler
+
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.add_column("event", sa.Column("colour", sa.Text()))
+    op.execute("CREATE TABLE made_up (times integer)")
+    op.execute("INSERT INTO made_up VALUES (1)")
+"""
+LONGEST_STOP_SECONDS = 5.0
+
+
+@pytest.fixture
+def store(sql_url: str) -> Iterator[Store]:
+    store = opened(sql_url)
+    yield store
+    store.close()
+
+
+def steps(folder: Path, *, after: str = "    pass") -> Steps:
+    """Return the made-up migration, which does something more at its end."""
+    further = folder / "further"
+    further.mkdir(exist_ok=True)
+    (further / "r0002_made_up.py").write_text(MIGRATION + after + "\n")
+    return Steps(head="0002", further=(further,))
+
+
+def tables(store: Store) -> tuple[bool, bool]:
+    """Return whether the column and the table of the made-up migration are there."""
+    with store.reading() as connection:
+        found = inspect(connection)
+        has_colour = "colour" in {column["name"] for column in found.get_columns("event")}
+        return has_colour, found.has_table("made_up")
+
+
+@contextmanager
+def holding(store: Store, url: str) -> Iterator[str]:
+    """Hold what the migration needs, as a report or another program would; give what a message names."""
+    if store.kind == "postgres":
+        with psycopg.connect(url, application_name="a report") as connection:
+            connection.execute("SELECT count(*) FROM event")
+            yield f"process {connection.info.backend_pid} (a report, idle in transaction"
+    else:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield "locked by another process"
+
+
+def test_the_previous_version_takes_a_later_revision_for_its_own(
+    sql_url: str, store: Store, tmp_path: Path
+) -> None:
+    """Fault 61: a newer instance has migrated, and an older one starts again."""
+    migrations.upgrade(store, steps=steps(tmp_path))
+    migrations.check(store)
+    migrations.upgrade(store)
+
+    assert "0002" == migrations.current(store)
+    assert 0 == run_cli("--database-url", sql_url, "db", "check").exit_code
+    assert 0 == run_cli("--database-url", sql_url, "infra", "jobs", "status").exit_code
+
+
+def test_of_two_that_upgrade_at_once_one_does_it(sql_url: str, tmp_path: Path) -> None:
+    """Fault 61."""
+    wanted = steps(tmp_path)
+    stores = [opened(sql_url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda each: migrations.upgrade(each, steps=wanted), stores))
+    with stores[0].reading() as connection:
+        times = connection.execute(text("SELECT sum(times) FROM made_up")).scalar_one()
+    for each in stores:
+        each.close()
+
+    assert 1 == times
+
+
+def test_a_migration_that_fails_leaves_nothing_half_done(store: Store, tmp_path: Path) -> None:
+    """Fault 61."""
+    with pytest.raises(ZeroDivisionError):
+        migrations.upgrade(store, steps=steps(tmp_path, after="    1 / 0"))
+    half_way = (migrations.current(store), tables(store))
+    migrations.upgrade(store, steps=steps(tmp_path))
+
+    assert ("0001", (False, False)) == half_way
+    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+
+
+def test_a_migration_that_is_killed_leaves_nothing_half_done(
+    sql_url: str, store: Store, tmp_path: Path
+) -> None:
+    """Fault 61."""
+    sign = tmp_path / "half way"
+    wanted = steps(tmp_path, after=f"    open({str(sign)!r}, 'w').close(); __import__('time').sleep(60)")
+    program = (
+        "import sys; from pathlib import Path; from tests.conftest import opened\n"
+        "from cronledger import migrations\n"
+        "further = (Path(sys.argv[2]),)\n"
+        "migrations.upgrade(opened(sys.argv[1]), steps=migrations.Steps(head='0002', further=further))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, sql_url, str(wanted.further[0])])
+    try:
+        until = time.monotonic() + 60
+        while not sign.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    half_way = (migrations.current(store), tables(store))
+    migrations.upgrade(store, steps=steps(tmp_path))
+
+    assert sign.exists()
+    assert ("0001", (False, False)) == half_way
+    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+
+
+def test_who_is_in_the_way_is_named_at_the_deadline(
+    sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 61: a report holds what the migration needs."""
+    monkeypatch.setattr("cronledger.ledger.sqlite.BUSY_SECONDS", 0.5)
+    store = opened(sql_url)
+    wanted = steps(tmp_path)
+    with holding(store, sql_url) as expected, pytest.raises(MigrationBlocked) as refused:
+        migrations.upgrade(store, seconds=1.0, steps=wanted)
+    after_refusal = (migrations.current(store), tables(store))
+    migrations.upgrade(store, steps=wanted)
+
+    assert expected in refused.value.message
+    assert 6 == refused.value.exit_code
+    assert ("0001", (False, False)) == after_refusal
+    assert (True, True) == tables(store)
+    store.close()
+
+
+def test_who_has_the_turn_to_upgrade_is_named(postgres_url: str, tmp_path: Path) -> None:
+    """Fault 61: another process upgrades, and does not come to an end."""
+    store = opened(postgres_url)
+    with psycopg.connect(postgres_url, application_name="another upgrade") as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(current_schema()))", (CLASS,))
+        with pytest.raises(
+            MigrationBlocked, match=r"another upgrade, idle in transaction.*the turn to upgrade"
+        ):
+            migrations.upgrade(store, seconds=0.5, steps=steps(tmp_path))
+    store.close()
+
+
+def test_a_running_cluster_does_not_stop_for_long_while_it_is_migrated(sql_url: str, tmp_path: Path) -> None:
+    """Fault 61: `migrate` under load, with a lock held in its way for some seconds."""
+    wanted = steps(tmp_path)
+    store = opened(sql_url)
+
+    def migrate() -> None:
+        if store.kind == "postgres":
+            with holding(store, sql_url), pytest.raises(MigrationBlocked):
+                migrations.upgrade(store, seconds=3.0, steps=wanted)
+        migrations.upgrade(store, steps=wanted)
+
+    async def program() -> None:
+        async with scheduler(sql_url, tmp_path).running():
+            await asyncio.sleep(2)
+            await asyncio.to_thread(migrate)
+            await asyncio.sleep(2)
+
+    asyncio.run(program())
+    lines = lines_of(sql_url)
+    recorded = [datetime.fromisoformat(str(line["recorded_at"])) for line in lines]
+    stops = [(later - earlier).total_seconds() for earlier, later in pairwise(recorded)]
+
+    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+    assert [] == problems(lines)
+    assert 3 <= len(triggered(lines, "quick"))
+    assert max(stops) < LONGEST_STOP_SECONDS
+    store.close()

@@ -1,0 +1,102 @@
+"""What a change of the configuration does to the coming fire times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.fire_time_changes import MOST_FIRE_TIMES, JobChange, compare
+from cronledger.domain.ids import JobName
+from cronledger.domain.job import schedule_for
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+WEEK = NOON + timedelta(days=7)
+DAILY = JobDefinition(name=JobName("report"), schedule="0 0 9 * * *")
+
+
+def changed(before: JobDefinition | None, after: JobDefinition | None) -> JobChange:
+    (change,) = compare(
+        [before] if before else [], [after] if after else [], since=NOON, until=WEEK
+    )  # fmt: skip
+    return change
+
+
+def with_(**fields: object) -> JobDefinition:
+    return msgspec.structs.replace(DAILY, **fields)
+
+
+def test_the_same_definitions_differ_in_nothing() -> None:
+    assert [] == compare([DAILY], [DAILY], since=NOON, until=WEEK)
+
+
+def test_another_hour_moves_every_fire_time() -> None:
+    change = changed(DAILY, with_(schedule="0 30 10 * * *"))
+
+    assert ("changed", ("schedule",)) == (change.change, change.fields)
+    assert ((), ()) == (change.added, change.removed)
+    assert 7 == len(change.moved)
+    assert {timedelta(minutes=90)} == {to - at for at, to in change.moved}
+
+
+def test_twice_a_day_adds_and_moves_nothing() -> None:
+    change = changed(DAILY, with_(schedule="0 0 9,21 * * *"))
+
+    assert (7, 0, 0) == (len(change.added), len(change.removed), len(change.moved))
+
+
+def test_once_a_week_removes_the_other_days_and_moves_the_one_that_stays() -> None:
+    change = changed(DAILY, with_(schedule="0 0 10 * * FRI"))
+    friday = datetime(2026, 3, 6, tzinfo=UTC)
+
+    assert 6 == len(change.removed)
+    assert ((friday.replace(hour=9), friday.replace(hour=10)),) == change.moved
+
+
+def test_a_disabled_job_loses_all_its_fire_times() -> None:
+    change = changed(DAILY, with_(enabled=False))
+
+    assert ("changed", ("enabled",), 7) == (change.change, change.fields, len(change.removed))
+
+
+def test_a_job_that_comes_or_goes_is_said_so() -> None:
+    assert ("added", 7) == ((came := changed(None, DAILY)).change, len(came.added))
+    assert ("removed", 7) == ((went := changed(DAILY, None)).change, len(went.removed))
+
+
+def test_a_change_of_something_else_leaves_the_fire_times() -> None:
+    change = changed(DAILY, with_(timeout_seconds=5.0))
+
+    assert (("timeout_seconds",), (), (), ()) == (change.fields, change.added, change.removed, change.moved)
+
+
+def test_a_job_that_fires_too_often_is_compared_for_a_shorter_time() -> None:
+    change = changed(with_(schedule="* * * * * *"), with_(schedule="*/2 * * * * *"))
+
+    assert NOON + timedelta(seconds=MOST_FIRE_TIMES) == change.until
+    assert MOST_FIRE_TIMES // 2 == len(change.removed)
+
+
+SCHEDULES = st.sampled_from(
+    ["", "0 0 9 * * *", "0 30 8 * * *", "0 0 */6 * * *", "0 0 9 * * MON", "0 15 9,21 * * *", "every 7h"]
+)
+
+
+@given(SCHEDULES, SCHEDULES, st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York"]))
+def test_the_old_fire_times_with_the_changes_are_the_new_ones(old: str, new: str, timezone: str) -> None:
+    before, after = with_(schedule=old, timezone=timezone), with_(schedule=new, timezone=timezone)
+    changes = compare([before], [after], since=NOON, until=WEEK)
+    times = set(fire_times(before))
+    for change in changes:
+        times -= {*change.removed, *(at for at, _ in change.moved)}
+        times |= {*change.added, *(to for _, to in change.moved)}
+
+    assert set(fire_times(after)) == times
+
+
+def fire_times(definition: JobDefinition) -> list[datetime]:
+    schedule = schedule_for(definition)
+    return list(schedule.fire_times(NOON, WEEK, 10_000)) if schedule else []

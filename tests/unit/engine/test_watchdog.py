@@ -1,0 +1,104 @@
+"""The watchdog's looks, one by one, without its thread."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from cronledger.testing import ManualClock
+from cronledger.watchdog import LIMIT_SECONDS, LONGEST_FRAME, LOOK_SECONDS, MOST_FRAMES, Watchdog
+
+LOOKS = round(LIMIT_SECONDS / LOOK_SECONDS)
+
+
+class Told:
+    """Keeps what the watchdog says; hears it only if `hears`."""
+
+    def __init__(self, *, hears: bool = True) -> None:
+        self.hears = hears
+        self.seconds: list[float] = []
+        self.stacks: list[tuple[str, ...]] = []
+
+    def __call__(self, seconds: float, stack: tuple[str, ...]) -> bool:
+        self.seconds.append(seconds)
+        self.stacks.append(stack)
+        return self.hears
+
+
+def watched(told: Told, looks: int) -> Watchdog:
+    """Return a watchdog that has looked at this thread so often, half a second apart."""
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    watchdog = Watchdog(clock, told)
+    for _ in range(looks):
+        clock.advance(LOOK_SECONDS)
+        watchdog.look()
+    return watchdog
+
+
+def deep(depth: int, told: Told) -> None:
+    """Stand far down in the stack."""
+    if depth:
+        deep(depth - 1, told)
+    else:
+        watched(told, LOOKS)
+
+
+async def in_a_loop(told: Told, looks: int) -> Watchdog:
+    return watched(told, looks)
+
+
+def test_a_loop_that_has_not_moved_for_long_enough_is_reported_once_with_its_stack() -> None:
+    told = Told()
+    asyncio.run(in_a_loop(told, 3 * LOOKS))
+
+    assert [LIMIT_SECONDS] == told.seconds
+    assert "in watched" in "\n".join(told.stacks[0])
+
+
+def test_a_loop_that_moves_in_time_is_not_reported() -> None:
+    told = Told()
+
+    async def program() -> None:
+        watchdog = watched(told, LOOKS - 1)
+        await asyncio.sleep(0)
+        for _ in range(LOOKS - 1):
+            watchdog.look()
+
+    asyncio.run(program())
+
+    assert [] == told.seconds
+
+
+def test_what_was_not_heard_is_said_again_at_the_next_look() -> None:
+    told = Told(hears=False)
+    asyncio.run(in_a_loop(told, LOOKS + 2))
+
+    assert 3 == len(told.seconds)
+
+
+def test_the_next_incident_is_reported_too() -> None:
+    told = Told()
+
+    async def program() -> None:
+        watchdog = watched(told, LOOKS)
+        await asyncio.sleep(0)
+        for _ in range(LOOKS + 1):
+            watchdog.look()
+
+    asyncio.run(program())
+
+    assert 2 == len(told.seconds)
+
+
+def test_a_stack_is_bounded_and_names_no_line_of_the_source() -> None:
+    told = Told()
+
+    async def program() -> None:
+        deep(100, told)
+
+    asyncio.run(program())
+    (stack,) = told.stacks
+
+    assert MOST_FRAMES == len(stack)
+    assert max(map(len, stack)) <= LONGEST_FRAME
+    assert "watchdog.look()" not in "\n".join(stack)
