@@ -185,6 +185,10 @@ class ProcessWorld:
         """Return every process with a row, marked dead where its own lock is free or it has fallen silent."""
         return await self.read(self._instances)
 
+    async def forget(self, gone: Sequence[InstanceId]) -> None:
+        """Remove the rows of processes that are gone for good."""
+        await self.read(self._forget, gone)
+
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
         return await self.read(self._known_builds)
@@ -261,6 +265,11 @@ class ProcessWorld:
             )
             for row in rows
         ]
+
+    def _forget(self, gone: Sequence[InstanceId]) -> None:
+        with self.store.writing() as connection:
+            for instance in gone:
+                instances.retire(connection, instance)
 
     def _known_builds(self) -> frozenset[str]:
         with self.store.reading() as connection:

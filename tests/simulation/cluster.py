@@ -281,6 +281,11 @@ class Cluster:
         holder = self.lock.holder
         return next((world for world in self.worlds if world.leader_lock is holder), None)
 
+    def forget(self, instances: Sequence[InstanceId]) -> None:
+        """Lose the rows of instances."""
+        for world in self.worlds:
+            world.has_left = world.has_left or world.instance in instances
+
     def living(self) -> list[SimulatedWorld]:
         return [world for world in self.worlds if not world.is_gone]
 

@@ -369,6 +369,9 @@ class SimulatedWorld:
 
         return await self._ask(rows)
 
+    async def forget(self, instances: Sequence[InstanceId]) -> None:
+        await self._ask(lambda: self.cluster.forget(instances))
+
     async def known_builds(self) -> frozenset[str]:
         return await self._ask(lambda: frozenset(self.cluster.folded().builds))
 

@@ -159,13 +159,17 @@ def finish(run: RunState, ended: Ended, definition: JobDefinition) -> list[e.Eve
     return [about(run, body, actor)]
 
 
-def lose(run: RunState, definition: JobDefinition, actor: e.Actor) -> list[e.Event]:
-    """Give up an attempt whose instance fell silent: try again if the job may be repeated."""
+def lose(run: RunState, definition: JobDefinition, actor: e.Actor, *, now: datetime) -> list[e.Event]:
+    """Give up an attempt whose instance fell silent: try again if the job may be repeated.
+
+    At once after the first loss; after another the job itself is suspect, and the pauses of `retry` apply.
+    """
     if run.phase is not Phase.RUNNING:
         return []
     error = f"instance {run.instance} fell silent during attempt {run.attempt}"
     if definition.idempotent and run.losses < definition.recovery_attempts and not run.cancel_requested:
-        return [about(run, e.AttemptLost(error=error), actor)]
+        claim_from = now + pause(definition.retry, run.run_id, run.losses) if run.losses else None
+        return [about(run, e.AttemptLost(error=error, claim_from=claim_from), actor)]
     return [about(run, e.RunLost(error=error), actor)]
 
 

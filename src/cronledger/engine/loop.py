@@ -17,7 +17,7 @@ from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.ids import JobName, Position, RunId, Term
 from cronledger.domain.run import RunState
-from cronledger.engine import claims, features, lineage, recovery, startup
+from cronledger.engine import claims, features, lineage, startup
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
@@ -25,6 +25,7 @@ from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
+from cronledger.engine.recovery import Recovery
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
@@ -50,6 +51,7 @@ class Engine:
         self.board = Board()
         self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
+        self._recovery = Recovery(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
             world,
@@ -60,8 +62,7 @@ class Engine:
             only=plan.only,
         )
         self._woken = anyio.Event()
-        self._stopping = False
-        self._has_stepped_aside = False
+        self._stopping = self._has_stepped_aside = self._contends = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
         self._passes = anyio.CancelScope()
@@ -73,7 +74,6 @@ class Engine:
         self._epoch_told: int | None = None
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
-        self._contends = False
         self._apply_at = 0.0
         self._untold: dict[str, object] = {}
         self._regressed: LedgerRegressed | None = None
@@ -270,7 +270,7 @@ class Engine:
         elapsed = self._world.clock.monotonic()
         if elapsed >= self._recover_at:
             self._recover_at = elapsed + RECOVERY_SECONDS
-            await recovery.tick(self._world, self.board, now, term)
+            await self._recovery.tick(now, term)
             await features.tick(self._world, self.board, self._plan.features, term)
         if elapsed >= self._project_at:
             self._project_at = math.inf

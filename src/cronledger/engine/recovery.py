@@ -7,7 +7,7 @@ instance has been able to claim for too long ends too. One run's refusal does no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain import run
@@ -21,31 +21,60 @@ from cronledger.ledger.api import Item, Write
 
 ACTOR = e.Actor.engine("recovery")
 
+FORGET_SECONDS = 3600.0
+FORGOTTEN_AFTER = timedelta(days=1)
+"""How long an instance that went without a goodbye stays in the list of instances."""
 
-async def tick(world: World, board: Board, now: datetime, term: Term) -> None:
-    """Decide every run that waits in vain or has lost its instance. Raises Fenced once the term is over."""
-    decided: list[tuple[RunState, Sequence[e.Event]]] = []
-    living: frozenset[str] | None = None
-    for state in board.runs.values():
-        known = board.jobs.get(state.job)
-        definition = known.definition if known else None
-        if state.phase is Phase.WAITING:
-            decided.append(
-                (state, run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR))
-            )
-        elif state.instance != world.instance:
-            if living is None:
-                living = frozenset(each.id for each in await world.instances() if not each.is_dead)
-            if _is_lost(state.instance, living):
-                decided.append((state, run.lose(state, definition or JobDefinition(name=state.job), ACTOR)))
-    items = [
-        Item((Write(run_stream(state.run_id), tuple(events), expected=state.version),), fence=term)
-        for state, events in decided
-        if events
-    ]
-    for answer in await world.submit(items) if items else []:
-        if isinstance(answer, Fenced):
-            raise answer
+
+class Recovery:
+    """What the leader does about those that nobody looks after."""
+
+    def __init__(self, world: World, board: Board) -> None:
+        self._world = world
+        self._board = board
+        self._forget_at = 0.0
+
+    async def tick(self, now: datetime, term: Term) -> None:
+        """Decide every run that waits in vain or has lost its instance; Fenced once the term is over."""
+        items = [
+            Item((Write(run_stream(state.run_id), tuple(events), expected=state.version),), fence=term)
+            for state, events in await self._decided(now)
+            if events
+        ]
+        for answer in await self._world.submit(items) if items else []:
+            if isinstance(answer, Fenced):
+                raise answer
+        elapsed = self._world.clock.monotonic()
+        if elapsed >= self._forget_at:
+            self._forget_at = elapsed + FORGET_SECONDS
+            await self._forget(now)
+
+    async def _decided(self, now: datetime) -> list[tuple[RunState, Sequence[e.Event]]]:
+        decided: list[tuple[RunState, Sequence[e.Event]]] = []
+        living: frozenset[str] | None = None
+        for state in self._board.runs.values():
+            known = self._board.jobs.get(state.job)
+            definition = known.definition if known else None
+            if state.phase is Phase.WAITING:
+                ended = run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR)
+                decided.append((state, ended))
+            elif state.instance != self._world.instance:
+                if living is None:
+                    living = frozenset(each.id for each in await self._world.instances() if not each.is_dead)
+                if _is_lost(state.instance, living):
+                    known_as = definition or JobDefinition(name=state.job)
+                    decided.append((state, run.lose(state, known_as, ACTOR, now=now)))
+        return decided
+
+    async def _forget(self, now: datetime) -> None:
+        """Take those off the list of instances that have been dead for so long that nobody looks for them."""
+        gone = [
+            each.id
+            for each in await self._world.instances()
+            if each.is_dead and each.beat_at is not None and each.beat_at < now - FORGOTTEN_AFTER
+        ]
+        if gone:
+            await self._world.forget(gone)
 
 
 def _is_lost(instance: InstanceId | None, living: frozenset[str]) -> bool:

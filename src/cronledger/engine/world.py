@@ -106,6 +106,9 @@ class World(Protocol):
     async def instances(self) -> list[Instance]:
         """Return every process that has given a sign of life, the dead ones marked."""
 
+    async def forget(self, instances: Sequence[InstanceId]) -> None:
+        """Remove the rows of processes that are gone for good."""
+
     async def known_builds(self) -> frozenset[str]:
         """Return the builds that have led before."""
 

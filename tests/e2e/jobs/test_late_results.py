@@ -49,7 +49,7 @@ def declare_lost(url: str, run_id: RunId, *, idempotent: bool) -> None:
         state = run.evolve(state, recorded)
     assert state is not None
     definition = JobDefinition(name=JobName("slow"), idempotent=idempotent)
-    events = tuple(run.lose(state, definition, RECOVERY))
+    events = tuple(run.lose(state, definition, RECOVERY, now=state.triggered_at))
     store.ledger.append(Write(run_stream(run_id), events, expected=state.version))
     store.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cronledger import Scheduler
+from cronledger import JobContext, Scheduler, job
 from cronledger.domain.ids import Position
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.file_locks import FileLock
@@ -282,6 +282,69 @@ def test_a_newer_copy_put_in_place_is_gone_on_with(sqlite_url: str, tmp_path: Pa
     assert 2 == answer.last == other.ledger.head().position
     other.close()
     store.close()
+
+
+RESTORED = """
+scheduler:
+  jobs:
+    - {name: careful, extension: tests, schedule: "* * * * * *"}
+    - {name: repeatable, extension: tests, schedule: "* * * * * *", idempotent: true}
+    - {name: slow, extension: tests, schedule: ""}
+"""
+
+
+def test_a_backup_put_back_under_a_running_instance_runs_nothing_careful_twice(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Fault 85: what ran since the backup is known to nobody; only the effects outside tell."""
+    (tmp_path / "config.yaml").write_text(RESTORED)
+    effects: list[tuple[str, str]] = []
+    release = asyncio.Event()
+
+    @job(extension="tests")
+    async def careful(ctx: JobContext) -> None:
+        effects.append(("careful", str(ctx.run.fire_at)))
+
+    @job(extension="tests")
+    async def repeatable(ctx: JobContext) -> None:
+        effects.append(("repeatable", str(ctx.run.fire_at)))
+
+    @job(extension="tests")
+    async def slow(ctx: JobContext) -> None:
+        await release.wait()
+        effects.append(("slow", ctx.run.id))
+
+    async def program() -> str:
+        scheduler = Scheduler(
+            database_url=sqlite_url, config=tmp_path / "config.yaml", jobs=[careful, repeatable, slow]
+        )
+        async with scheduler.running():
+            await asyncio.sleep(2.5)
+            copy = await asyncio.to_thread(backup, sqlite_url, tmp_path / "copy.db")
+            run_id = await scheduler.trigger("slow")
+            await asyncio.sleep(3)
+            put(copy, Path(sqlite_url.removeprefix("sqlite:///")))
+            await asyncio.sleep(3)
+            release.set()
+            await asyncio.sleep(2)
+        return run_id
+
+    run_id = asyncio.run(program())
+    lines = lines_of(sqlite_url)
+    bodies = [(line["type"], line["job"], line["body"]) for line in lines]
+    fire_times = [fire_at for name, fire_at in effects if name == "careful"]
+    skipped = [
+        name
+        for kind, name, body in bodies
+        if kind == "job.fire_times_skipped" and body["reason"] == "lineage"
+    ]
+
+    assert [[run_id]] == [body["runs"] for kind, _, body in bodies if kind == "ledger.regressed"]
+    assert 1 == sum(kind == "ledger.lineage_changed" for kind, _, _ in bodies)
+    assert ["careful"] == skipped
+    assert len(set(fire_times)) == len(fire_times)
+    assert ("slow", run_id) in effects
+    assert [] == problems(lines)
 
 
 def test_a_file_that_was_deleted_is_not_written_to(sqlite_url: str) -> None:

@@ -103,18 +103,33 @@ def test_only_what_the_policy_names_is_tried_again(outcome: Outcome, kind: Retry
 
 
 def test_a_lost_run_ends_unless_the_job_may_be_repeated() -> None:
-    (lost,) = run.lose(given(TRIGGERED, STARTED), TIDY, ENGINE)
-    (again,) = run.lose(given(TRIGGERED, STARTED), REPEATABLE, ENGINE)
+    (lost,) = run.lose(given(TRIGGERED, STARTED), TIDY, ENGINE, now=NOON)
+    (again,) = run.lose(given(TRIGGERED, STARTED), REPEATABLE, ENGINE, now=NOON)
 
-    assert "run.lost" == lost.body.type
-    assert "attempt.lost" == again.body.type
+    silent = f"instance {HERE} fell silent during attempt 1"
+    assert e.RunLost(error=silent) == lost.body
+    assert e.AttemptLost(error=silent, claim_from=None) == again.body
+
+
+def test_an_attempt_that_is_lost_once_more_waits_as_a_failed_one_does() -> None:
+    retry = Retry(backoff_seconds=10, jitter=False)
+    definition = msgspec.structs.replace(REPEATABLE, recovery_attempts=3, retry=retry)
+    events = [TRIGGERED, said(e.RunStarted(), 1)]
+    pauses = []
+    for attempt in (2, 3, 4):
+        (lost,) = run.lose(given(*events), definition, ENGINE, now=NOON)
+        assert isinstance(lost.body, e.AttemptLost)
+        pauses.append(lost.body.claim_from)
+        events += [said(lost.body, attempt - 1), said(e.RunStarted(), attempt)]
+
+    assert [None, NOON + timedelta(seconds=10), NOON + timedelta(seconds=20)] == pauses
 
 
 def test_a_run_that_kills_its_instance_every_time_is_given_up() -> None:
     events = [TRIGGERED]
     for attempt in (1, 2):
         events += [said(e.RunStarted(), attempt), said(e.AttemptLost(), attempt)]
-    (last,) = run.lose(given(*events, said(e.RunStarted(), 3)), REPEATABLE, ENGINE)
+    (last,) = run.lose(given(*events, said(e.RunStarted(), 3)), REPEATABLE, ENGINE, now=NOON)
 
     assert "run.lost" == last.body.type
 

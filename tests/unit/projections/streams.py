@@ -202,7 +202,7 @@ class Engine:
                 ended = run.Ended(outcome=run.Outcome.FAILED, retry_on=RetryOn.ERROR, error="boom")
                 return run.finish(known, ended, definition)
             case "lose":
-                return run.lose(known, definition, ENGINE)
+                return run.lose(known, definition, ENGINE, now=known.triggered_at)
             case "cancel":
                 return run.request_cancel(known, ANN, None)
             case "step":

@@ -1,0 +1,64 @@
+"""Which instances the leader takes off the list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+
+from cronledger.domain.ids import InstanceId, Term
+from cronledger.engine.board import Board
+from cronledger.engine.recovery import FORGET_SECONDS, FORGOTTEN_AFTER, Recovery
+from cronledger.engine.world import Instance
+from cronledger.testing import ManualClock
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def instance(name: str, *, silent_for: timedelta, is_dead: bool) -> Instance:
+    return Instance(
+        id=InstanceId(name), kind="service", epoch=1, jobs=frozenset(), config_revision=None,
+        is_dead=is_dead, beat_at=NOON - silent_for,
+    )  # fmt: skip
+
+
+class StubWorld:
+    """A table of instances, and a clock to wait by."""
+
+    def __init__(self, *rows: Instance) -> None:
+        self.clock = ManualClock(NOON)
+        self.rows = list(rows)
+
+    async def instances(self) -> list[Instance]:
+        return self.rows
+
+    async def forget(self, instances: Sequence[InstanceId]) -> None:
+        self.rows = [each for each in self.rows if each.id not in instances]
+
+
+def test_only_those_that_have_been_dead_for_a_day_are_forgotten() -> None:
+    long, short = FORGOTTEN_AFTER + SECOND, FORGOTTEN_AFTER - SECOND
+    world: Any = StubWorld(
+        instance("gone", silent_for=long, is_dead=True),
+        instance("gone-lately", silent_for=short, is_dead=True),
+        instance("alive-by-a-clock-that-was-set", silent_for=long, is_dead=False),
+    )
+    anyio.run(Recovery(world, Board()).tick, NOON, Term(1))
+
+    assert ["gone-lately", "alive-by-a-clock-that-was-set"] == [each.id for each in world.rows]
+
+
+def test_a_leader_that_stays_looks_again_after_an_hour() -> None:
+    world: Any = StubWorld()
+    recovery = Recovery(world, Board())
+    anyio.run(recovery.tick, NOON, Term(1))
+    world.rows = [instance("gone", silent_for=2 * FORGOTTEN_AFTER, is_dead=True)]
+    anyio.run(recovery.tick, NOON, Term(1))
+    too_soon = len(world.rows)
+    world.clock.advance(FORGET_SECONDS)
+    anyio.run(recovery.tick, NOON, Term(1))
+
+    assert (1, 0) == (too_soon, len(world.rows))
