@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import settings
 
@@ -16,6 +18,7 @@ from cronledger.clock import SystemClock
 from cronledger.domain.ids import instance_id
 from cronledger.entropy import SystemEntropy
 from cronledger.ledger.database import Store, open_store
+from cronledger.ledger.export import export
 from tests.postgres import Server, shared_server
 
 HERE = instance_id("fixture", os.getpid(), "f1c7f1c7f1c7")
@@ -29,6 +32,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def opened(url: str) -> Store:
     """Open a store, making a SQLite file if need be."""
     return open_store(url, instance=HERE, clock=SystemClock(), entropy=SystemEntropy(), create=True)
+
+
+def lines_of(url: str) -> list[dict[str, Any]]:
+    """Return the lines of `ledger export`."""
+    store = opened(url)
+    try:
+        return [msgspec.json.decode(line) for line in export(store.ledger)]
+    finally:
+        store.close()
 
 
 def bring_to_head(url: str) -> None:

@@ -15,12 +15,11 @@ from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId, Position
 from cronledger.domain.run import Outcome
 from cronledger.entropy import SeededEntropy
-from cronledger.ledger.export import export
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.projections import fold
 from cronledger.projections.replay import replay
 from tests.checker import problems, triggered
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 
 CONFIG = """
 scheduler:
@@ -53,14 +52,6 @@ def scheduler(url: str, folder: Path, **more: object) -> Scheduler:
     config = folder / "config.yaml"
     config.write_text(CONFIG)
     return Scheduler(database_url=url, config=config, jobs=[quick, blocking, broken], **more)  # type: ignore[arg-type]
-
-
-def lines_of(url: str) -> list[dict[str, object]]:
-    store = opened(url)
-    try:
-        return [msgspec.json.decode(line) for line in export(store.ledger)]
-    finally:
-        store.close()
 
 
 async def cadence(seconds: float) -> float:

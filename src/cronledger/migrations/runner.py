@@ -106,10 +106,9 @@ def _has_reached(found: str | None, wanted: str) -> bool:
 def _is_busy(error: LedgerUnreachable) -> bool:
     """Whether somebody else's lock was in the way, and not the whole database."""
     cause = error.__cause__
-    if not isinstance(cause, DBAPIError):
-        return False
-    state = getattr(cause.orig, "sqlstate", None)
-    return state in (_LOCK_NOT_AVAILABLE, _DEADLOCK) or (state is None and "locked" in str(cause.orig))
+    told = cause.orig if isinstance(cause, DBAPIError) else cause  # the beginning of a turn is the driver's
+    state = getattr(told, "sqlstate", None)
+    return state in (_LOCK_NOT_AVAILABLE, _DEADLOCK) or (state is None and "locked" in str(told))
 
 
 def _says_no_table(error: OperationalError | ProgrammingError) -> bool:

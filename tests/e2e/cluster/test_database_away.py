@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from cronledger.errors import LedgerUnreachable
 from tests.checker import problems, triggered
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of, opened
+from tests.contract.test_scheduler import scheduler
 
 
 def test_ended_sessions_cost_no_run_and_no_fire_time(postgres_url: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cronledger import JobContext, job
-from cronledger.ledger import postgres, sqlite
+from cronledger.ledger import postgres, sqlite_append
 from cronledger.ledger.api import Answer, Prepared
 
 DIED = 86
@@ -45,9 +45,9 @@ def _dying(store: Callable[..., None]) -> Any:
 
 
 if _where != "never":
-    sqlite.SqliteAppender.submit = _counted(sqlite.SqliteAppender.submit)  # type: ignore[method-assign]
+    sqlite_append.SqliteAppender.submit = _counted(sqlite_append.SqliteAppender.submit)  # type: ignore[method-assign]
     postgres.PostgresAppender.submit = _counted(postgres.PostgresAppender.submit)  # type: ignore[method-assign]
-    sqlite._store = _dying(sqlite._store)  # type: ignore[assignment] # there is no other way in
+    sqlite_append._store = _dying(sqlite_append._store)  # type: ignore[assignment] # there is no other way in
 
 
 def leave_a_trace(what: str, ctx: JobContext) -> None:

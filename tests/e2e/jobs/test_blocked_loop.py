@@ -10,8 +10,7 @@ from cronledger.clock import SystemClock
 from cronledger.entropy import SystemEntropy
 from cronledger.manual import Request, definition_of, trigger
 from tests.checker import problems, triggered
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of, opened
 from tests.waiting import eventually_within
 
 CONFIG = """

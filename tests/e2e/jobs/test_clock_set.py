@@ -9,7 +9,7 @@ from cronledger import Scheduler, job
 from cronledger.clock import Clock, SystemClock
 from cronledger.testing import ManualClock
 from tests.checker import problems, triggered
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of
 from tests.waiting import eventually_within
 
 CONFIG = """

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.checker import ENDS, problems, triggered
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of
 from tests.e2e.jobs.failpoints import DIED
 from tests.e2e.jobs.nursery import Nursery
 from tests.waiting import eventually_within

@@ -17,8 +17,7 @@ import pytest
 from cronledger import Scheduler
 from cronledger.manual import Request, definition_of, trigger
 from tests.checker import ENDS, problems, triggered
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of, opened
 from tests.e2e.jobs.hostile import RAISED
 from tests.e2e.jobs.nursery import Child, Nursery
 from tests.waiting import eventually_within

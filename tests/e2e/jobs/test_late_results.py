@@ -17,8 +17,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, RunId, run_stream
 from cronledger.ledger.api import Write
 from tests.checker import ENDS, problems
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of, opened
 from tests.waiting import eventually_within
 
 RECOVERY = e.Actor.engine("recovery")

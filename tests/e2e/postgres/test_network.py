@@ -19,7 +19,8 @@ from cronledger.ledger.postgres import PostgresStore
 from cronledger.ledger.sessions import MIGRATION_CLASS
 from cronledger.ledger.writer import Writer
 from tests.checker import problems, triggered
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of
+from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.postgres import Server

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.checker import problems, triggered
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of
+from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.pgbouncer import NoPgBouncer, pgbouncer

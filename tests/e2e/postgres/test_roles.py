@@ -15,7 +15,8 @@ from sqlalchemy.engine import make_url
 from cronledger.migrations import roles
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of
+from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit, trigger
 

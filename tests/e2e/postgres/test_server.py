@@ -20,7 +20,8 @@ from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Item
 from cronledger.ledger.sessions import LEADER_CLASS, number_of
 from tests.checker import problems, triggered
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of
+from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import kinds, plain, positions
 from tests.postgres import OwnServer

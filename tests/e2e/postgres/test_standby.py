@@ -16,8 +16,7 @@ from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Item
 from tests.checker import problems
 from tests.cli_runner import run_cli
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of
+from tests.conftest import lines_of, opened
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.postgres import OwnServer

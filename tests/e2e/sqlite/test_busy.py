@@ -28,9 +28,8 @@ from cronledger.ledger.sqlite_problems import problem, writer_of
 from cronledger.ledger.verify import verify
 from cronledger.ledger.writer import Writer
 from tests.checker import problems, triggered
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
-from tests.e2e.sqlite.test_disk import lines_of
 from tests.events import HERE, plain
 from tests.waiting import LIMIT_SECONDS
 
@@ -54,7 +53,7 @@ print("free", flush=True)
 IMPORT = """
 import os, sys
 from cronledger.clock import SystemClock
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 from tests.events import plain
 store, clock, number = opened(sys.argv[1]), SystemClock(), 0
 print("begun", flush=True)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from cronledger import Job, JobContext, JobResult, Scheduler, job
 from cronledger.domain.ids import Position
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Answer, Appended, Item, Prepared, Same
-from cronledger.ledger.export import export
 from cronledger.ledger.writer import Writer
 from tests.checker import problems, triggered
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, remount, rest, running
 from tests.events import plain
 from tests.waiting import eventually
@@ -34,7 +31,7 @@ import resource, sys
 from pathlib import Path
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Item
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 from tests.events import plain
 store = opened(sys.argv[1])
 store.ledger.append(plain("first"))
@@ -66,14 +63,6 @@ def fill(folder: Path) -> Path:
             except OSError:
                 continue
     return ballast
-
-
-def lines_of(url: str) -> list[dict[str, Any]]:
-    store = opened(url)
-    try:
-        return [msgspec.json.decode(each) for each in export(store.ledger)]
-    finally:
-        store.close()
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk: Path) -> None:

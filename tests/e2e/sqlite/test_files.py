@@ -19,10 +19,9 @@ from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
 from cronledger.ledger.verify import verify
 from tests.checker import problems, triggered
-from tests.conftest import opened
+from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
 from tests.e2e.sqlite.test_busy import quick
-from tests.e2e.sqlite.test_disk import lines_of
 from tests.events import plain
 from tests.waiting import eventually
 

@@ -30,8 +30,8 @@ from cronledger.migrations import Steps
 from cronledger.migrations.obstacles import CLASS
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of, scheduler
+from tests.conftest import lines_of, opened
+from tests.contract.test_scheduler import scheduler
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -81,7 +81,7 @@ def holding(store: Store, url: str) -> Iterator[str]:
     else:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            yield "locked by another process"
+            yield f"locked by process {os.getpid()}"
 
 
 def test_the_previous_version_takes_a_later_revision_for_its_own(
@@ -154,7 +154,7 @@ def test_who_is_in_the_way_is_named_at_the_deadline(
     sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fault 61: a report holds what the migration needs."""
-    monkeypatch.setattr("cronledger.ledger.sqlite.BUSY_SECONDS", 0.5)
+    monkeypatch.setattr("cronledger.ledger.sqlite_connections.BUSY_SECONDS", 0.5)
     store = opened(sql_url)
     wanted = steps(tmp_path)
     with holding(store, sql_url) as expected, pytest.raises(MigrationBlocked) as refused:

@@ -21,8 +21,8 @@ from cronledger.ledger import instances
 from cronledger.ledger.api import MIN_WRITER, WRITER
 from cronledger.ledger.database import Store
 from tests.cli_runner import APP, Result, run_cli
-from tests.conftest import opened
-from tests.contract.test_scheduler import lines_of, quick, scheduler
+from tests.conftest import lines_of, opened
+from tests.contract.test_scheduler import quick, scheduler
 from tests.e2e.upgrade.living import Living
 from tests.events import plain
 from tests.unit.projections.streams import define, say

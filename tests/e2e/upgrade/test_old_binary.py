@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.checker import problems, triggered
-from tests.e2e.cluster.test_kill_the_leader import check, command, leader_pid, lines_of
+from tests.cli_runner import run_cli
+from tests.conftest import lines_of, opened
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(240)]
 
@@ -67,6 +68,18 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def up(folder: Path, url: str, name: str) -> list[str]:
+    """Return the arguments that start an instance."""
+    return ["--database-url", url, "--config", str(folder / "config.yaml"), "--instance", name, "up"]
+
+
+def leader_pid(url: str) -> int:
+    store = opened(url)
+    leader = str(store.ledger.head().leader)
+    store.close()
+    return int(leader.split(".")[-2])
+
+
 @pytest.mark.parametrize("must_understand", [False, True], ids=["may be skipped", "must be understood"])
 def test_an_old_instance_ignores_what_it_may_and_steps_aside_from_what_it_must(
     sql_url: str, tmp_path: Path, *, must_understand: bool
@@ -80,8 +93,8 @@ def test_an_old_instance_ignores_what_it_may_and_steps_aside_from_what_it_must(
         "MUST_UNDERSTAND": str(int(must_understand)),
         "CRONLEDGER_DATABASE_URL": sql_url,
     }
-    old_command = command(tmp_path, sql_url, "--instance", "old", "up")
-    new_command = [sys.executable, "newer.py", *command(tmp_path, sql_url, "--instance", "new", "up")[3:]]
+    old_command = [sys.executable, "-m", "cronledger", *up(tmp_path, sql_url, "old")]
+    new_command = [sys.executable, "newer.py", *up(tmp_path, sql_url, "new")]
     log = (tmp_path / "old.log").open("wb")
     processes = []
     try:
@@ -94,7 +107,7 @@ def test_an_old_instance_ignores_what_it_may_and_steps_aside_from_what_it_must(
         )
         time.sleep(14)
         old, new = processes
-        leading = leader_pid(lines_of(tmp_path, sql_url))
+        leading = leader_pid(sql_url)
         for process in processes:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(timeout=40) for process in processes]
@@ -103,7 +116,7 @@ def test_an_old_instance_ignores_what_it_may_and_steps_aside_from_what_it_must(
             process.kill()
             process.wait()
         log.close()
-    lines = lines_of(tmp_path, sql_url)
+    lines = lines_of(sql_url)
     (dreamed,) = [line for line in lines if line["type"] == "job.dreamed"]
     said = (tmp_path / "old.log").read_text()
     claimed_by_old_since = [
@@ -124,4 +137,4 @@ def test_an_old_instance_ignores_what_it_may_and_steps_aside_from_what_it_must(
     if must_understand:
         assert [] == claimed_by_old_since
     else:
-        assert "" == check(tmp_path, sql_url)
+        assert 0 == run_cli("--database-url", sql_url, "projections", "check").exit_code

@@ -11,7 +11,8 @@ import pytest
 
 from cronledger import Scheduler, job
 from tests.checker import problems, triggered
-from tests.contract.test_scheduler import lines_of, quick
+from tests.conftest import lines_of
+from tests.contract.test_scheduler import quick
 from tests.e2e.upgrade.living import Living
 
 LONGEST_GAP_SECONDS = 3.0  # from one fire time to the next, one second later, at most two seconds late
