@@ -308,7 +308,7 @@ class Scheduler:
             find=find,
             reveal=secrets.reveal,
             hide=secrets.hide,
-            config=self.settings.application,
+            config=secrets.revealing(self.settings.application),
             db=db,
             services=(*self._services, *registry.services),
         )

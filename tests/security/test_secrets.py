@@ -18,7 +18,10 @@ from tests.postgres import Server
 
 LEDGER = "sqlite:///ledger.db"
 CONFIG = """
-application: {database_url: "postgresql://app:${env:APP_PASSWORD}@127.0.0.1:1/app"}
+application:
+  database_url: "postgresql://app:${env:APP_PASSWORD}@127.0.0.1:1/app"
+  mail: {user: ann, passwords: ["${env:MAIL_PASSWORD}"]}
+  never_asked_for: ${env:NOT_SET_ANYWHERE}
 scheduler:
   jobs:
     - {name: notify, extension: leaky, schedule: "* * * * * *", parameters: {webhook: "${env:HOOK}"}}
@@ -49,7 +52,7 @@ async def steps(ctx):
     token = ctx.params["deep"][0]["token"]
     async with ctx.step("call") as step:
         step.report(message="with " + token, result={{"sent": [token]}})
-    return JobResult.success().with_message("used " + token)
+    return JobResult.success().with_message("used " + token + ", " + ctx.config["mail"]["passwords"][0])
 """
 READING = [
     ["infra", "jobs", "list"], ["infra", "jobs", "show", "notify"], ["infra", "jobs", "status"],
@@ -61,6 +64,7 @@ READING = [
 ]  # fmt: skip
 CANARIES = {
     "APP_PASSWORD": "canary-app-1d0c",
+    "MAIL_PASSWORD": "canary-mail-31d0",
     "HOOK": "https://chat.example/canary-hook-77aa",
     "TOKEN": "canary-token-93be",
     "UNRELATED_SECRET": "canary-environment-5c2f",
@@ -130,7 +134,7 @@ def test_no_secret_is_in_the_ledger_a_log_an_output_or_a_file(folder: Path, prog
 
     assert "404 for ***" in ledger
     assert "not revealed" not in ledger
-    assert "used x-***" in ledger
+    assert "used x-***, ***" in ledger
     assert "posting to ***" in up.stderr
     assert "${env:HOOK}" in ledger
     assert [] == canaries_in(ledger + outputs + told(folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,15 @@ class Secrets:
             case _:
                 return value
 
+    def revealing(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a view of values in which a key's references are replaced when that key is read.
+
+        >>> view = Secrets({}).revealing({"sender": "me@example.org", "hook": "${env:NOT_SET_ANYWHERE}"})
+        >>> view["sender"]
+        'me@example.org'
+        """
+        return _Revealing(values, self.reveal)
+
     def hide(self, value: Any) -> Any:
         """Return a value in whose texts the secrets that were looked up, and passwords in URLs, are stars."""
         match value:
@@ -67,6 +76,23 @@ class Secrets:
         if len(value) >= _SHORTEST:
             self._told |= {value}
         return value
+
+
+class _Revealing(Mapping[str, Any]):
+    """What is never asked for is never looked up: it need not be set where nobody uses it."""
+
+    def __init__(self, values: Mapping[str, Any], reveal: Callable[[Any], Any]) -> None:
+        self._values = values
+        self._reveal = reveal
+
+    def __getitem__(self, key: str) -> Any:
+        return self._reveal(self._values[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def is_well_formed(text: str) -> bool:

@@ -136,7 +136,7 @@ class JobContext:
     ) -> None:
         self.run = run
         self.params: Any = params if params is not None else {}
-        self.config: Mapping[str, Any] = MappingProxyType(dict(config or {}))
+        self.config: Mapping[str, Any] = MappingProxyType(config or {})
         self.enforce = enforce
         self.log = log or logging.getLogger("cronledger.jobs")
         self.idempotency_key = idempotency_key or f"run-{run.id}"
