@@ -148,7 +148,6 @@ class Leader:
             return False
         if not have_lock and self._is_soon(self._world.clock.boottime()):
             return False
-        sent_at = self._world.clock.boottime()
         epoch = await self._epoch(head)
         why = "lock" if have_lock else "lease"
         body = e.LeaderElected(
@@ -162,6 +161,7 @@ class Leader:
         takeover = Takeover(self._world.instance, self._lease.duration, epoch, force=have_lock)
         write = Write(LEADER, (e.Event(body=body, actor=ACTOR),), expected=None)
         writes = (write, *await lineage.changes(self._world, self._board, head))
+        sent_at = self._world.clock.boottime()
         try:
             await self._world.append(Item(writes, fence=head.term, takeover=takeover))
         except (Fenced, Led, Conflict):

@@ -21,7 +21,7 @@ from cronledger.ledger.api import Item, Write
 
 ACTOR = e.Actor.engine("recovery")
 
-FORGET_SECONDS = 3600.0
+FORGET_SECONDS = 600.0
 FORGOTTEN_AFTER = timedelta(days=1)
 """How long an instance that went without a goodbye stays in the list of instances."""
 
@@ -32,7 +32,7 @@ class Recovery:
     def __init__(self, world: World, board: Board) -> None:
         self._world = world
         self._board = board
-        self._forget_at = 0.0
+        self._forget_at = world.clock.monotonic() + FORGET_SECONDS
 
     async def tick(self, now: datetime, term: Term) -> None:
         """Decide every run that waits in vain or has lost its instance; Fenced once the term is over."""
