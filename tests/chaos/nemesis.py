@@ -102,6 +102,7 @@ class Nemesis:
         """End every fault now, and wait for the instances that drain."""
         while self._agenda:
             heapq.heappop(self._agenda)[2]()
+            self.attend(0.05)  # what hands over asks again until the other is ready
         while self._draining:
             self.attend(0.05)
 
