@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help venv check fmt fix lint types layers docs test nightly simulate mutants fuzz chaos bench reference constraints
+.PHONY: help venv check fmt fix lint types layers docs test nightly simulate mutants mutation fuzz chaos bench reference constraints
 
 PYTHON ?= python3
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
@@ -43,6 +43,13 @@ simulate: ## worlds from seeds, in virtual time; ARGS='--seed 7 --trace' for one
 
 mutants: ## break each guarantee on purpose; ends with 1 unless the simulator catches every one
 	$(BIN)python -m tests.simulation.mutants $(ARGS)
+
+mutation: ## change the rules and the append path line by line, and list what no test notices; half an hour
+	$(PYTHON) -m venv build/mutation
+	build/mutation/bin/pip install -q -c constraints.txt '.[dev]' mutmut==3.8.1
+	build/mutation/bin/pip uninstall -q -y cronledger
+	build/mutation/bin/mutmut run $(ARGS)
+	build/mutation/bin/mutmut results
 
 fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=60' for less
 	$(BIN)python tests/fuzz/cron.py -max_len=200 -timeout=10 -max_total_time=600 $(ARGS)

@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import json
 import os
+import signal
 import time
 
 from cronledger import JobContext, job
@@ -83,6 +84,13 @@ async def crashes(ctx: JobContext) -> None:
     """Read where there is nothing to read."""
     note(ctx, "start")
     ctypes.string_at(0)
+
+
+@job
+async def starves(ctx: JobContext) -> None:
+    """Be ended by the kernel, as when memory runs out."""
+    note(ctx, "start")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def take_step(ctx: JobContext, name: str) -> str:

@@ -171,13 +171,14 @@ DEADLY = (
     CONFIG
     + """
     - {name: exits, extension: probes, schedule: "*/12 * * * * *"}
-    - {name: crashes, extension: probes, schedule: "6/12 * * * * *"}
+    - {name: crashes, extension: probes, schedule: "4/12 * * * * *"}
+    - {name: starves, extension: probes, schedule: "8/12 * * * * *"}
 """
 )
 
 
 def test_jobs_that_kill_their_process_are_lost_and_the_others_live(sql_url: str, tmp_path: Path) -> None:
-    """Fault 69: `os._exit` and a segmentation fault."""
+    """Fault 69: `os._exit`, a segmentation fault, and the kernel that is out of memory."""
 
     def act(nemesis: Nemesis, cluster: Cluster) -> None:
         for _ in range(80):
@@ -191,13 +192,14 @@ def test_jobs_that_kill_their_process_are_lost_and_the_others_live(sql_url: str,
     ends = Counter(
         (line["job"], line["type"])
         for line in outcome.lines
-        if line["job"] in ("exits", "crashes") and line["type"].startswith("run.")
+        if line["job"] in ("exits", "crashes", "starves") and line["type"].startswith("run.")
     )
     unexpected = [each for each in outcome.violations if "ended with exit code" not in each]
 
     assert [] == unexpected
     assert ends["exits", "run.lost"] >= 2
     assert ends["crashes", "run.lost"] >= 2
+    assert ends["starves", "run.lost"] >= 2
 
 
 def test_a_storm_of_manual_runs_survives_two_changes_of_leader(sql_url: str, tmp_path: Path) -> None:
