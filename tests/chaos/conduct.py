@@ -114,7 +114,7 @@ def _calm_down(cluster: Cluster, nemesis: Nemesis, instances: int) -> int:
         if not labels[f"up{number}"]:
             nemesis.begin(f"up{number}")
     nemesis.attend(CALM_SECONDS)
-    position = cluster.store().ledger.head().position
+    position = len(parsed(cluster.export()))
 
     def have_ended() -> bool:
         lines = parsed(cluster.export())

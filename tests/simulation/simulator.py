@@ -112,7 +112,7 @@ class Simulation:
         self.exports: list[list[Any]] = []
         self.acknowledged: list[RunId] = []
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._over = False
+        self._over = self._closing = False
         self._clients = 0
         if trace is not None:
             self._trace_to(trace)
@@ -187,6 +187,7 @@ class Simulation:
         unfinished = await self._until_quiet()
         await anyio.sleep(2.0)
         boards = self._boards()
+        self._closing = True
         for world in cluster.living():
             cluster.stop(world)
         await anyio.sleep(15.0)
@@ -253,7 +254,7 @@ class Simulation:
     async def _replace_the_dead(self) -> None:
         """The supervisor: keeps about as many instances as there should be."""
         assert self._tasks is not None
-        while True:
+        while not self._closing:
             living = self.cluster.living()
             staying = [world for world in living if not world.is_draining]
             if len(living) < self.count or not staying:
@@ -261,8 +262,6 @@ class Simulation:
                     await anyio.sleep(self._happens.uniform(0.1, 6))
                 self._tasks.start_soon(self.cluster.instance)
                 self.cluster.note("an instance is started again", "restart")
-            elif self._over and len(staying) >= self.count:
-                return
             await anyio.sleep(0.5)
 
     async def _export(self) -> None:

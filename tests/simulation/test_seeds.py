@@ -41,6 +41,7 @@ def test_whatever_happens_the_promises_hold_for_many_more_seeds(first: int) -> N
 REGRESSIONS = {
     2: "a leader asked a ledger that refuses connections a thousand times a second",
     57: "the supervisor of the simulated world went home too early",
+    521: "the supervisor went home before the last crash that had begun was over",
     146: "an instance did not begin to drain while the ledger was away",
     381: "fire times left to an older definition waited for the last of them after the clock was set back",
 }
