@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ from cronledger.domain.definition import Startup
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.result import JobResult
 from cronledger.domain.run import Phase
+from cronledger.engine.plan import Plan
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.decorator import job
 from cronledger.ledger.codec import exported
@@ -255,6 +258,43 @@ def test_a_restart_right_after_a_crash_is_a_new_boot() -> None:
     run(restart)
 
     assert ["boot@boot-1", "boot@boot-2"] == startup_runs(cluster)
+
+
+def test_a_row_that_cannot_be_written_for_a_moment_costs_an_instance_no_startup_run() -> None:
+    entry = definition("boot", job="quick", startup=Startup.INSTANCE, schedule="")
+    cluster = Cluster([entry], [quick])
+
+    async def unheard() -> None:
+        async with anyio.create_task_group() as tasks:
+            cluster.hears_no_beats = True
+            tasks.start_soon(cluster.instance)
+            await anyio.sleep(3)
+            cluster.hears_no_beats = False
+            await cluster.engines[0].ready.wait()
+            cluster.engines[0].stop()
+
+    run(unheard)
+    (world,) = cluster.worlds
+
+    assert [f"boot@boot-{world.instance}"] == startup_runs(cluster)
+    assert (1, "draining") == (world.facts["epoch"], world.facts["state"])
+
+
+def test_an_instance_whose_startup_run_takes_too_long_says_that_it_is_ready() -> None:
+    cluster = Cluster([definition("boot", job="slow", startup=Startup.CLUSTER, schedule="")], [slow])
+    plan = Plan(lease=cluster.lease, drain_seconds=5, startup_wait_seconds=0.5)
+
+    async def states() -> list[object]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(cluster.instance, plan=plan))
+            await anyio.sleep(0.3)
+            before = cluster.worlds[0].facts["state"]
+            await anyio.sleep(1.5)
+            after = cluster.worlds[0].facts["state"]
+            cluster.engines[0].stop()
+        return [before, after]
+
+    assert ["starting", "ready"] == run(states)
 
 
 def test_readiness_waits_for_the_startup_run() -> None:

@@ -112,7 +112,7 @@ class Engine:
         self._configuration = configuration
         self._plan = plan
         self.executor.reconfigure(provision, max_runs=plan.max_runs)
-        self._untold = {"config_revision": configuration.revision, "jobs": jobs}
+        self._untold |= {"config_revision": configuration.revision, "jobs": jobs}
         self._apply_at = 0.0
         self.wake()
 
@@ -291,14 +291,12 @@ class Engine:
     async def _tell_epoch(self) -> None:
         """Carry the boot epoch, once a leader is seen; instance-scoped startup runs belong to it too."""
         if self.board.epoch and self._epoch_told != self.board.epoch and self._plan.kind is Kind.SERVICE:
-            first = self._epoch_told is None
-            self._epoch_told = self.board.epoch
             await self._world.beat(epoch=self.board.epoch, config_revision=self._configuration.revision)
-            if first:
-                self._instance_startup_due = True
+            self._instance_startup_due |= self._epoch_told is None
+            self._epoch_told = self.board.epoch
         if self._instance_startup_due and self._plan.enabled and self.board.revisions.current:
-            self._instance_startup_due = False
             await startup.trigger(self._world, self.board, Startup.INSTANCE, None)
+            self._instance_startup_due = False
 
     # --- runs -------------------------------------------------------------------------------------------
 
@@ -350,6 +348,7 @@ class Engine:
             await self.ready.wait()
         if not self.ready.is_set():
             log.warning("startup runs have not ended within %s s", self._plan.startup_wait_seconds)
+            self._untold["state"] = "ready"
             self.ready.set()
 
     # --- waiting and ending -----------------------------------------------------------------------------
