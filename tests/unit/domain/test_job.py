@@ -210,11 +210,7 @@ def test_an_operators_word_is_recorded_with_its_reason_if_it_changes_anything(
 
 
 def test_a_schedule_is_read_with_all_settings_of_its_definition() -> None:
-    settings = {
-        "timezone": "Europe/Berlin",
-        "day_match": DayMatch.AND,
-        "dst": Dst(fold=Fold.BOTH),
-    }
+    settings = {"timezone": "Europe/Berlin", "day_match": DayMatch.AND, "dst": Dst(fold=Fold.BOTH)}
     text = "0 30 2 13 * FRI"
 
     assert schedule_of(text, **settings) == job.schedule_for(
