@@ -12,7 +12,7 @@ from cronledger.domain.catchup import CatchUp, Skipped, catch_up
 from cronledger.domain.ids import RunId, job_of, keyed_run, manual_run, retry_run, run_of, run_stream
 from cronledger.domain.leadership import Lease, may_stand, opens_epoch, trusted_until
 from cronledger.domain.overlap import Overlap, admit, may_start
-from cronledger.domain.retry import Retry, pause
+from cronledger.domain.retry import Retry, pause, stable_fraction
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -73,6 +73,7 @@ def test_every_due_fire_time_is_fired_or_skipped_and_never_both(policy, seconds,
         (Overlap.QUEUE, 3, 1, [0]),
         (Overlap.QUEUE, 3, 2, []),
         (Overlap.REPLACE, 3, 1, [2]),
+        (Overlap.REPLACE, 1, 1, [0]),
         (Overlap.REPLACE, 0, 1, []),
         (Overlap.ALLOW, 3, 9, [0, 1, 2]),
     ],
@@ -94,9 +95,18 @@ def test_pauses_grow_to_their_limit_and_are_the_same_in_a_replay() -> None:
     policy = Retry(max_attempts=9, backoff_seconds=10, backoff_factor=3, backoff_max_seconds=60, jitter=False)
 
     assert [10, 30, 60, 60] == [pause(policy, "r", n).total_seconds() for n in (1, 2, 3, 4)]
-    assert pause(Retry(), "r", 1) == pause(Retry(), "r", 1)
-    assert pause(Retry(), "r", 1) < timedelta(seconds=10)
     assert timedelta(hours=1) >= pause(Retry(), "r", 10_000)
+
+
+def test_a_jittered_pause_is_a_fraction_that_only_the_attempt_decides() -> None:
+    drawn = [pause(Retry(backoff_seconds=1000), "r", n).total_seconds() for n in (1, 2)]
+
+    assert [round(1000 * stable_fraction("r#1"), 3), round(2000 * stable_fraction("r#2"), 3)] == drawn
+
+
+def test_a_fraction_is_the_same_in_every_version() -> None:
+    """The hash of "abc" is an example of FIPS 180."""
+    assert 0xBA7816BF8F01CFEA >> 11 == stable_fraction("abc") * 2**53
 
 
 def test_a_leader_trusts_its_lease_for_less_than_the_ledger_does() -> None:
@@ -108,7 +118,10 @@ def test_a_leader_trusts_its_lease_for_less_than_the_ledger_does() -> None:
     [
         (False, "other", 5, False),
         (True, "other", 5, True),
+        (False, "other", 0, False),
         (False, "other", -1, True),
+        (False, "other", None, True),
+        (False, None, 5, True),
         (False, None, None, True),
     ],
 )
@@ -124,7 +137,7 @@ def test_a_new_boot_begins_when_nobody_alive_remembers_the_last_one_or_the_build
     assert opens_epoch(epoch=0, living=frozenset(), known_builds=frozenset(), build="1.0")
     assert opens_epoch(epoch=3, living=frozenset(), known_builds=old, build="1.0")
     assert opens_epoch(epoch=3, living=frozenset({3}), known_builds=old, build="1.1")
-    assert not opens_epoch(epoch=3, living=frozenset({3}), known_builds=old, build="1.0")
+    assert not opens_epoch(epoch=1, living=frozenset({1}), known_builds=old, build="1.0")
 
 
 @pytest.mark.parametrize(
