@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from cronledger.domain.definition import Startup
+from cronledger.domain.events import RunFailed
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.result import JobResult
 from cronledger.domain.run import Phase
@@ -191,6 +192,23 @@ def test_startup_runs_come_before_any_fire_time_and_once_per_boot() -> None:
 
     assert ("run.triggered", "boot") == types[0]
     assert 1 == types.count(("run.triggered", "boot"))
+
+
+def test_a_run_whose_code_is_gone_after_its_claim_fails_and_the_instance_lives_on() -> None:
+    cluster = Cluster([definition("slow"), definition("quick")], [slow, quick])
+
+    def take_away() -> None:
+        if any(event.type == "run.started" and event.job == "slow" for event in cluster.events()):
+            cluster.jobs.pop("slow", None)
+
+    cluster.log.listeners.append(take_away)
+    run(live, cluster, 1, 5)
+    failed = [event for event in cluster.events() if isinstance(event.body, RunFailed)]
+    succeeded = {event.job for event in cluster.events() if event.type == "run.succeeded"}
+
+    assert [] == cluster.deaths
+    assert ["job 'slow' is not provided by this instance"] == [event.body.error for event in failed]
+    assert {"quick"} == succeeded
 
 
 def test_a_ledger_that_does_not_hear_the_goodbye_costs_no_run_its_drain() -> None:

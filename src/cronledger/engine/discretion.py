@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from cronledger.domain.events import Event
+from cronledger.jobs.calling import said
 
 Hide = Callable[[Any], Any]
 """Stars out secrets in a text, or in every text of a plain value."""
 
-_SAID = ("error", "message", "reason", "result")
+_WORDS = ("error", "message", "reason", "result")
 
 
 def discreet(event: Event, hide: Hide) -> Event:
     """Return an event whose body tells no secret."""
-    said = {name: getattr(event.body, name, None) for name in _SAID}
-    changes = {name: hide(value) for name, value in said.items() if value}
+    words = {name: getattr(event.body, name, None) for name in _WORDS}
+    changes = {name: hide(value) for name, value in words.items() if value}
     return msgspec.structs.replace(event, body=msgspec.structs.replace(event.body, **changes))
 
 
@@ -33,7 +35,34 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write a line."""
         if self.isEnabledFor(level):
+            error = _exception(kwargs.get("exc_info"))
+            kwargs["exc_info"] = error and _stand_in(error, self._hide)
             super().log(level, "%s", self._hide(_formatted(msg, args)), **kwargs)
+
+
+def _exception(exc_info: object) -> BaseException | None:
+    """Return what `exc_info` of a logging call stands for."""
+    match exc_info:
+        case BaseException():
+            return exc_info
+        case (_, BaseException() as error, _):
+            return error
+        case _:
+            return sys.exc_info()[1] if exc_info else None
+
+
+def _stand_in(error: BaseException, hide: Hide, told: frozenset[int] = frozenset()) -> BaseException:
+    """Return an exception that is printed as another one is, but for the secrets in its words."""
+    kind = type(error)
+    stand_in: BaseException = type(kind.__name__, (Exception,), {"__module__": kind.__module__})(
+        hide(said(error))
+    )
+    before, told = error.__cause__ or error.__context__, told | {id(error)}
+    if before is not None and id(before) not in told:
+        stand_in.__context__ = _stand_in(before, hide, told)
+        stand_in.__cause__ = stand_in.__context__ if error.__cause__ else None
+    stand_in.__suppress_context__ = error.__suppress_context__
+    return stand_in.with_traceback(error.__traceback__)
 
 
 def _formatted(msg: object, args: tuple[object, ...]) -> str:

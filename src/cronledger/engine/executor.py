@@ -137,7 +137,8 @@ class Executor:
     async def _run_code(self, attempt: Attempt, definition: JobDefinition) -> Ended:
         """Call the job and say how it came out, whatever it does."""
         job = self._provision.find(definition.extension, definition.job or definition.name)
-        assert job is not None, "only provided jobs are claimed"
+        if job is None:  # redefined elsewhere, after its run was claimed here
+            return _failed(f"job '{attempt.run.job}' is not provided by this instance")
         timed_out = False
         try:
             with attempt.scope:
