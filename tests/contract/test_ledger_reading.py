@@ -187,7 +187,7 @@ def test_a_head_that_has_fallen_behind_its_events_is_damage(sql_url: str) -> Non
     store.ledger.append(plain("a", 3))
     with store.writing() as connection:
         connection.exec_driver_sql("UPDATE head SET position = 1")
-    with pytest.raises(LedgerDamaged):
+    with pytest.raises(LedgerDamaged, match="its events disagree; nothing was appended"):
         store.ledger.append(plain("b"))
 
     assert 3 == len(store.ledger.read_stored(Position(0), 10))
