@@ -9,13 +9,11 @@ import pytest
 
 from cronledger.domain.ids import LEADER, Position, Term
 from cronledger.entropy import SeededEntropy
-from cronledger.errors import LedgerGap
 from cronledger.ledger.admission import Admitted, Facts, Row, admit
-from cronledger.ledger.api import Appended, Head, Item, Prepared, Same, Sealed, Stored
+from cronledger.ledger.api import Appended, Head, Item, Prepared, Same, Sealed
 from cronledger.ledger.codec import actor_text, prepared
 from cronledger.ledger.instants import to_micros
-from cronledger.ledger.memory import MemoryLog, contiguous
-from tests.events import HERE, NOON, THERE, election, kinds, plain, trigger
+from tests.events import HERE, JOB, NOON, THERE, election, kinds, plain, trigger
 
 MOMENT, HOUR = timedelta(microseconds=1), timedelta(hours=1)
 HEAD = Head(
@@ -112,30 +110,13 @@ def test_a_fire_time_is_early_up_to_the_last_moment_before_it(due_in: timedelta,
     assert [answer] == kinds(admitted(*asked(Item((trigger(HEAD.clock + due_in),)))).answers)
 
 
-def test_the_fresh_log_of_a_memory_ledger_has_nothing_and_is_called_memory() -> None:
-    log = MemoryLog()
+@pytest.mark.parametrize(
+    ("latest", "answer"), [({}, "Appended"), ({JOB: 7}, "Appended"), ({JOB: 8}, "Conflict")]
+)
+def test_a_job_is_quiet_if_nothing_is_known_of_it_or_nothing_later(
+    latest: dict[str, int], answer: str
+) -> None:
+    since = 7 if latest else 0
+    batch = asked(Item((trigger(since=since),)))
 
-    assert ("memory", 0, 0, 0, []) == (
-        log.head.lineage,
-        log.head.position,
-        log.head.term,
-        log.head.epoch,
-        log.events,
-    )
-
-
-def test_a_gap_says_which_position_is_missing_and_which_comes_next() -> None:
-    stored = [event_at(4), event_at(5), event_at(8)]
-    with pytest.raises(LedgerGap) as found:
-        contiguous(stored, 3)
-
-    assert (6, 8) == (found.value.expected, found.value.found)
-    assert stored[:2] == contiguous(stored[:2], 3)
-
-
-def event_at(position: int) -> Stored:
-    return Stored(
-        position=position, id=b"", stream="a", version=1, type="step.started", schema=1,
-        must_understand=False, recorded_at=0, instance="x", term=None, actor="engine:planner", job=None,
-        attempt=None, fire_at=None, cause=None, commitment=b"", salt=None, body=None,
-    )  # fmt: skip
+    assert [answer] == kinds(admit(HEAD, Facts({}, latest, {}), batch, instance=THERE).answers)

@@ -1,14 +1,16 @@
-"""How a SQLite ledger tells itself apart: from an older copy of itself, and from another ledger."""
+"""How a SQLite ledger tells itself from an older copy of itself and from another ledger."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from cronledger.domain.ids import Position
+from cronledger.domain.ids import Position, Term
+from cronledger.errors import LedgerDamaged
 from cronledger.ledger.database import Store
 from cronledger.ledger.marks import Mark, read_mark
 from tests.conftest import bring_to_head, opened
@@ -142,3 +144,17 @@ def test_another_ledger_in_the_place_is_another_ledger_and_nothing_is_lost(
     assert lineage not in name
     assert ([name, False], 3, [lineage, True]) == (before, answer.last, after)
     assert expected == noted(path)
+
+
+def test_a_ledger_without_its_head_is_damaged(store: Store) -> None:
+    with store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM head")
+
+    for use in (
+        store.ledger.head,
+        lambda: store.ledger.append(plain("a")),
+        lambda: store.ledger.renew(Term(0), timedelta(0)),
+    ):
+        with pytest.raises(LedgerDamaged, match="the ledger has no head"):
+            use()
+    assert [] == store.ledger.read_stored(Position(0), 1)
