@@ -11,6 +11,9 @@ from cronledger.domain.events import Cause, RunTriggered, StepStarted
 from cronledger.domain.ids import Position, Stream, Term, run_stream
 from cronledger.errors import Conflict, LedgerDamaged
 from cronledger.ledger.api import Appended, Item, Ledger, Prepared, Quiet, Same, Write
+from cronledger.ledger.instants import EPOCH
+from cronledger.ledger.sqlite_append import IDS_AT_A_TIME
+from tests.conftest import HERE as OPENED_BY
 from tests.events import (
     JOB,
     NOON,
@@ -42,15 +45,20 @@ def test_an_event_is_read_as_it_was_appended(ledger: Ledger) -> None:
     assert (1, STREAM, 1, "run.triggered", 1, False) == (
         read.position, read.stream, read.version, read.type, read.schema, read.must_understand,
     )  # fmt: skip
-    assert (ledger.instance, 0, JOB, RUN, None) == (
-        read.instance,
-        read.term,
-        read.job,
-        read.run_id,
-        read.attempt,
-    )
+    assert (OPENED_BY, OPENED_BY, 0, JOB, RUN, None) == (
+        ledger.instance, read.instance, read.term, read.job, read.run_id, read.attempt,
+    )  # fmt: skip
     assert (NOON, Cause.SCHEDULE, RunTriggered()) == (read.fire_at, read.cause, read.body)
     assert triggered().actor == read.actor
+
+
+def test_an_attempt_is_read_as_it_was_appended(ledger: Ledger) -> None:
+    ledger.append(trigger(), Write(STREAM, (started(attempt=3),), 1))
+    read = ledger.read_stream(STREAM)[1]
+
+    assert (2, 3, started(attempt=3).actor, None, None, None) == (
+        read.version, read.attempt, read.actor, read.term, read.fire_at, read.cause,
+    )  # fmt: skip
 
 
 def test_positions_are_dense_from_one_and_versions_from_one_in_each_stream(ledger: Ledger) -> None:
@@ -75,10 +83,13 @@ def test_the_head_follows(ledger: Ledger) -> None:
     answer = ledger.append(plain("a", 3))
     after = ledger.head()
 
-    assert (0, 0, None, None) == (before.position, before.term, before.leader, before.lease_until)
-    assert (3, answer.recorded_at, before.lineage, 1) == (
-        after.position, after.recorded_at, after.lineage, after.min_writer,
+    assert (0, EPOCH, 0, None, None, 0, 1) == (
+        before.position, before.recorded_at, before.term, before.leader, before.lease_until, before.epoch,
+        before.min_writer,
     )  # fmt: skip
+    assert after == msgspec.structs.replace(
+        before, position=Position(3), recorded_at=answer.recorded_at, clock=after.clock
+    )
 
 
 def test_five_hundred_events_go_in_one_batch(ledger: Ledger) -> None:
@@ -152,17 +163,21 @@ def test_a_guard_refuses_once_the_stream_has_moved(ledger: Ledger) -> None:
 
 def test_an_item_of_guards_only_stands_at_no_position(ledger: Ledger) -> None:
     ledger.append(plain("a"))
+    before = ledger.head()
     answer = ledger.append(plain("a", 0, expected=1))
+    after = ledger.head()
 
     assert (0, 0) == (answer.first, answer.last)
-    assert 1 == ledger.head().position
+    assert before.clock <= answer.recorded_at <= after.clock
+    assert before == msgspec.structs.replace(after, clock=before.clock)
 
 
 def test_two_writes_of_one_item_to_one_stream_follow_one_another(ledger: Ledger) -> None:
     ledger.append(plain("a"))
-    ledger.append(plain("a", 2, expected=1), plain("a", expected=3), plain("a", 2, expected=None))
+    ledger.append(plain("a", 2, expected=1), plain("a", expected=3), plain("a", expected=4))
+    ledger.append(plain("a", expected=None), plain("a", expected=6))
 
-    assert [1, 2, 3, 4, 5, 6] == [each.version for each in ledger.read_stream(Stream("a"))]
+    assert [1, 2, 3, 4, 5, 6, 7] == [each.version for each in ledger.read_stream(Stream("a"))]
 
 
 def test_the_second_write_to_a_stream_can_conflict_with_the_first(ledger: Ledger) -> None:
@@ -209,7 +224,11 @@ def test_an_event_of_the_job_in_whatever_stream_breaks_its_quiet(ledger: Ledger)
     with pytest.raises(Conflict) as refused:
         ledger.append(trigger(NOON - HOUR, since=1))
 
-    assert (1, 2) == (refused.value.expected, refused.value.actual)
+    assert ("the latest event of job 'tidy'", 1, 2) == (
+        refused.value.stream,
+        refused.value.expected,
+        refused.value.actual,
+    )
 
 
 def test_an_earlier_item_of_the_batch_breaks_the_quiet(ledger: Ledger) -> None:
@@ -257,10 +276,23 @@ def test_the_same_item_without_expectation_is_the_same(ledger: Ledger) -> None:
 
 
 def test_the_same_item_twice_in_a_batch_is_appended_once(ledger: Ledger) -> None:
-    item = ledger.prepare(Item((plain("a"),)))
+    ledger.append(plain("a"))
+    item = ledger.prepare(Item((plain("a", 2, expected=1), plain("b"))))
+    appended, same = ledger.submit([item, item])
 
-    assert ["Appended", "Same"] == kinds(list(ledger.submit([item, item])))
-    assert [1] == positions(ledger)
+    assert isinstance(appended, Appended)
+    assert (2, 4) == (appended.first, appended.last)
+    assert Same(appended.first, appended.last, appended.recorded_at) == same
+    assert [1, 2, 3, 4] == positions(ledger)
+
+
+def test_an_item_of_very_many_events_is_the_same_again(ledger: Ledger) -> None:
+    item = ledger.prepare(Item((plain("a", 2 * IDS_AT_A_TIME + 1),)))
+    appended, same = [*ledger.submit([item]), *ledger.submit([item])]
+
+    assert isinstance(appended, Appended)
+    assert (1, 1001) == (appended.first, appended.last)
+    assert Same(appended.first, appended.last, appended.recorded_at) == same
 
 
 def test_another_event_with_a_used_id_is_damage_and_nothing_is_appended(ledger: Ledger) -> None:
@@ -268,7 +300,7 @@ def test_another_event_with_a_used_id_is_damage_and_nothing_is_appended(ledger: 
     ledger.submit([item])
     other = moved(item, "b")
     fine = ledger.prepare(Item((plain("c"),)))
-    with pytest.raises(LedgerDamaged):
+    with pytest.raises(LedgerDamaged, match=item.sealed[0][0].id.hex()):
         ledger.submit([fine, other])
 
     assert [1] == positions(ledger)
@@ -284,6 +316,27 @@ def test_another_body_with_a_used_id_is_damage(ledger: Ledger) -> None:
         ledger.submit([Prepared(item.item, ((other,),))])
 
     assert [1] == positions(ledger)
+
+
+@pytest.mark.parametrize("expected", [1, None])
+def test_the_same_events_in_another_order_are_damage(ledger: Ledger, expected: int | None) -> None:
+    ledger.append(plain("a"))
+    item = ledger.prepare(Item((plain("a", 2, expected=expected),)))
+    ledger.submit([item])
+    ((first, second),) = item.sealed
+    with pytest.raises(LedgerDamaged):
+        ledger.submit([Prepared(item.item, ((second, first),))])
+
+    assert [1, 2, 3] == positions(ledger)
+
+
+def test_the_same_events_after_another_version_are_damage(ledger: Ledger) -> None:
+    item = ledger.prepare(Item((plain("a", 2),)))
+    ledger.submit([item])
+    with pytest.raises(LedgerDamaged):
+        ledger.submit([Prepared(Item((plain("a", 2, expected=2),)), item.sealed)])
+
+    assert [1, 2] == positions(ledger)
 
 
 def test_an_item_of_which_only_a_part_is_known_is_damage(ledger: Ledger) -> None:

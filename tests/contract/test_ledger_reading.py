@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import ClassVar
 
 import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from cronledger.domain.events import Cause, RunStarted, RunTriggered, StepStarted
+from cronledger.domain.events import Body, Cause, RunStarted, RunTriggered, StepStarted, Unrecognized
 from cronledger.domain.ids import Position, Stream, run_stream
 from cronledger.errors import LedgerDamaged, LedgerGap
 from cronledger.ledger.api import Item, Ledger, Write
@@ -28,6 +29,16 @@ from tests.events import (
 
 STREAM = run_stream(RUN)
 HOUR = timedelta(hours=1)
+
+
+class Demanded(Body, frozen=True, kw_only=True):
+    type: ClassVar[str] = "job.demanded"
+    must_understand: ClassVar[bool] = True
+
+
+class Insisted(Body, frozen=True, kw_only=True):
+    type: ClassVar[str] = "job.insisted"
+    must_understand: ClassVar[bool] = True
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -71,6 +82,30 @@ def test_the_position_at_an_instant_is_that_of_the_last_event_until_then(ledger:
     assert 0 == ledger.position_at(instants[0] - moment)
     assert last[instants[3]] == ledger.position_at(max(instants[4] - moment, instants[3]))
     assert 15 == ledger.position_at(instants[4] + HOUR)
+
+
+def test_the_first_event_of_each_type_that_must_be_understood_is_known(ledger: Ledger) -> None:
+    for body in (
+        StepStarted(name="x"),
+        Demanded(),
+        Insisted(),
+        StepStarted(name="y"),
+        Demanded(),
+        Insisted(),
+    ):
+        event = msgspec.structs.replace(triggered(cause=Cause.MANUAL), body=body)
+        ledger.append(Write(Stream("a"), (event,), None))
+
+    assert [(2, "job.demanded", True), (3, "job.insisted", True)] == [
+        (each.position, each.type, each.must_understand) for each in ledger.demanding()
+    ]
+    assert [] == [each for each in ledger.demanding() if not isinstance(each.body, Unrecognized)]
+
+
+def test_where_nothing_must_be_understood_nothing_is_asked(ledger: Ledger) -> None:
+    ledger.append(plain("a", 3))
+
+    assert [] == ledger.demanding()
 
 
 def test_an_empty_ledger_stands_at_zero_at_every_instant(ledger: Ledger) -> None:
@@ -152,7 +187,7 @@ def test_a_head_that_has_fallen_behind_its_events_is_damage(sql_url: str) -> Non
     store.ledger.append(plain("a", 3))
     with store.writing() as connection:
         connection.exec_driver_sql("UPDATE head SET position = 1")
-    with pytest.raises(LedgerDamaged):
+    with pytest.raises(LedgerDamaged, match="its events disagree; nothing was appended"):
         store.ledger.append(plain("b"))
 
     assert 3 == len(store.ledger.read_stored(Position(0), 10))

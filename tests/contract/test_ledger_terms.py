@@ -48,6 +48,17 @@ def test_the_first_takeover_begins_term_one(ledger: Ledger) -> None:
     assert 1 == elected.term
 
 
+def test_a_takeover_that_records_nothing_begins_a_term_all_the_same(ledger: Ledger) -> None:
+    ledger.append(plain("a"))
+    before = ledger.head()
+    takeover = election(fence=0, expected=0).takeover
+    submit(ledger, Item((plain("a", 0, expected=1),), Term(0), takeover))
+    after = ledger.head()
+
+    assert (1, HERE, 1) == (after.term, after.leader, after.epoch)
+    assert (before.position, before.recorded_at) == (after.position, after.recorded_at)
+
+
 def test_a_running_lease_keeps_others_out(ledger: Ledger) -> None:
     submit(ledger, election(fence=0, expected=0))
     (answer,) = submit(ledger, election(fence=1, expected=1, leader=THERE))

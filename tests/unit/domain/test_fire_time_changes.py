@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,13 +35,45 @@ def test_the_same_definitions_differ_in_nothing() -> None:
     assert [] == compare([DAILY], [DAILY], since=NOON, until=WEEK)
 
 
-def test_another_hour_moves_every_fire_time() -> None:
-    change = changed(DAILY, with_(schedule="0 30 10 * * *"))
+@pytest.mark.parametrize("timezone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_another_hour_moves_the_fire_time_of_every_day_and_the_end_is_looked_at_too(timezone: str) -> None:
+    place = ZoneInfo(timezone)
+    tuesday = datetime(2026, 3, 3, 9, tzinfo=place)
+    days = [tuesday + timedelta(days=day) for day in range(5)]
+    before, after = with_(timezone=timezone), with_(schedule="0 30 10 * * *", timezone=timezone)
+    until = days[-1].replace(hour=10, minute=30)
 
-    assert ("changed", ("schedule",)) == (change.change, change.fields)
-    assert ((), ()) == (change.added, change.removed)
-    assert 7 == len(change.moved)
-    assert {timedelta(minutes=90)} == {to - at for at, to in change.moved}
+    assert [
+        JobChange(
+            name=JobName("report"),
+            change="changed",
+            until=until,
+            fields=("schedule",),
+            moved=tuple((day, day.replace(hour=10, minute=30)) for day in days),
+        )
+    ] == compare([before], [after], since=tuesday - timedelta(hours=9), until=until)
+
+
+def test_a_day_is_the_one_that_the_jobs_own_clock_shows() -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    before = with_(schedule="0 0 8 3,4 3 *", timezone="Asia/Tokyo")
+    after = with_(schedule="0 0 20 4,5 3 *", timezone="Asia/Tokyo")
+
+    assert (
+        (datetime(2026, 3, 3, 8, tzinfo=tokyo), datetime(2026, 3, 5, 20, tzinfo=tokyo)),
+        (datetime(2026, 3, 4, 8, tzinfo=tokyo), datetime(2026, 3, 4, 20, tzinfo=tokyo)),
+    ) == changed(before, after).moved
+
+
+def test_another_day_of_the_week_moves_the_fire_time_of_the_week() -> None:
+    change = changed(with_(schedule="0 0 9 * * TUE"), with_(schedule="0 0 9 * * FRI"))
+    tuesday = datetime(2026, 3, 3, 9, tzinfo=UTC)
+
+    assert ((), (), ((tuesday, tuesday + timedelta(days=3)),)) == (
+        change.added,
+        change.removed,
+        change.moved,
+    )
 
 
 def test_twice_a_day_adds_and_moves_nothing() -> None:
