@@ -43,7 +43,9 @@ class SqliteStore:
         self, path: Path, *, instance: InstanceId, clock: Clock, entropy: Entropy, create: bool = False
     ) -> None:
         require_sqlite(sqlite3.sqlite_version_info)
-        self.path = path.absolute()
+        self.path = Path(os.path.realpath(path))
+        """The file itself: SQLite follows links, and what lies beside the file has to be one for all."""
+        self._given = path.absolute()
         self.url = f"sqlite:///{path}"
         _require_file(self.path, create=create)
         self._turn = writer_lock(self.path)
@@ -117,7 +119,7 @@ class SqliteStore:
             raise LedgerUnreachable(
                 "this ledger was opened by the parent process", hint="open it again after a fork"
             )
-        if _identity(self.path) != self._file:
+        if self._has_moved():
             self._change_file()
         try:
             with translated(self._problem):
@@ -128,6 +130,9 @@ class SqliteStore:
                 raise
             raise found from error
 
+    def _has_moved(self) -> bool:
+        return any(_identity(name) != self._file for name in {self.path, self._given})
+
     def _change_file(self) -> None:
         """Let go of a file that has lost its name, or nobody else would ever see what is appended to it."""
         with self._turn.held():
@@ -135,6 +140,11 @@ class SqliteStore:
             if found is None:
                 raise LedgerUnreachable(
                     f"the ledger {self.path} has been moved or deleted", hint="put the file back"
+                )
+            if os.path.realpath(self._given) != str(self.path):
+                raise LedgerUnreachable(
+                    f"{self._given} is a link to another file than {self.path} by now",
+                    hint="set it back, or stop every instance and start them again",
                 )
             if found != self._file:
                 self._disconnect()

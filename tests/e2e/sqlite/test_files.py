@@ -16,13 +16,14 @@ from cronledger import JobContext, Scheduler, job
 from cronledger.domain.ids import Position
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.file_locks import FileLock
+from cronledger.ledger.sqlite import SqliteStore
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
 from cronledger.ledger.verify import verify
 from tests.checker import problems, triggered
 from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
 from tests.e2e.sqlite.test_busy import quick
-from tests.events import plain
+from tests.events import HERE, plain
 from tests.waiting import eventually
 
 CONFIG = """
@@ -174,6 +175,66 @@ def test_a_local_file_system_is_accepted(tmp_path: Path, kind: str) -> None:
 
     require_local(Path("/srv/jobs/ledger.db"), mounts)
     require_local(Path("/srv/jobs/ledger.db"), tmp_path / "nothing tells")
+
+
+def test_a_link_to_a_file_on_a_network_file_system_is_refused(tmp_path: Path) -> None:
+    mounts, link = tmp_path / "mountinfo", tmp_path / "ledger.db"
+    mounts.write_text(MOUNTS.format(kind="nfs4"))
+    link.symlink_to("/srv/jobs/ledger.db")
+
+    with pytest.raises(LedgerUnreachable, match="network file system"):
+        require_local(link, mounts)
+
+
+def linked(sqlite_url: str, tmp_path: Path) -> Path:
+    """Return a link, in a folder of its own, to a ledger."""
+    link = tmp_path / "links" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(sqlite_url.removeprefix("sqlite:///"))
+    return link
+
+
+def test_instances_that_open_a_ledger_by_a_link_share_its_locks_and_its_note(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Both held the leader's lock, and took each other for dead."""
+    link = linked(sqlite_url, tmp_path)
+    store, other = opened(sqlite_url), opened(f"sqlite:///{link}")
+    assert isinstance(store, SqliteStore)
+    assert isinstance(other, SqliteStore)
+    sign = store.instance_lock(HERE)
+    lock = store.leader_lock()
+    lock.contend(lambda: None)
+    assert eventually(lambda: lock.held)
+    dead = other.dead_instances([HERE])
+    led_by_both = other.leader_lock()._lock.take()
+    other.ledger.append(plain("a"))
+    lock.release()
+    sign.release()
+    other.close()
+    store.close()
+
+    assert (set(), False) == (dead, led_by_both)
+    assert (tmp_path / "ledger.db.mark").exists()
+    assert [link] == list(link.parent.iterdir())
+
+
+def test_a_link_that_leads_to_another_file_by_now_is_not_followed(sqlite_url: str, tmp_path: Path) -> None:
+    """Whoever opens it anew uses other locks."""
+    link = linked(sqlite_url, tmp_path)
+    store = opened(f"sqlite:///{link}")
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    link.unlink()
+    link.symlink_to(copy)
+    with pytest.raises(LedgerUnreachable, match="link to another file"):
+        store.ledger.append(plain("b"))
+    link.unlink()
+    link.symlink_to(tmp_path / "ledger.db")
+    answer = store.ledger.append(plain("b"))
+    store.close()
+
+    assert 2 == answer.last
 
 
 # --- when they are replaced -------------------------------------------------------------------------------
