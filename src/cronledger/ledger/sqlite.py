@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position
@@ -52,8 +52,9 @@ class SqliteStore:
         self.checkpoints = Checkpoints(self.path)
         self._engine = engine_for(self.path, guarded=self.checkpoints.guarded)
         self._immediate = self._engine.execution_options(cronledger_begin="BEGIN IMMEDIATE")
+        event.listen(self._engine, "connect", self._connected)
         self._process = os.getpid()
-        self._file = _identity(self.path)
+        self._file, self._log = _identity(self.path), _log_of(self.path)
         self._writer = SqliteAppender(
             self._engine,
             self._turn,
@@ -147,8 +148,23 @@ class SqliteStore:
                     hint="set it back, or stop every instance and start them again",
                 )
             if found != self._file:
+                self._require_no_old_log()
                 self._disconnect()
-                self._file = found
+                self._file, self._log = found, _log_of(self.path)
+
+    def _require_no_old_log(self) -> None:
+        """SQLite would take the log of the file before for the new one's, and so undo or damage it."""
+        if self._log & _log_of(self.path):
+            raise LedgerUnreachable(
+                f"the ledger {self.path} was replaced, and the write-ahead log of the one before still "
+                "stands beside it",
+                hint=f"stop every instance, move {self.path}-wal and {self.path}-shm away too, start again",
+            )
+
+    def _connected(self, driver: sqlite3.Connection, record: object) -> None:
+        del driver, record
+        if not self._has_moved():
+            self._log = _log_of(self.path)
 
     def _problem(self, error: BaseException) -> CronledgerError | None:
         return problem(self.url, error, self.path)
@@ -195,3 +211,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError as error:
         raise LedgerUnreachable(f"the ledger {path} cannot be looked at: {error.strerror}") from error
     return found.st_dev, found.st_ino
+
+
+def _log_of(path: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells the write-ahead log of a file, and the log's index, from others of the same name."""
+    found = [_identity(path.with_name(path.name + end)) for end in ("-wal", "-shm")]
+    return frozenset(each for each in found if each is not None)

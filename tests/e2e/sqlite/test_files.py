@@ -15,6 +15,7 @@ import pytest
 from cronledger import JobContext, Scheduler, job
 from cronledger.domain.ids import Position
 from cronledger.errors import LedgerUnreachable
+from cronledger.ledger.database import Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.sqlite import SqliteStore
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
@@ -256,6 +257,11 @@ def put(copy: Path, path: Path) -> None:
     copy.rename(path)
 
 
+def beat(store: Store) -> None:
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE instance SET beat_at = beat_at")
+
+
 @pytest.mark.parametrize("later", [0, 1, 5])
 def test_an_older_copy_put_in_place_is_noticed(sqlite_url: str, tmp_path: Path, later: int) -> None:
     """Fault 85: also if others have appended to the copy by then. Told once; the lineage changes for all."""
@@ -326,6 +332,34 @@ def test_a_note_that_says_nothing_harms_nobody(sqlite_url: str, tmp_path: Path, 
     assert not mark.is_symlink()
     assert 0o600 == stat.S_IMODE(mark.stat().st_mode)
     assert ["ledger.db", "ledger.db.mark"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", [["-wal", "-shm"], ["-wal"], ["-shm"]], ids=" ".join)
+def test_a_copy_beside_the_log_of_the_file_before_is_not_opened(
+    sqlite_url: str, tmp_path: Path, left: list[str]
+) -> None:
+    """The old log was taken for the copy's: it undid the restore or damaged the copy, and nobody knew."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    store.ledger.append(plain("b"))
+    for end in {"-wal", "-shm"} - set(left):
+        path.with_name(path.name + end).unlink()
+    copy.rename(path)
+    for ask in (store.ledger.head, lambda: store.ledger.append(plain("c")), lambda: beat(store)):
+        with pytest.raises(LedgerUnreachable, match="write-ahead log of the one before") as refused:
+            ask()
+        assert f"move {path}-wal and {path}-shm away" in (refused.value.hint or "")
+    for end in left:
+        path.with_name(path.name + end).unlink()
+    position = store.ledger.head().position
+    lost = store.lost()
+
+    assert (1, 2) == (position, lost and lost[0])
+    assert 2 == store.ledger.append(plain("c")).last
+    assert verify(store.ledger).ok
+    store.close()
 
 
 def test_a_newer_copy_put_in_place_is_gone_on_with(sqlite_url: str, tmp_path: Path) -> None:
