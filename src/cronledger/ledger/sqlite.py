@@ -63,6 +63,7 @@ class SqliteStore:
             instance=instance,
             clock=clock,
             check=self._guarded,
+            unmoved=self._require_unmoved,
         )
         self.ledger = SqlLedger(instance, appender=self._writer, reading=self.reading, entropy=entropy)
 
@@ -76,10 +77,13 @@ class SqliteStore:
     def writing(self, *, relaxed: bool = False) -> Iterator[Connection]:
         """Give a connection whose changes are committed together; `relaxed` changes nothing here."""
         del relaxed
-        with self._guarded(), self._turn.held(), self._immediate.connect() as connection:
-            with connection.begin():
-                yield connection
-            self.checkpoints.committed(connection)
+        with self._guarded(), self._turn.held():
+            self._require_unmoved()
+            with self._immediate.connect() as connection:
+                with connection.begin():
+                    yield connection
+                    self._require_unmoved()
+                self.checkpoints.committed(connection)
 
     def leader_lock(self) -> FileLeaderLock:
         """Return this instance's hand on the leader's lock."""
@@ -133,6 +137,14 @@ class SqliteStore:
 
     def _has_moved(self) -> bool:
         return any(_identity(name) != self._file for name in {self.path, self._given})
+
+    def _require_unmoved(self) -> None:
+        """Ask again after each wait: what is committed to a file that has lost its name is gone."""
+        if self._has_moved():
+            raise LedgerUnreachable(
+                f"the ledger {self.path} was replaced, moved or deleted meanwhile; nothing was written",
+                hint="the next try takes the file of that name",
+            )
 
     def _change_file(self) -> None:
         """Let go of a file that has lost its name, or nobody else would ever see what is appended to it."""

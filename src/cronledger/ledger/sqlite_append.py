@@ -62,6 +62,7 @@ class SqliteAppender:
         instance: InstanceId,
         clock: Clock,
         check: Callable[[], Any],
+        unmoved: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._turn = turn
@@ -72,6 +73,7 @@ class SqliteAppender:
         self._instance = instance
         self._clock = clock
         self._check = check
+        self._require_unmoved = unmoved
         self._connection: Connection | None = None
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
@@ -145,11 +147,13 @@ class SqliteAppender:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        self._require_unmoved()
         if self._connection is None:
             connection = self._engine.connect()
             self._connection = connection.execution_options(cronledger_begin="BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._require_unmoved()
             self._connection.commit()
             self._checkpoints.committed(self._connection)
         except BaseException:

@@ -7,15 +7,19 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from cronledger import JobContext, Scheduler, job
+from cronledger.clock import SystemClock
 from cronledger.domain.ids import Position
+from cronledger.entropy import SystemEntropy
 from cronledger.errors import LedgerUnreachable
-from cronledger.ledger.database import Store
+from cronledger.ledger.api import Appended, Item
+from cronledger.ledger.database import Store, open_store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.sqlite import SqliteStore
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
@@ -359,6 +363,58 @@ def test_a_copy_beside_the_log_of_the_file_before_is_not_opened(
     assert (1, 2) == (position, lost and lost[0])
     assert 2 == store.ledger.append(plain("c")).last
     assert verify(store.ledger).ok
+    store.close()
+
+
+class Meanwhile(SystemClock):
+    """A clock during whose next reading something happens: an append reads it when it has its turn."""
+
+    def __init__(self) -> None:
+        self.next: Callable[[], object] | None = None
+
+    def now(self) -> datetime:
+        happens, self.next = self.next, None
+        if happens is not None:
+            happens()
+        return super().now()
+
+
+def test_an_append_during_which_the_file_is_replaced_is_not_acknowledged(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """It had looked at the file before it waited, and went into the one that nobody could open any more."""
+    path, clock = Path(sqlite_url.removeprefix("sqlite:///")), Meanwhile()
+    store = open_store(sqlite_url, instance=HERE, clock=clock, entropy=SystemEntropy())
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    item = store.ledger.prepare(Item((plain("b"),)))
+    clock.next = lambda: put(copy, path)
+    with pytest.raises(LedgerUnreachable, match="nothing was written"):
+        store.ledger.submit([item])
+    (answer,) = store.ledger.submit([item])
+    other = opened(sqlite_url)
+
+    assert isinstance(answer, Appended)
+    assert [1, 2] == [each.position for each in other.ledger.read_all(Position(0), 10)]
+    assert store.lost() is None
+    other.close()
+    store.close()
+
+
+def test_a_row_is_not_written_to_a_file_that_is_replaced_meanwhile(sqlite_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+
+    def write() -> None:
+        with store.writing() as connection:
+            connection.exec_driver_sql("UPDATE head SET position = 7")
+            put(copy, path)
+
+    with pytest.raises(LedgerUnreachable, match="nothing was written"):
+        write()
+
+    assert 0 == store.ledger.head().position
     store.close()
 
 
