@@ -24,7 +24,6 @@ from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
 from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
-from cronledger.ledger.marks import mark_file
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
 from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
@@ -59,7 +58,7 @@ class SqliteStore:
             self._engine,
             self._turn,
             self.checkpoints,
-            mark_file(self.path),
+            self.path,
             instance=instance,
             clock=clock,
             check=self._guarded,

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cronledger import JobContext, Scheduler, job
 from cronledger.clock import SystemClock
-from cronledger.domain.ids import Position
+from cronledger.domain.ids import Position, Term
 from cronledger.entropy import SystemEntropy
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Appended, Item
 from cronledger.ledger.database import Store, open_store
 from cronledger.ledger.file_locks import FileLock
+from cronledger.ledger.marks import Mark, read_mark, write_mark
 from cronledger.ledger.sqlite import SqliteStore
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
 from cronledger.ledger.verify import verify
@@ -334,7 +337,7 @@ def test_a_note_that_says_nothing_harms_nobody(sqlite_url: str, tmp_path: Path, 
 
     assert lost is None
     assert not mark.is_symlink()
-    assert 0o600 == stat.S_IMODE(mark.stat().st_mode)
+    assert (tmp_path / "ledger.db").stat().st_mode == mark.stat().st_mode
     assert ["ledger.db", "ledger.db.mark"] == sorted(path.name for path in tmp_path.iterdir())
 
 
@@ -364,6 +367,67 @@ def test_a_copy_beside_the_log_of_the_file_before_is_not_opened(
     assert 2 == store.ledger.append(plain("c")).last
     assert verify(store.ledger).ok
     store.close()
+
+
+@contextmanager
+def limited(resource_kind: int, limit: int) -> Iterator[None]:
+    """Let this process have only so much of something."""
+    before = resource.getrlimit(resource_kind)
+    resource.setrlimit(resource_kind, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource_kind, before)
+
+
+def test_a_note_that_cannot_be_read_is_not_taken_for_none(sqlite_url: str) -> None:
+    """The lineage changed and changed back while there were no file descriptors left."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    plainly = store.ledger.head().lineage
+    write_mark(path, Mark(lineage=plainly, history="3-other"))
+    before = store.ledger.head().lineage
+    with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(LedgerUnreachable, match="cannot be read"):
+        store.ledger.head()
+    after = store.ledger.head().lineage
+    store.close()
+
+    assert f"{plainly}/3-other" == before == after
+
+
+def test_a_lease_is_renewed_although_no_note_can_be_left(sqlite_url: str) -> None:
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    with limited(resource.RLIMIT_NOFILE, 0):
+        head = store.ledger.renew(Term(0), timedelta(seconds=10))
+    store.close()
+
+    assert head.lease_until is not None
+
+
+def test_a_note_belongs_to_whom_the_ledger_belongs(sqlite_url: str, tmp_path: Path) -> None:
+    """An operator's command that ran as root left one that the instances could not read."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 4242, 4243)
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    store.close()
+    expected, found = path.stat(), (tmp_path / "ledger.db.mark").stat()
+
+    assert (expected.st_uid, expected.st_gid) == (found.st_uid, found.st_gid)
+    assert 0o640 == stat.S_IMODE(found.st_mode)
+
+
+def test_a_note_that_cannot_be_written_whole_leaves_the_one_before(sqlite_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    write_mark(path, Mark(lineage="this", history="3-other"))
+    with limited(resource.RLIMIT_FSIZE, 10):
+        write_mark(path, Mark(lineage="this", position=7, history="3-other"))
+
+    assert Mark(lineage="this", history="3-other") == read_mark(path)
+    assert ["ledger.db", "ledger.db.mark"] == sorted(each.name for each in tmp_path.iterdir())
 
 
 class Meanwhile(SystemClock):
