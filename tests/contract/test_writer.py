@@ -20,6 +20,10 @@ from tests.waiting import LIMIT_SECONDS, eventually
 Answers = dict[int, Answer | Exception]
 
 
+class BrokenError(Exception):
+    """Something that nobody has foreseen."""
+
+
 class Desk:
     """Collects answers, batch by batch."""
 
@@ -44,6 +48,7 @@ class Moody(MemoryLedger):
         self.gate.set()
         self.entered = Event()
         self.away = 0
+        self.broken = 0
         self.lose_replies = 0
         self.batches: list[Sequence[Prepared]] = []
 
@@ -54,6 +59,9 @@ class Moody(MemoryLedger):
         if self.away > 0:
             self.away -= 1
             raise LedgerUnreachable("away")
+        if self.broken > 0:
+            self.broken -= 1
+            raise BrokenError
         answers = super().submit(batch)
         if self.lose_replies > 0:
             self.lose_replies -= 1
@@ -177,6 +185,33 @@ def test_only_the_guilty_item_is_damaged(moody: Moody, writer: Writer[int], desk
 
     assert desk.has(4)
     assert [Appended, Appended, LedgerDamaged, Appended] == [type(desk.answers[n]) for n in range(4)]
+
+
+def test_an_error_that_nobody_has_foreseen_is_an_answer_and_not_the_end(
+    moody: Moody, writer: Writer[int], desk: Desk
+) -> None:
+    """The thread ended, and every later append was refused as if the ledger had been closed."""
+    moody.broken = 1
+    ask(writer, moody, 0)
+    assert desk.has(1)
+    ask(writer, moody, 1)
+
+    assert desk.has(2)
+    assert [BrokenError, Appended] == [type(desk.answers[n]) for n in range(2)]
+
+
+def test_an_error_of_a_batch_is_an_answer_to_those_only_who_meet_it_alone(
+    moody: Moody, writer: Writer[int], desk: Desk
+) -> None:
+    moody.gate.clear()
+    ask(writer, moody, 0)
+    assert moody.entered.wait(LIMIT_SECONDS)
+    writer.submit_all([(moody.prepare(Item((plain(f"s{n}"),))), n) for n in range(1, 4)])
+    moody.broken = 3
+    moody.gate.set()
+
+    assert desk.has(4)
+    assert [BrokenError, BrokenError, Appended, Appended] == [type(desk.answers[n]) for n in range(4)]
 
 
 def test_closing_answers_what_is_queued(moody: Moody, writer: Writer[int], desk: Desk) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position
@@ -24,7 +24,6 @@ from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
 from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
-from cronledger.ledger.marks import mark_file
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
 from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
@@ -43,23 +42,27 @@ class SqliteStore:
         self, path: Path, *, instance: InstanceId, clock: Clock, entropy: Entropy, create: bool = False
     ) -> None:
         require_sqlite(sqlite3.sqlite_version_info)
-        self.path = path.absolute()
+        self.path = Path(os.path.realpath(path))
+        """The file itself: SQLite follows links, and what lies beside the file has to be one for all."""
+        self._given = path.absolute()
         self.url = f"sqlite:///{path}"
         _require_file(self.path, create=create)
         self._turn = writer_lock(self.path)
         self.checkpoints = Checkpoints(self.path)
         self._engine = engine_for(self.path, guarded=self.checkpoints.guarded)
         self._immediate = self._engine.execution_options(cronledger_begin="BEGIN IMMEDIATE")
+        event.listen(self._engine, "connect", self._connected)
         self._process = os.getpid()
-        self._file = _identity(self.path)
+        self._file, self._log = _identity(self.path), _log_of(self.path)
         self._writer = SqliteAppender(
             self._engine,
             self._turn,
             self.checkpoints,
-            mark_file(self.path),
+            self.path,
             instance=instance,
             clock=clock,
             check=self._guarded,
+            unmoved=self._require_unmoved,
         )
         self.ledger = SqlLedger(instance, appender=self._writer, reading=self.reading, entropy=entropy)
 
@@ -73,10 +76,13 @@ class SqliteStore:
     def writing(self, *, relaxed: bool = False) -> Iterator[Connection]:
         """Give a connection whose changes are committed together; `relaxed` changes nothing here."""
         del relaxed
-        with self._guarded(), self._turn.held(), self._immediate.connect() as connection:
-            with connection.begin():
-                yield connection
-            self.checkpoints.committed(connection)
+        with self._guarded(), self._turn.held():
+            self._require_unmoved()
+            with self._immediate.connect() as connection:
+                with connection.begin():
+                    yield connection
+                    self._require_unmoved()
+                self.checkpoints.committed(connection)
 
     def leader_lock(self) -> FileLeaderLock:
         """Return this instance's hand on the leader's lock."""
@@ -117,7 +123,7 @@ class SqliteStore:
             raise LedgerUnreachable(
                 "this ledger was opened by the parent process", hint="open it again after a fork"
             )
-        if _identity(self.path) != self._file:
+        if self._has_moved():
             self._change_file()
         try:
             with translated(self._problem):
@@ -128,6 +134,17 @@ class SqliteStore:
                 raise
             raise found from error
 
+    def _has_moved(self) -> bool:
+        return any(_identity(name) != self._file for name in {self.path, self._given})
+
+    def _require_unmoved(self) -> None:
+        """Ask again after each wait: what is committed to a file that has lost its name is gone."""
+        if self._has_moved():
+            raise LedgerUnreachable(
+                f"the ledger {self.path} was replaced, moved or deleted meanwhile; nothing was written",
+                hint="the next try takes the file of that name",
+            )
+
     def _change_file(self) -> None:
         """Let go of a file that has lost its name, or nobody else would ever see what is appended to it."""
         with self._turn.held():
@@ -136,9 +153,29 @@ class SqliteStore:
                 raise LedgerUnreachable(
                     f"the ledger {self.path} has been moved or deleted", hint="put the file back"
                 )
+            if os.path.realpath(self._given) != str(self.path):
+                raise LedgerUnreachable(
+                    f"{self._given} is a link to another file than {self.path} by now",
+                    hint="set it back, or stop every instance and start them again",
+                )
             if found != self._file:
+                self._require_no_old_log()
                 self._disconnect()
-                self._file = found
+                self._file, self._log = found, _log_of(self.path)
+
+    def _require_no_old_log(self) -> None:
+        """SQLite would take the log of the file before for the new one's, and so undo or damage it."""
+        if self._log & _log_of(self.path):
+            raise LedgerUnreachable(
+                f"the ledger {self.path} was replaced, and the write-ahead log of the one before still "
+                "stands beside it",
+                hint=f"stop every instance, move {self.path}-wal and {self.path}-shm away too, start again",
+            )
+
+    def _connected(self, driver: sqlite3.Connection, record: object) -> None:
+        del driver, record
+        if not self._has_moved():
+            self._log = _log_of(self.path)
 
     def _problem(self, error: BaseException) -> CronledgerError | None:
         return problem(self.url, error, self.path)
@@ -185,3 +222,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError as error:
         raise LedgerUnreachable(f"the ledger {path} cannot be looked at: {error.strerror}") from error
     return found.st_dev, found.st_ino
+
+
+def _log_of(path: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells the write-ahead log of a file, and the log's index, from others of the same name."""
+    found = [_identity(path.with_name(path.name + end)) for end in ("-wal", "-shm")]
+    return frozenset(each for each in found if each is not None)

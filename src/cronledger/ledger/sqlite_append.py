@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
-from cronledger.errors import Fenced, LedgerDamaged, Refusal
+from cronledger.errors import Fenced, LedgerDamaged, LedgerUnreachable, Refusal
 from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
 from cronledger.ledger.api import Answer, Head, Prepared, require_writer
 from cronledger.ledger.codec import encode
@@ -57,21 +57,23 @@ class SqliteAppender:
         engine: Engine,
         turn: WriterLock,
         checkpoints: Checkpoints,
-        mark: Path,
+        path: Path,
         *,
         instance: InstanceId,
         clock: Clock,
         check: Callable[[], Any],
+        unmoved: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._turn = turn
         self._checkpoints = checkpoints
-        self._mark_file = mark
+        self._path = path
         self._mark: Mark | None = None
         self._lost: tuple[Position, str] | None = None
         self._instance = instance
         self._clock = clock
         self._check = check
+        self._require_unmoved = unmoved
         self._connection: Connection | None = None
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
@@ -110,7 +112,7 @@ class SqliteAppender:
         """Return the head as it stands; its lineage names the ledger, and the history after a loss."""
         with self._check(), self._engine.connect() as connection:
             head = self._head(connection)
-        history = "" if self._mark is None else self._history(self._mark)
+        history = "" if self._mark is None else _history(read_mark(self._path), self._mark)
         return msgspec.structs.replace(head, lineage=f"{head.lineage}/{history}") if history else head
 
     def lost(self) -> tuple[Position, str] | None:
@@ -145,11 +147,13 @@ class SqliteAppender:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        self._require_unmoved()
         if self._connection is None:
             connection = self._engine.connect()
             self._connection = connection.execution_options(cronledger_begin="BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._require_unmoved()
             self._connection.commit()
             self._checkpoints.committed(self._connection)
         except BaseException:
@@ -158,7 +162,7 @@ class SqliteAppender:
             raise
 
     def _head(self, connection: Connection) -> Head:
-        mark = self._mark or read_mark(self._mark_file)
+        mark = self._mark or read_mark(self._path)
         row = connection.exec_driver_sql(_HEAD, (mark.position,)).first()
         if row is None:
             raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
@@ -176,19 +180,23 @@ class SqliteAppender:
         event_id = lost.id.hex()
         self._lost = (Position(lost.position), event_id)
         mark = Mark(lineage=lost.lineage, history=f"{lost.position}-{event_id}")
-        write_mark(self._mark_file, mark)
+        write_mark(self._path, mark)
         return mark
 
     def _note(self) -> None:
         """Leave word of what was acknowledged, for whoever opens the file next."""
-        noted, mark = read_mark(self._mark_file), self._mark
+        try:
+            noted, mark = read_mark(self._path), self._mark
+        except LedgerUnreachable:
+            # What was committed is; a note that cannot be left now is left with the next renewal.
+            return
         if mark is not None and mark.position > (noted.position if noted.lineage == mark.lineage else 0):
-            write_mark(self._mark_file, msgspec.structs.replace(mark, history=self._history(mark)))
+            write_mark(self._path, msgspec.structs.replace(mark, history=_history(noted, mark)))
 
-    def _history(self, mark: Mark) -> str:
-        """Return the name of the history as all instances know it."""
-        noted = read_mark(self._mark_file)
-        return noted.history if noted.lineage == mark.lineage else mark.history
+
+def _history(noted: Mark, mark: Mark) -> str:
+    """Return the name of the history as all instances know it."""
+    return noted.history if noted.lineage == mark.lineage else mark.history
 
 
 def _facts(connection: Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:

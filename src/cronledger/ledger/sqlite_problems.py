@@ -93,7 +93,7 @@ def writer_of(path: Path, locks: Path = Path("/proc/locks")) -> int | None:
 
 def require_local(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
     """Raise LedgerUnreachable if a file would lie on a file system that several machines share."""
-    kind = _file_system(path.parent.resolve(), mounts)
+    kind = _file_system(path.resolve().parent, mounts)
     if kind in REMOTE:
         raise LedgerUnreachable(
             f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold",

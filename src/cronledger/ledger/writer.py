@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from threading import Condition, Event, Thread, current_thread
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError
-
 from cronledger.errors import CronledgerError, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger.api import Answer, Ledger, Prepared
 
@@ -25,9 +23,6 @@ CLOSING_SECONDS = 5.0
 Ticket = TypeVar("Ticket")
 Asked = tuple[Prepared, Ticket]
 OnAnswers = Callable[[list[tuple[Ticket, Answer | Exception]]], None]
-
-# What one item can do to a whole batch; the others must not suffer for it.
-_GUILT = (LedgerDamaged, DBAPIError, ArithmeticError, TypeError, ValueError)
 
 
 class Writer(Generic[Ticket]):
@@ -106,15 +101,14 @@ class Writer(Generic[Ticket]):
             return batch
 
     def _answers(self, batch: list[Asked[Ticket]]) -> list[tuple[Ticket, Answer | Exception]]:
+        """Return every item's answer or problem, whatever it is: the thread has to outlive it."""
         try:
             answers = self._submitted([prepared for prepared, _ in batch])
-        except _GUILT as error:
-            if len(batch) == 1:
-                return [(batch[0][1], error)]
-            return [answer for asked in batch for answer in self._answers([asked])]
-        except CronledgerError as error:
+            return [(ticket, answer) for (_, ticket), answer in zip(batch, answers, strict=True)]
+        except Exception as error:  # noqa: BLE001 - the callers raise it
+            if len(batch) > 1 and _may_be_of_one_item(error):
+                return [answer for asked in batch for answer in self._answers([asked])]
             return [(ticket, error) for _, ticket in batch]
-        return [(ticket, answer) for (_, ticket), answer in zip(batch, answers, strict=True)]
 
     def _submitted(self, items: list[Prepared]) -> list[Answer]:
         """Submit until there is an answer: the ids tell what an earlier try has appended after all."""
@@ -126,6 +120,11 @@ class Writer(Generic[Ticket]):
                 if self._abandon.wait(pause):
                     raise
             pause = min(pause * 2, LONG_PAUSE_SECONDS)
+
+
+def _may_be_of_one_item(error: Exception) -> bool:
+    """Whether a single item can do this to a whole batch; the others must not suffer for it."""
+    return isinstance(error, LedgerDamaged) or not isinstance(error, CronledgerError)
 
 
 def _extent(prepared: Prepared) -> tuple[int, int]:

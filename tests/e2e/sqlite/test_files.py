@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cronledger import JobContext, Scheduler, job
-from cronledger.domain.ids import Position
+from cronledger.clock import SystemClock
+from cronledger.domain.ids import Position, Term
+from cronledger.entropy import SystemEntropy
 from cronledger.errors import LedgerUnreachable
+from cronledger.ledger.api import Appended, Item
+from cronledger.ledger.database import Store, open_store
 from cronledger.ledger.file_locks import FileLock
+from cronledger.ledger.marks import Mark, read_mark, write_mark
+from cronledger.ledger.sqlite import SqliteStore
 from cronledger.ledger.sqlite_problems import REMOTE, require_local
 from cronledger.ledger.verify import verify
 from tests.checker import problems, triggered
 from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
 from tests.e2e.sqlite.test_busy import quick
-from tests.events import plain
+from tests.events import HERE, plain
 from tests.waiting import eventually
 
 CONFIG = """
@@ -176,6 +185,66 @@ def test_a_local_file_system_is_accepted(tmp_path: Path, kind: str) -> None:
     require_local(Path("/srv/jobs/ledger.db"), tmp_path / "nothing tells")
 
 
+def test_a_link_to_a_file_on_a_network_file_system_is_refused(tmp_path: Path) -> None:
+    mounts, link = tmp_path / "mountinfo", tmp_path / "ledger.db"
+    mounts.write_text(MOUNTS.format(kind="nfs4"))
+    link.symlink_to("/srv/jobs/ledger.db")
+
+    with pytest.raises(LedgerUnreachable, match="network file system"):
+        require_local(link, mounts)
+
+
+def linked(sqlite_url: str, tmp_path: Path) -> Path:
+    """Return a link, in a folder of its own, to a ledger."""
+    link = tmp_path / "links" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(sqlite_url.removeprefix("sqlite:///"))
+    return link
+
+
+def test_instances_that_open_a_ledger_by_a_link_share_its_locks_and_its_note(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Both held the leader's lock, and took each other for dead."""
+    link = linked(sqlite_url, tmp_path)
+    store, other = opened(sqlite_url), opened(f"sqlite:///{link}")
+    assert isinstance(store, SqliteStore)
+    assert isinstance(other, SqliteStore)
+    sign = store.instance_lock(HERE)
+    lock = store.leader_lock()
+    lock.contend(lambda: None)
+    assert eventually(lambda: lock.held)
+    dead = other.dead_instances([HERE])
+    led_by_both = other.leader_lock()._lock.take()
+    other.ledger.append(plain("a"))
+    lock.release()
+    sign.release()
+    other.close()
+    store.close()
+
+    assert (set(), False) == (dead, led_by_both)
+    assert (tmp_path / "ledger.db.mark").exists()
+    assert [link] == list(link.parent.iterdir())
+
+
+def test_a_link_that_leads_to_another_file_by_now_is_not_followed(sqlite_url: str, tmp_path: Path) -> None:
+    """Whoever opens it anew uses other locks."""
+    link = linked(sqlite_url, tmp_path)
+    store = opened(f"sqlite:///{link}")
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    link.unlink()
+    link.symlink_to(copy)
+    with pytest.raises(LedgerUnreachable, match="link to another file"):
+        store.ledger.append(plain("b"))
+    link.unlink()
+    link.symlink_to(tmp_path / "ledger.db")
+    answer = store.ledger.append(plain("b"))
+    store.close()
+
+    assert 2 == answer.last
+
+
 # --- when they are replaced -------------------------------------------------------------------------------
 
 
@@ -193,6 +262,11 @@ def put(copy: Path, path: Path) -> None:
     for end in ("-wal", "-shm"):
         path.with_name(path.name + end).unlink(missing_ok=True)
     copy.rename(path)
+
+
+def beat(store: Store) -> None:
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE instance SET beat_at = beat_at")
 
 
 @pytest.mark.parametrize("later", [0, 1, 5])
@@ -263,8 +337,149 @@ def test_a_note_that_says_nothing_harms_nobody(sqlite_url: str, tmp_path: Path, 
 
     assert lost is None
     assert not mark.is_symlink()
-    assert 0o600 == stat.S_IMODE(mark.stat().st_mode)
+    assert (tmp_path / "ledger.db").stat().st_mode == mark.stat().st_mode
     assert ["ledger.db", "ledger.db.mark"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", [["-wal", "-shm"], ["-wal"], ["-shm"]], ids=" ".join)
+def test_a_copy_beside_the_log_of_the_file_before_is_not_opened(
+    sqlite_url: str, tmp_path: Path, left: list[str]
+) -> None:
+    """The old log was taken for the copy's: it undid the restore or damaged the copy, and nobody knew."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    store.ledger.append(plain("b"))
+    for end in {"-wal", "-shm"} - set(left):
+        path.with_name(path.name + end).unlink()
+    copy.rename(path)
+    for ask in (store.ledger.head, lambda: store.ledger.append(plain("c")), lambda: beat(store)):
+        with pytest.raises(LedgerUnreachable, match="write-ahead log of the one before") as refused:
+            ask()
+        assert f"move {path}-wal and {path}-shm away" in (refused.value.hint or "")
+    for end in left:
+        path.with_name(path.name + end).unlink()
+    position = store.ledger.head().position
+    lost = store.lost()
+
+    assert (1, 2) == (position, lost and lost[0])
+    assert 2 == store.ledger.append(plain("c")).last
+    assert verify(store.ledger).ok
+    store.close()
+
+
+@contextmanager
+def limited(resource_kind: int, limit: int) -> Iterator[None]:
+    """Let this process have only so much of something."""
+    before = resource.getrlimit(resource_kind)
+    resource.setrlimit(resource_kind, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource_kind, before)
+
+
+def test_a_note_that_cannot_be_read_is_not_taken_for_none(sqlite_url: str) -> None:
+    """The lineage changed and changed back while there were no file descriptors left."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    plainly = store.ledger.head().lineage
+    write_mark(path, Mark(lineage=plainly, history="3-other"))
+    before = store.ledger.head().lineage
+    with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(LedgerUnreachable, match="cannot be read"):
+        store.ledger.head()
+    after = store.ledger.head().lineage
+    store.close()
+
+    assert f"{plainly}/3-other" == before == after
+
+
+def test_a_lease_is_renewed_although_no_note_can_be_left(sqlite_url: str) -> None:
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    with limited(resource.RLIMIT_NOFILE, 0):
+        head = store.ledger.renew(Term(0), timedelta(seconds=10))
+    store.close()
+
+    assert head.lease_until is not None
+
+
+def test_a_note_belongs_to_whom_the_ledger_belongs(sqlite_url: str, tmp_path: Path) -> None:
+    """An operator's command that ran as root left one that the instances could not read."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 4242, 4243)
+    store = opened(sqlite_url)
+    store.ledger.append(plain("a"))
+    store.close()
+    expected, found = path.stat(), (tmp_path / "ledger.db.mark").stat()
+
+    assert (expected.st_uid, expected.st_gid) == (found.st_uid, found.st_gid)
+    assert 0o640 == stat.S_IMODE(found.st_mode)
+
+
+def test_a_note_that_cannot_be_written_whole_leaves_the_one_before(sqlite_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    write_mark(path, Mark(lineage="this", history="3-other"))
+    with limited(resource.RLIMIT_FSIZE, 10):
+        write_mark(path, Mark(lineage="this", position=7, history="3-other"))
+
+    assert Mark(lineage="this", history="3-other") == read_mark(path)
+    assert ["ledger.db", "ledger.db.mark"] == sorted(each.name for each in tmp_path.iterdir())
+
+
+class Meanwhile(SystemClock):
+    """A clock during whose next reading something happens: an append reads it when it has its turn."""
+
+    def __init__(self) -> None:
+        self.next: Callable[[], object] | None = None
+
+    def now(self) -> datetime:
+        happens, self.next = self.next, None
+        if happens is not None:
+            happens()
+        return super().now()
+
+
+def test_an_append_during_which_the_file_is_replaced_is_not_acknowledged(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """It had looked at the file before it waited, and went into the one that nobody could open any more."""
+    path, clock = Path(sqlite_url.removeprefix("sqlite:///")), Meanwhile()
+    store = open_store(sqlite_url, instance=HERE, clock=clock, entropy=SystemEntropy())
+    store.ledger.append(plain("a"))
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+    item = store.ledger.prepare(Item((plain("b"),)))
+    clock.next = lambda: put(copy, path)
+    with pytest.raises(LedgerUnreachable, match="nothing was written"):
+        store.ledger.submit([item])
+    (answer,) = store.ledger.submit([item])
+    other = opened(sqlite_url)
+
+    assert isinstance(answer, Appended)
+    assert [1, 2] == [each.position for each in other.ledger.read_all(Position(0), 10)]
+    assert store.lost() is None
+    other.close()
+    store.close()
+
+
+def test_a_row_is_not_written_to_a_file_that_is_replaced_meanwhile(sqlite_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = opened(sqlite_url)
+    copy = backup(sqlite_url, tmp_path / "copy.db")
+
+    def write() -> None:
+        with store.writing() as connection:
+            connection.exec_driver_sql("UPDATE head SET position = 7")
+            put(copy, path)
+
+    with pytest.raises(LedgerUnreachable, match="nothing was written"):
+        write()
+
+    assert 0 == store.ledger.head().position
+    store.close()
 
 
 def test_a_newer_copy_put_in_place_is_gone_on_with(sqlite_url: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from cronledger.domain.ids import Position
 from cronledger.errors import CronledgerError
+from cronledger.ledger.marks import Mark, read_mark
 from cronledger.ledger.verify import verify
 from tests.conftest import opened
 from tests.e2e.sqlite.processes import line, running
@@ -93,6 +94,26 @@ def test_the_loss_of_power_is_noticed_without_syncs(sqlite_url: str, tmp_path: P
 
     assert store.ledger.head().position < acknowledged
     store.close()
+
+
+NOTE = """
+import sys
+from pathlib import Path
+from cronledger.ledger.marks import Mark, write_mark
+write_mark(Path(sys.argv[1]), Mark(lineage="this", position=7, history="3-other"))
+"""
+
+
+def test_a_note_is_on_the_disk_before_it_has_its_name(tmp_path: Path, shim: Path) -> None:
+    """An empty one says nothing: the history would have had its old name again."""
+    disk, database = tmp_path / "disk", tmp_path / "ledger.db"
+    disk.mkdir()
+    with running(NOTE, database, LD_PRELOAD=str(shim), SYNCED=str(disk)) as child:
+        child.wait()
+    synced = [path.read_bytes() for path in disk.iterdir() if path.name.startswith("ledger.db.mark.")]
+
+    assert Mark(lineage="this", position=7, history="3-other") == read_mark(database)
+    assert [(tmp_path / "ledger.db.mark").read_bytes()] == synced
 
 
 # --- a write-ahead log that is not whole ------------------------------------------------------------------
