@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,11 +20,11 @@ from cronledger.domain.ids import InstanceId
 from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
-from cronledger.ledger.sessions import LEADER_CLASS, number_of
+from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, number_of
 from cronledger.ledger.sqlite import SqliteStore
 from tests.conftest import opened
 from tests.events import HERE, THERE, plain
-from tests.waiting import LIMIT_SECONDS, eventually
+from tests.waiting import LIMIT_SECONDS, eventually, eventually_within
 
 HOLDER = """
 import sys
@@ -157,6 +159,28 @@ def test_a_terminated_session_loses_the_lock_at_once_and_contends_again(postgres
     assert eventually(lambda: len(seen) == 3)
     assert [True, False, True] == seen
     lock.release()
+    store.close()
+
+
+def test_a_process_with_many_open_files_holds_its_lock(postgres_url: str) -> None:
+    """select() knows no descriptor from 1,024 on: the thread of the lock ended without a word."""
+    store = opened(postgres_url)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+    lock, told = store.leader_lock(), Event()
+    with ExitStack() as many:
+        number = 0
+        while number < 1024:
+            number = os.open(os.devnull, os.O_RDONLY)
+            many.callback(os.close, number)
+        lock.contend(told.set)
+        was_told = told.wait(LIMIT_SECONDS)
+        was_lost = eventually_within(WATCH_SECONDS, lambda: not lock.held)
+        lock.release()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert was_told
+    assert not was_lost
     store.close()
 
 

@@ -125,8 +125,11 @@ class Session:
 
     def _watch(self, connection: Connection) -> None:
         quiet = 0
+        poll = select.poll()  # select() knows no descriptor from 1,024 on
+        poll.register(connection.fileno(), select.POLLIN)
+        poll.register(self._hush, select.POLLIN)
         while not self._stopping.is_set():
-            ready, _, _ = select.select([connection.fileno(), self._hush], [], [], WATCH_SECONDS)
+            ready = [number for number, _ in poll.poll(WATCH_SECONDS * 1000)]
             if connection.fileno() in ready:
                 self._attend(connection)
             quiet = 0 if ready else quiet + 1
