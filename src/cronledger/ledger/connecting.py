@@ -2,7 +2,7 @@
 
 Over a connection that is half open, or held by something in between, libpq waits as long as TCP is content.
 So every call has a limit here; once it has passed, the connection is closed and what became of the statement
-is unknown.
+is unknown. An answer that is there counts, however late it is looked at: the process may have been stopped.
 
 Behind a pooler in transaction mode the next statement may be another session's. There nothing may be set for
 a session, lest other users of the pooler get it, and what an append needs is said in its own statement.
@@ -87,12 +87,12 @@ class _NoAnswerError(Exception):
 
 
 def _bounded(steps: Generator[Any, Any, Answer], is_over: Callable[[], bool]) -> Generator[Any, Any, Answer]:
-    """Go the steps of a call, as the driver's waiting wants them, until the time is over."""
+    """Go the steps of a call, as the driver's waiting wants them, until it has waited too long for one."""
     try:
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if is_over():
+            if not ready and is_over():
                 raise _NoAnswerError
             wanted = steps.send(ready)
     except StopIteration as end:
