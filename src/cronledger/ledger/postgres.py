@@ -183,8 +183,14 @@ class PostgresStore:
             raise LedgerUnreachable(
                 "this ledger was opened by the parent process", hint="open it again after a fork"
             )
-        with translated(self.problem):
-            yield
+        try:
+            with translated(self.problem):
+                yield
+        except psycopg.Error as error:  # of a session that was spoken to directly
+            found = self.problem(error)
+            if found is None:
+                raise
+            raise found from error
 
 
 class PostgresAppender:
@@ -315,11 +321,8 @@ class PostgresAppender:
         assert row is not None
         return str(row[2])
 
-    def _meaning(self, error: psycopg.Error) -> Exception:
-        problem = self._store.problem(error)
-        if problem is None and isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-            problem = LedgerDamaged(f"an event cannot be stored: {error}")
-        return error if problem is None else problem
+    def _meaning(self, error: psycopg.Error) -> CronledgerError:
+        return self._store.problem(error) or LedgerDamaged(f"an event cannot be stored: {error}")
 
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
