@@ -348,6 +348,28 @@ def test_nobody_is_dead_while_our_own_session_is_young(postgres_url: str) -> Non
     store.close()
 
 
+class BriefSign:
+    """A sign that is lost right after it was looked at."""
+
+    def __init__(self) -> None:
+        self._since: float | None = 0.0
+
+    @property
+    def since(self) -> float | None:
+        since, self._since = self._since, None
+        return since
+
+
+def test_nobody_is_dead_when_our_own_session_is_lost_meanwhile(postgres_url: str) -> None:
+    """It ended in a TypeError if the session was lost between two looks at it."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._signs.append(BriefSign())  # type: ignore[arg-type]
+
+    assert set() == store.dead_instances([THERE])
+    store.close()
+
+
 def test_the_sign_of_an_instance_is_set_up_again_after_a_lost_session(postgres_url: str) -> None:
     store = opened(postgres_url)
     sign = store.instance_lock(HERE)

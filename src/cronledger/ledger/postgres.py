@@ -134,13 +134,18 @@ class PostgresStore:
         A restart or failover of the server ends every session at once. So nothing is proved unless a sign of
         our own has stood for a while: others have had the same time to set theirs up again.
         """
-        since = [sign.since for sign in self._signs if sign.since is not None]
+        since = self._signed_since()
         if not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
             return set()
         schema = self.address().schema
         with self.reading() as connection:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
+        if self._signed_since() != since:
+            return set()
         return {each for each in instances if sessions.number_of(schema, each) % 2**32 not in held}
+
+    def _signed_since(self) -> list[float]:
+        return [since for sign in self._signs if (since := sign.since) is not None]
 
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""
