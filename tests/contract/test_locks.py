@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from cronledger.domain.ids import InstanceId
 from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
-from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, number_of
+from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, SessionInstanceLock, number_of
 from cronledger.ledger.sqlite import SqliteStore
 from tests.conftest import opened
 from tests.events import HERE, THERE, plain
@@ -245,6 +246,24 @@ def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url:
     assert set() == store.dead_instances([HERE])
     assert 1 == store.ledger.append(plain("a")).last
     lock.release()
+    sign.release()
+    store.close()
+
+
+def test_a_forked_child_does_not_wake_the_thread_of_its_parents_sign(postgres_url: str) -> None:
+    """They share a pipe: the thread was woken again and again, and showed itself to the server no more."""
+    store = opened(postgres_url)
+    sign = store.instance_lock(HERE)
+    assert isinstance(sign, SessionInstanceLock)
+    child = os.fork()
+    if child == 0:
+        sign.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    woken, _, _ = select.select([sign._lock._session._hush], [], [], 0)
+
+    assert [] == woken
+    assert sign.held
     sign.release()
     store.close()
 

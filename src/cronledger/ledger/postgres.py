@@ -162,9 +162,10 @@ class PostgresStore:
         return Listener(self.address(), callback)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._writer.close()
-        self._engine.dispose()
+        """Close every connection; those of a parent process are not ours to close."""
+        if os.getpid() == self._process:
+            self._writer.close()
+            self._engine.dispose()
 
     def address(self) -> Address:
         """Return what a session of its own needs to know."""

@@ -84,13 +84,14 @@ class Session:
     def stop(self) -> None:
         """End the session, also while it waits in the server, and whether or not that can be reached.
 
-        A thread that is still busy connecting ends by itself, when it has.
+        A thread that is still busy connecting ends by itself, when it has. In a forked child there is none,
+        and the pipe is the parent's.
         """
-        if self._stopping.is_set():
+        if self._stopping.is_set() or not self._thread.is_alive():
             return
         os.write(self._nudge, b".")  # before the thread may end, and close the pipe
         self._stopping.set()
-        if self._thread.is_alive() and self._thread is not current_thread():
+        if self._thread is not current_thread():
             self._thread.join(CLOSING_SECONDS)
 
     def _run(self) -> None:
