@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,11 +21,11 @@ from cronledger.domain.ids import InstanceId
 from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
-from cronledger.ledger.sessions import LEADER_CLASS, number_of
+from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, SessionInstanceLock, number_of
 from cronledger.ledger.sqlite import SqliteStore
 from tests.conftest import opened
 from tests.events import HERE, THERE, plain
-from tests.waiting import LIMIT_SECONDS, eventually
+from tests.waiting import LIMIT_SECONDS, eventually, eventually_within
 
 HOLDER = """
 import sys
@@ -160,6 +163,28 @@ def test_a_terminated_session_loses_the_lock_at_once_and_contends_again(postgres
     store.close()
 
 
+def test_a_process_with_many_open_files_holds_its_lock(postgres_url: str) -> None:
+    """select() knows no descriptor from 1,024 on: the thread of the lock ended without a word."""
+    store = opened(postgres_url)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+    lock, told = store.leader_lock(), Event()
+    with ExitStack() as many:
+        number = 0
+        while number < 1024:
+            number = os.open(os.devnull, os.O_RDONLY)
+            many.callback(os.close, number)
+        lock.contend(told.set)
+        was_told = told.wait(LIMIT_SECONDS)
+        was_lost = eventually_within(WATCH_SECONDS, lambda: not lock.held)
+        lock.release()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert was_told
+    assert not was_lost
+    store.close()
+
+
 def test_a_standby_or_a_dead_server_is_named_as_the_error() -> None:
     store = opened("postgresql://nobody:s3cret@127.0.0.1:1/nothing")
     assert isinstance(store, PostgresStore)
@@ -221,6 +246,24 @@ def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url:
     assert set() == store.dead_instances([HERE])
     assert 1 == store.ledger.append(plain("a")).last
     lock.release()
+    sign.release()
+    store.close()
+
+
+def test_a_forked_child_does_not_wake_the_thread_of_its_parents_sign(postgres_url: str) -> None:
+    """They share a pipe: the thread was woken again and again, and showed itself to the server no more."""
+    store = opened(postgres_url)
+    sign = store.instance_lock(HERE)
+    assert isinstance(sign, SessionInstanceLock)
+    child = os.fork()
+    if child == 0:
+        sign.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    woken, _, _ = select.select([sign._lock._session._hush], [], [], 0)
+
+    assert [] == woken
+    assert sign.held
     sign.release()
     store.close()
 
@@ -321,6 +364,28 @@ def test_nobody_is_dead_while_our_own_session_is_young(postgres_url: str) -> Non
     assert sign.held
     assert set() == store.dead_instances([THERE])
     sign.release()
+    store.close()
+
+
+class BriefSign:
+    """A sign that is lost right after it was looked at."""
+
+    def __init__(self) -> None:
+        self._since: float | None = 0.0
+
+    @property
+    def since(self) -> float | None:
+        since, self._since = self._since, None
+        return since
+
+
+def test_nobody_is_dead_when_our_own_session_is_lost_meanwhile(postgres_url: str) -> None:
+    """It ended in a TypeError if the session was lost between two looks at it."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._signs.append(BriefSign())  # type: ignore[arg-type]
+
+    assert set() == store.dead_instances([THERE])
     store.close()
 
 

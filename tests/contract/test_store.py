@@ -169,6 +169,21 @@ def test_a_forked_child_may_not_use_the_ledger(sql_url: str) -> None:
     store.close()
 
 
+def test_a_forked_child_that_closes_the_ledger_leaves_it_to_its_parent(sql_url: str) -> None:
+    """On PostgreSQL it said goodbye to the server in its parent's name."""
+    store = opened(sql_url)
+    store.ledger.append(plain("a"))
+    child = os.fork()
+    if child == 0:
+        store.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert 1 == store.ledger.head().position
+    assert 2 == store.ledger.append(plain("b")).last
+    store.close()
+
+
 def _uses(store: Store) -> int:
     for use in (store.ledger.head, lambda: store.ledger.append(plain("c"))):
         try:

@@ -2,7 +2,7 @@
 
 Over a connection that is half open, or held by something in between, libpq waits as long as TCP is content.
 So every call has a limit here; once it has passed, the connection is closed and what became of the statement
-is unknown.
+is unknown. An answer that is there counts, however late it is looked at: the process may have been stopped.
 
 Behind a pooler in transaction mode the next statement may be another session's. There nothing may be set for
 a session, lest other users of the pooler get it, and what an append needs is said in its own statement.
@@ -10,7 +10,8 @@ a session, lest other users of the pooler get it, and what an append needs is sa
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from threading import Event
 from typing import Any, LiteralString, TypeVar
 
 import msgspec
@@ -59,19 +60,23 @@ class OnStandby(LedgerUnreachable):
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that closes itself when a call gets no answer within `limit_seconds` (None: waits)."""
+    """A connection that closes itself when a call gets no answer within `limit_seconds`, or is given up."""
 
-    limit_seconds: float | None = LIMIT_SECONDS
+    limit_seconds: float = LIMIT_SECONDS
+    given_up: Event | None = None
+    """Once this is set, by any thread, no call waits any longer."""
 
     def wait(self, gen: Generator[Any, Any, Answer], *args: Any, **options: Any) -> Answer:
         """Drive libpq until there is an answer; raises psycopg.OperationalError once the time is over."""
-        if self.limit_seconds is None:
-            return super().wait(gen, *args, **options)
+        until = _monotonic() + self.limit_seconds
         try:
-            return super().wait(_bounded(gen, _monotonic() + self.limit_seconds), *args, **options)
+            return super().wait(_bounded(gen, lambda: self._is_over(until)), *args, **options)
         except _NoAnswerError:
             self.close()
             raise psycopg.OperationalError(f"no answer within {self.limit_seconds:g} s") from None
+
+    def _is_over(self, until: float) -> bool:
+        return _monotonic() > until or (self.given_up is not None and self.given_up.is_set())
 
 
 Connection = BoundedConnection
@@ -81,13 +86,13 @@ class _NoAnswerError(Exception):
     """The time of a call is over."""
 
 
-def _bounded(steps: Generator[Any, Any, Answer], until: float) -> Generator[Any, Any, Answer]:
-    """Go the steps of a call, as the driver's waiting wants them, until the time is over."""
+def _bounded(steps: Generator[Any, Any, Answer], is_over: Callable[[], bool]) -> Generator[Any, Any, Answer]:
+    """Go the steps of a call, as the driver's waiting wants them, until it has waited too long for one."""
     try:
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if _monotonic() > until:
+            if not ready and is_over():
                 raise _NoAnswerError
             wanted = steps.send(ready)
     except StopIteration as end:
@@ -111,12 +116,12 @@ def met(connection: psycopg.Connection[Any]) -> Other:
     return other
 
 
-def connect(address: Address, purpose: str) -> Connection:
+def connect(address: Address, purpose: str, given_up: Event | None = None) -> Connection:
     """Open a connection of one's own in autocommit mode; raises psycopg.Error."""
     name = f"{address.arguments['application_name']} {purpose}"
     arguments = address.arguments | {"application_name": name, "autocommit": True}
     connection = BoundedConnection.connect(**arguments)
-    connection.limit_seconds = address.limit_seconds
+    connection.limit_seconds, connection.given_up = address.limit_seconds, given_up
     return connection
 
 

@@ -134,13 +134,18 @@ class PostgresStore:
         A restart or failover of the server ends every session at once. So nothing is proved unless a sign of
         our own has stood for a while: others have had the same time to set theirs up again.
         """
-        since = [sign.since for sign in self._signs if sign.since is not None]
+        since = self._signed_since()
         if not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
             return set()
         schema = self.address().schema
         with self.reading() as connection:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
+        if self._signed_since() != since:
+            return set()
         return {each for each in instances if sessions.number_of(schema, each) % 2**32 not in held}
+
+    def _signed_since(self) -> list[float]:
+        return [since for sign in self._signs if (since := sign.since) is not None]
 
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""
@@ -157,9 +162,10 @@ class PostgresStore:
         return Listener(self.address(), callback)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._writer.close()
-        self._engine.dispose()
+        """Close every connection; those of a parent process are not ours to close."""
+        if os.getpid() == self._process:
+            self._writer.close()
+            self._engine.dispose()
 
     def address(self) -> Address:
         """Return what a session of its own needs to know."""
@@ -183,8 +189,14 @@ class PostgresStore:
             raise LedgerUnreachable(
                 "this ledger was opened by the parent process", hint="open it again after a fork"
             )
-        with translated(self.problem):
-            yield
+        try:
+            with translated(self.problem):
+                yield
+        except psycopg.Error as error:  # of a session that was spoken to directly
+            found = self.problem(error)
+            if found is None:
+                raise
+            raise found from error
 
 
 class PostgresAppender:
@@ -315,11 +327,8 @@ class PostgresAppender:
         assert row is not None
         return str(row[2])
 
-    def _meaning(self, error: psycopg.Error) -> Exception:
-        problem = self._store.problem(error)
-        if problem is None and isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-            problem = LedgerDamaged(f"an event cannot be stored: {error}")
-        return error if problem is None else problem
+    def _meaning(self, error: psycopg.Error) -> CronledgerError:
+        return self._store.problem(error) or LedgerDamaged(f"an event cannot be stored: {error}")
 
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":

@@ -27,8 +27,11 @@ _WRITER_OUTDATED = "CL003"
 
 
 def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
-    """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours."""
-    if not isinstance(error, psycopg.Error):
+    """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours.
+
+    That is one about a value; for any other the server has reasons of its own, and most of them pass.
+    """
+    if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         return None
     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if secret:
@@ -50,13 +53,29 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
         case psycopg.OperationalError() | psycopg.InterfaceError() | errors.IdleInTransactionSessionTimeout():
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
-            return None
+            return _told_by_server(url, error, words)
 
 
 def _told_by_function(error: psycopg.Error, words: str) -> CronledgerError:
     if error.sqlstate == _DAMAGED:
         return LedgerDamaged(words, hint="run `cronledger ledger verify`")
     return WriterOutdated(int(error.diag.message_detail or 0), WRITER)
+
+
+def _told_by_server(url: str, error: psycopg.Error, words: str) -> CronledgerError:
+    match error:
+        case errors.DataCorrupted() | errors.IndexCorrupted():
+            return LedgerDamaged(
+                f"the database of the ledger {url} is damaged: {words}",
+                hint="look at the server's log; restore the database, then run `cronledger ledger verify`",
+            )
+        case errors.NoDataFound():
+            return LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+        case _:
+            return LedgerUnreachable(
+                f"the ledger {url} answers with an error: {words}",
+                hint="look at the server's log, and run `cronledger db check`",
+            )
 
 
 def arguments(parts: URL, instance: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from threading import Event, Thread, current_thread
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
 from cronledger.clock import Clock
 from cronledger.errors import CronledgerError
@@ -33,6 +34,9 @@ TOUCH_EVERY = 3
 SHORT_PAUSE_SECONDS = 0.05
 LONG_PAUSE_SECONDS = 1.0
 POOLER_PAUSE_SECONDS = 15.0
+CLOSING_SECONDS = 2.0
+TURNS_PER_LIMIT = 3
+"""How many times in the limit of a call a candidate hears from the server: else it has lost its way there."""
 
 
 def number_of(*words: str) -> int:
@@ -65,7 +69,6 @@ class Session:
         self._purpose = purpose
         self._begin, self._attend, self._lost = begin, attend, lost
         self._stopping = Event()
-        self._connection: Connection | None = None
         self._hush, self._nudge = os.pipe()
         self._thread = Thread(target=self._run, name=f"cronledger-{purpose}", daemon=True)
 
@@ -73,35 +76,40 @@ class Session:
         """Begin to connect."""
         self._thread.start()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the session is to end."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
-        """End the session, also while it waits in the server."""
-        if self._stopping.is_set():
+        """End the session, also while it waits in the server, and whether or not that can be reached.
+
+        A thread that is still busy connecting ends by itself, when it has. In a forked child there is none,
+        and the pipe is the parent's.
+        """
+        if self._stopping.is_set() or not self._thread.is_alive():
             return
         os.write(self._nudge, b".")  # before the thread may end, and close the pipe
         self._stopping.set()
-        while self._thread.is_alive() and self._thread is not current_thread():
-            connection = self._connection
-            if connection is not None:
-                _cancel(connection)
-            self._thread.join(0.1)
+        if self._thread is not current_thread():
+            self._thread.join(CLOSING_SECONDS)
 
     def _run(self) -> None:
         pause = SHORT_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
-                with connect(self._address, self._purpose) as self._connection:
-                    require_own_session(self._connection, self._address.url)
+                with connect(self._address, self._purpose, self._stopping) as connection:
+                    require_own_session(connection, self._address.url)
                     self.error = None
-                    self._begin(self._connection)
+                    self._begin(connection)
                     pause = SHORT_PAUSE_SECONDS
-                    self._watch(self._connection)
+                    self._watch(connection)
             except BehindPooler as error:
                 self._say(error)
                 pause = POOLER_PAUSE_SECONDS
             except (psycopg.Error, CronledgerError) as error:
                 self._say(error)
             finally:
-                self._connection = None
                 self._lost()
             self._stopping.wait(pause)
             pause = min(pause * 2, LONG_PAUSE_SECONDS)
@@ -118,8 +126,11 @@ class Session:
 
     def _watch(self, connection: Connection) -> None:
         quiet = 0
+        poll = select.poll()  # select() knows no descriptor from 1,024 on
+        poll.register(connection.fileno(), select.POLLIN)
+        poll.register(self._hush, select.POLLIN)
         while not self._stopping.is_set():
-            ready, _, _ = select.select([connection.fileno(), self._hush], [], [], WATCH_SECONDS)
+            ready = [number for number, _ in poll.poll(WATCH_SECONDS * 1000)]
             if connection.fileno() in ready:
                 self._attend(connection)
             quiet = 0 if ready else quiet + 1
@@ -163,19 +174,30 @@ class SessionLock:
         self._session.stop()
 
     def _take(self, connection: Connection) -> None:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", self._numbers).fetchone()
-        if row == (False,):
+        if not self._is_granted(connection):
             self._name_stranger(connection)
-            self._wait_for(connection)
+            while not self._is_granted(connection):
+                if self._session.is_stopping:
+                    return
+                self._wait_for(connection)
         self.session = connection.info.backend_pid
         self.since = self._clock.monotonic()
         self.tried.set()
         self._changed()
 
+    def _is_granted(self, connection: Connection) -> bool:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", self._numbers).fetchone()
+        return row == (True,)
+
     def _wait_for(self, connection: Connection) -> None:
-        limit, connection.limit_seconds = connection.limit_seconds, None
-        connection.execute("SELECT pg_advisory_lock(%s::int, %s::int)", self._numbers)
-        connection.limit_seconds = limit
+        """Wait until the lock is free, or for a while; it is asked for afterwards.
+
+        Nobody would notice if the way to the server were lost during one long wait, and its snapshot would
+        keep old rows alive. The block is there so that the end of a wait is no error in the server's log.
+        """
+        first, second = self._numbers
+        millis = int(connection.limit_seconds * 1000 / TURNS_PER_LIMIT)
+        connection.execute(_WAIT.format(millis=millis, first=first, second=second))
 
     def _name_stranger(self, connection: Connection) -> None:
         """Warn if the lock is held by somebody who is no instance: the lease has to do without it."""
@@ -290,6 +312,11 @@ def touch(connection: Connection) -> None:
     connection.execute("SELECT 1")
 
 
+_WAIT = sql.SQL(
+    "DO $$BEGIN PERFORM set_config('lock_timeout', '{millis}ms', true); "
+    "PERFORM pg_advisory_lock(({first})::int, ({second})::int); "
+    "EXCEPTION WHEN lock_not_available THEN NULL; END$$"
+)
 _STRANGERS: LiteralString = (
     "SELECT l.pid, a.usename, a.application_name "
     "FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid) "
@@ -298,13 +325,6 @@ _STRANGERS: LiteralString = (
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
     "AND coalesce(a.application_name, '') NOT LIKE 'cronledger %%'"
 )
-
-
-def _cancel(connection: Connection) -> None:
-    try:
-        connection.cancel_safe(timeout=1.0)
-    except psycopg.Error:
-        return
 
 
 def _nothing() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from cronledger.errors import CronledgerError
 from cronledger.ledger.database import Store
 
 UPGRADE_SECONDS = 300
@@ -23,7 +24,7 @@ _HOLDERS = text(
     "LEFT JOIN pg_class AS c ON c.oid = l.relation AND l.locktype = 'relation' "
     "WHERE l.granted AND l.pid <> pg_backend_pid() "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND (c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace "
+    "AND (c.relkind = 'r' AND c.relnamespace = quote_ident(current_schema())::regnamespace "
     "OR l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid::bigint = :class "
     "AND l.objid::bigint = hashtext(current_schema())::bigint & 4294967295) "
     "GROUP BY a.pid, name, a.state, seconds HAVING bool_or(l.locktype = 'advisory') "
@@ -46,8 +47,11 @@ def obstacles(store: Store) -> str:
     """Say which sessions hold what an upgrade needs; nothing where that cannot be told."""
     if store.kind != "postgres":
         return ""
-    with store.reading() as connection:
-        holders = connection.execute(_HOLDERS, {"class": CLASS}).all()
+    try:
+        with store.reading() as connection:
+            holders = connection.execute(_HOLDERS, {"class": CLASS}).all()
+    except CronledgerError:
+        return ""
     return "; ".join(
         f"process {each.pid} ({each.name}, {each.state} for {each.seconds} s) holds {each.held}"
         for each in holders

@@ -33,7 +33,7 @@ def statements(*, schema: str, app: str, reader: str | None = None) -> Iterator[
     yield from (f"GRANT EXECUTE ON FUNCTION {place}.{each} TO {who};" for each in FUNCTIONS)
     yield f"GRANT SELECT ON {_listed(place, HISTORY)} TO {who};"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {_listed(place, mutable())} TO {who};"
-    yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {place} TO {who};"
+    yield f"GRANT USAGE ON SEQUENCE {_listed(place, sequences())} TO {who};"
     if reader is not None:
         yield f"GRANT USAGE ON SCHEMA {place} TO {_quoted(reader)};"
         yield f"GRANT SELECT ON {_listed(place, (*HISTORY, *mutable()))} TO {_quoted(reader)};"
@@ -42,6 +42,12 @@ def statements(*, schema: str, app: str, reader: str | None = None) -> Iterator[
 def mutable() -> tuple[str, ...]:
     """Return the tables that are not history: views, signs of life, requests, log lines."""
     return tuple(sorted({*METADATA.tables, *tables.METADATA.tables} - set(HISTORY)))
+
+
+def sequences() -> tuple[str, ...]:
+    """Return what numbers the rows that the application adds, by the names that PostgreSQL gives."""
+    numbered = [table.autoincrement_column for table in METADATA.sorted_tables if table.name not in HISTORY]
+    return tuple(f"{each.table.name}_{each.name}_seq" for each in numbered if each is not None)
 
 
 def _listed(place: str, names: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +17,7 @@ from cronledger import migrations
 from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Item, Same
 from cronledger.ledger.postgres import PostgresStore
-from cronledger.ledger.sessions import MIGRATION_CLASS
+from cronledger.ledger.sessions import CLOSING_SECONDS, MIGRATION_CLASS
 from cronledger.ledger.writer import Writer
 from tests.checker import problems, triggered
 from tests.conftest import lines_of
@@ -140,6 +141,67 @@ def test_a_lock_behind_a_silent_connection_is_given_up(
     other.release()
 
 
+def test_a_candidate_behind_a_silent_connection_stops_at_once(
+    proxy: Proxy, postgres_url: str, near: PostgresStore, store_at: Opener
+) -> None:
+    """It waited in the server without a limit, and whoever told the process to end waited for it."""
+    leader, candidate = near.leader_lock(), store_at(proxy.url(postgres_url)).leader_lock()
+    leader.contend(lambda: None)
+    assert eventually(lambda: leader.held)
+    candidate.contend(lambda: None)
+    assert eventually(lambda: waits_for_a_lock(near))
+    proxy.hold("requests", "replies")
+    began = time.monotonic()
+    candidate.release()
+    took = time.monotonic() - began
+    leader.release()
+
+    assert took < CLOSING_SECONDS
+
+
+def test_a_candidate_behind_a_silent_connection_connects_again(
+    proxy: Proxy, postgres_url: str, near: PostgresStore, store_at: Opener
+) -> None:
+    """It waited for an answer that could never come, and never contended again."""
+    far = store_at(proxy.url(postgres_url), limit_seconds=LIMIT)
+    leader, candidate = near.leader_lock(), far.leader_lock()
+    leader.contend(lambda: None)
+    assert eventually(lambda: leader.held)
+    candidate.contend(lambda: None)
+    assert eventually(lambda: waits_for_a_lock(near))
+    proxy.hold("requests", "replies")
+    noticed = eventually(lambda: "no answer within" in str(candidate.error))
+    proxy.cut()
+    leader.release()
+
+    assert noticed
+    assert eventually(lambda: candidate.held)
+    candidate.release()
+
+
+def test_a_candidate_waits_without_an_error_and_without_an_old_snapshot(
+    postgres_url: str, near: PostgresStore, store_at: Opener
+) -> None:
+    """Its one long statement kept the head's old rows alive for as long as it waited."""
+    leader, candidate = near.leader_lock(), store_at(postgres_url, limit_seconds=LIMIT).leader_lock()
+    leader.contend(lambda: None)
+    assert eventually(lambda: leader.held)
+    candidate.contend(lambda: None)
+    assert eventually(lambda: len(waits_for_a_lock(near)) == 1)
+    (first,) = waits_for_a_lock(near)
+    waited_again = eventually(
+        lambda: any(each.xact_start > first.xact_start for each in waits_for_a_lock(near))
+    )
+    pids = {each.pid for each in waits_for_a_lock(near)}
+    error = candidate.error
+    candidate.release()
+    leader.release()
+
+    assert waited_again
+    assert pids <= {first.pid}
+    assert error is None
+
+
 def test_an_append_that_is_delivered_in_a_later_term_is_refused(
     proxy: Proxy, far: PostgresStore, near: PostgresStore
 ) -> None:
@@ -213,6 +275,17 @@ def test_an_upgrade_of_the_schema_may_take_longer_than_a_call(
 
     assert migrations.HEAD == migrations.current(store)
     assert ended[0] < upgraded
+
+
+def waits_for_a_lock(store: PostgresStore) -> list[Any]:
+    """Return process and beginning of each transaction that waits for an advisory lock."""
+    with store.stating() as connection:
+        return list(
+            connection.exec_driver_sql(
+                "SELECT pid, xact_start FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND wait_event = 'advisory'"
+            )
+        )
 
 
 def _answers(call: object) -> bool:

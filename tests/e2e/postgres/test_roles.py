@@ -147,6 +147,18 @@ def test_even_the_owner_and_a_would_be_replica_cannot_change_an_event(as_role: R
                 assert "CL002" == refused.value.sqlstate
 
 
+def test_the_applications_role_may_use_no_sequence_but_the_ledgers(as_role: Roles) -> None:
+    """The schema may be shared: whatever else is in it belongs to somebody else."""
+    with psycopg.connect(as_role.owner, autocommit=True) as owner:
+        owner.execute("CREATE SEQUENCE invoice_number")
+        for statement in roles.statements(schema="public", app=APP, reader=READER):
+            owner.execute(statement)  # type: ignore[arg-type]
+    logged = "INSERT INTO log_line (at, level, logger, instance, message) VALUES (1, 'INFO', 'x', 'x', 'x')"
+
+    assert "42501" == refusal(as_role.app, "SELECT nextval('invoice_number')")
+    assert refusal(as_role.app, logged) is None
+
+
 def test_nothing_that_a_role_makes_in_its_own_schema_deceives_the_ledgers_functions(as_role: Roles) -> None:
     """Temporary tables and functions shadow others only for those who look in pg_temp first."""
     deceit = """

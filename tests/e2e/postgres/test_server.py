@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -16,7 +16,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from cronledger.errors import LedgerUnreachable
+from cronledger.domain.ids import Term
+from cronledger.errors import CronledgerError, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger.api import Item
 from cronledger.ledger.sessions import LEADER_CLASS, number_of
 from tests.checker import problems, triggered
@@ -165,6 +166,57 @@ def test_a_read_only_database_pauses_appends_and_takes_them_up_again(
 
     assert any("read only" in each for each in concerns)
     assert ["Appended"] == kinds(store.ledger.submit([item]))
+
+
+@pytest.mark.parametrize(
+    ("state", "meaning"),
+    [("42703", LedgerUnreachable), ("XX000", LedgerUnreachable), ("XX001", LedgerDamaged)],
+)
+def test_an_append_that_meets_any_error_of_the_server_is_told_what_it_means(
+    state: str, meaning: type[CronledgerError], postgres_url: str, store_at: Opener
+) -> None:
+    """What was neither away nor about a value came out as the driver's own error."""
+    store = store_at(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("ALTER FUNCTION cronledger_append(text, text) RENAME TO aside")
+        raising(owner, "cronledger_append(text, text) RETURNS text", state)
+        with pytest.raises(CronledgerError) as refused:
+            store.ledger.append(plain("first"))
+        owner.execute("DROP FUNCTION cronledger_append(text, text)")
+        owner.execute("ALTER FUNCTION aside(text, text) RENAME TO cronledger_append")
+
+    assert meaning is type(refused.value)
+    assert 1 == store.ledger.append(plain("first")).last
+
+
+@pytest.mark.parametrize("call", ["head", "renew", "concerns"])
+def test_a_cancelled_statement_is_an_unreachable_ledger(
+    call: str, postgres_url: str, store_at: Opener
+) -> None:
+    """Where a session is spoken to directly, the driver's own error came out, and ended the instance."""
+    store = store_at(f"{postgres_url}?options=-csearch_path%3Dpublic,pg_catalog")
+    with store.stating() as connection:
+        connection.info["server"] = ""  # it is asked again each time, as behind a pooler
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        raising(owner, "pg_control_system() RETURNS TABLE (system_identifier bigint)", "57014")
+        raising(owner, "pg_is_in_recovery() RETURNS boolean", "57014")
+    calls = {
+        "head": store.ledger.head,
+        "renew": lambda: store.ledger.renew(Term(0), timedelta(0)),
+        "concerns": store.concerns,
+    }
+
+    with pytest.raises(LedgerUnreachable, match="does not answer"):
+        calls[call]()
+
+
+def test_an_append_to_a_ledger_without_a_head_finds_it_damaged(postgres_url: str, store_at: Opener) -> None:
+    store = store_at(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("DELETE FROM head")
+
+    with pytest.raises(LedgerDamaged, match="has no head"):
+        store.ledger.append(plain("first"))
 
 
 # --- a server of one's own ------------------------------------------------------------------------------
@@ -319,6 +371,12 @@ def within(lines: list[dict[str, object]], *, seconds: float) -> bool:
     last = datetime.fromisoformat(str(lines[-1]["recorded_at"]))
     newest = max(datetime.fromisoformat(each) for each in triggered(lines, "quick"))
     return (last - newest).total_seconds() < seconds
+
+
+def raising(owner: psycopg.Connection[tuple[object, ...]], head: str, state: str) -> None:
+    """Make a function that raises an error of this code."""
+    body = f"BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END"
+    owner.execute(f"CREATE FUNCTION public.{head} LANGUAGE plpgsql AS $${body}$$")  # type: ignore[call-overload]
 
 
 def set_read_only(url: str, value: str) -> None:

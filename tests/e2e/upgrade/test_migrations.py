@@ -27,7 +27,7 @@ from cronledger import migrations
 from cronledger.errors import MigrationBlocked
 from cronledger.ledger.database import Store
 from cronledger.migrations import Steps
-from cronledger.migrations.obstacles import CLASS
+from cronledger.migrations.obstacles import CLASS, obstacles
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
@@ -178,6 +178,28 @@ def test_who_has_the_turn_to_upgrade_is_named(postgres_url: str, tmp_path: Path)
             MigrationBlocked, match=r"another upgrade, idle in transaction.*the turn to upgrade"
         ):
             migrations.upgrade(store, seconds=0.5, steps=steps(tmp_path))
+    store.close()
+
+
+def test_who_is_in_the_way_is_named_in_a_schema_of_any_name(empty_postgres_url: str, tmp_path: Path) -> None:
+    """The name was taken for a lower-case identifier, and the first attempt was the last one."""
+    with psycopg.connect(empty_postgres_url, autocommit=True) as owner:
+        owner.execute('CREATE SCHEMA "Odd Name"')
+    url = f"{empty_postgres_url}?options=-csearch_path%3D%22Odd%5C%20Name%22"
+    store = opened(url)
+    migrations.upgrade(store)
+    with holding(store, url) as expected, pytest.raises(MigrationBlocked) as refused:
+        migrations.upgrade(store, seconds=0.5, steps=steps(tmp_path))
+    store.close()
+
+    assert expected in refused.value.message
+    assert "holds event" in refused.value.message
+
+
+def test_nobody_is_named_by_a_server_that_does_not_answer() -> None:
+    store = opened("postgresql://nobody@127.0.0.1:1/nothing")
+
+    assert "" == obstacles(store)
     store.close()
 
 
