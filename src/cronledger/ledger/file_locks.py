@@ -11,10 +11,12 @@ import fcntl
 import os
 import weakref
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread, current_thread
 
 from cronledger.domain.ids import InstanceId
+from cronledger.ledger.instances import Instance
 
 PAUSE_SECONDS = 0.1
 WATCH_SECONDS = 1.0
@@ -138,21 +140,24 @@ class FileInstanceLock:
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
         self._released = False
-        # Somebody who asks whether we are dead holds the file for a moment.
-        any(self.held for _ in range(3))
+        self._stand()
 
     @property
     def held(self) -> bool:
         """Whether the sign stands; it is set up again if somebody removed its file."""
-        try:
-            return not self._released and self._lock.take()
-        except OSError:
-            return False
+        return self._stand()
 
     def release(self) -> None:
         """Take the sign down."""
         self._released = True
         self._lock.release(remove=True)
+
+    def _stand(self) -> bool:
+        try:
+            # Somebody who asks whether we are dead holds the file for a moment.
+            return not self._released and any(self._lock.take() for _ in range(3))
+        except OSError:
+            return False
 
 
 def instance_file(database: Path, instance: str) -> Path:
@@ -160,16 +165,17 @@ def instance_file(database: Path, instance: str) -> Path:
     return database.with_name(f"{database.name}.instance-{instance}")
 
 
-def dead_instances(database: Path, instances: Iterable[InstanceId]) -> set[InstanceId]:
+def dead_instances(database: Path, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
     """Return those of the instances whose process is provably gone."""
-    return {instance for instance in instances if _is_free(instance_file(database, instance))}
+    return {each.id for each in known if _is_gone(instance_file(database, each.id), late=each.is_late(now))}
 
 
-def _is_free(path: Path) -> bool:
+def _is_gone(path: Path, *, late: bool) -> bool:
+    """Whether nobody holds the file; a deleted one proves nothing while its instance beats."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return True
+        return late
     except OSError:
         return False
     try:
@@ -177,7 +183,8 @@ def _is_free(path: Path) -> bool:
     except OSError:
         return False
     else:
-        path.unlink(missing_ok=True)
+        if late:  # until then the file is the proof, for others too
+            path.unlink(missing_ok=True)
         return True
     finally:
         os.close(descriptor)
