@@ -105,6 +105,26 @@ def test_of_two_candidates_one_holds_the_lock_until_it_releases_it(lock_of: Call
     assert eventually(lambda: second.held)
 
 
+def test_one_contends_again_while_the_lock_is_still_being_released(sql_url: str) -> None:
+    """The watchdog releases, the loop goes on and contends: both threads stopped, or none did."""
+    store = opened(sql_url)
+    lock, told, go_on = store.leader_lock(), Event(), Event()
+    lock.contend(lambda: (told.set(), go_on.wait(2 * LIMIT_SECONDS)))
+    told.wait(LIMIT_SECONDS)
+    releasing = Thread(target=lock.release, daemon=True)
+    releasing.start()
+    let_go = eventually(lambda: not lock.held)
+    lock.contend(ignore)
+    go_on.set()
+    releasing.join(LIMIT_SECONDS)
+
+    assert let_go
+    assert not releasing.is_alive()
+    assert eventually(lambda: lock.held)
+    lock.release()
+    store.close()
+
+
 def test_who_waits_can_give_up(lock_of: Callable[[], LeaderLock]) -> None:
     first, second = lock_of(), lock_of()
     first.contend(ignore)
