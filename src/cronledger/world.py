@@ -78,12 +78,18 @@ class ProcessWorld:
         self.leader_lock = store.leader_lock()
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
+        self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
         self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
         self._offset: float | None = None
         self._view_trouble = ""
         self._steps = StepWatch(clock)
         self._offsets = OffsetWatch()
         self.beats = Beats(store, self.now)
+
+    async def release_lock(self) -> None:
+        """Give the leader's lock up on a thread of its own: a session may take long to end, and reads too."""
+        released = self._releaser.submit(self.leader_lock.release)
+        await asyncio.shield(asyncio.wrap_future(released))
 
     # --- time -------------------------------------------------------------------------------------------
 
@@ -225,6 +231,7 @@ class ProcessWorld:
         """Flush what is queued and end the threads."""
         self._writer.close(deadline_seconds)
         self._readers.shutdown(wait=True)
+        self._releaser.shutdown(wait=True)
 
     # --- on a reader's thread ---------------------------------------------------------------------------
 

@@ -395,6 +395,9 @@ class SimulatedWorld:
         with suppress(LedgerUnreachable):
             await self._ask(self.cluster.project)
 
+    async def release_lock(self) -> None:
+        self.leader_lock.release()
+
     def call_soon(self, function: Callable[[], None]) -> None:
         function()
 

@@ -126,7 +126,7 @@ class Leader:
             log.info("term %s was already over", term)
         finally:
             # Also if the ledger does not hear the goodbye: whoever is heard shall lead.
-            self._world.leader_lock.release()
+            await self._world.release_lock()
 
     async def _renew(self) -> None:
         sent_at = self._world.clock.boottime()
