@@ -107,7 +107,7 @@ def carriers(store: Store, revision: str | None) -> list[InstanceId]:
     now = store.ledger.head().clock
     with store.reading() as connection:
         living = [each for each in instances.living(connection, now) if each.kind == "service"]
-    dead = store.dead_instances([each.id for each in living])
+    dead = store.dead_instances(living, now)
     return [each.id for each in living if each.id not in dead and each.config_revision == revision]
 
 

@@ -106,9 +106,10 @@ def checked_parameters(parameters: Mapping[Any, Any]) -> dict[str, Any]:
 
 def provided_by_the_living(store: Store) -> frozenset[str]:
     """Return the jobs that some living instance can perform."""
+    now = store.ledger.head().clock
     with store.reading() as connection:
         rows = [row for row in instances.known(connection) if row.kind == "service"]
-    dead = store.dead_instances([row.id for row in rows])
+    dead = store.dead_instances(rows, now)
     return frozenset(
         job for row in rows if row.id not in dead and row.state != "draining" for job in row.jobs
     )

@@ -52,7 +52,7 @@ async def announced(
             features=tuple(sorted(plan.features)),
         )
         await world.read(_sign_on, world, row, configuration)
-        world.beats.take(row)
+        world.beats.take(row, lock)
         world.beats.start()
         yield
     finally:

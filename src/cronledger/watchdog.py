@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from cronledger.clock import Clock
 from cronledger.domain import events as e
-from cronledger.domain.ids import LEADER, instance_stream
+from cronledger.domain.ids import LEADER, Term, instance_stream
 from cronledger.engine.loop import Engine
 from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Write
@@ -104,9 +104,9 @@ def watch(world: ProcessWorld, engine: Engine) -> Watchdog:
 
 def _give_up(world: ProcessWorld, engine: Engine, seconds: float, stack: tuple[str, ...]) -> bool:
     """Record that the loop is blocked and let somebody else lead; whether the ledger has heard it."""
-    engine.lead_no_longer()
+    term = engine.lead_no_longer()
     try:
-        _resign(world)
+        _resign(world, term)
         event = e.Event(body=e.LoopBlocked(seconds=seconds, stack=stack), actor=ACTOR)
         world.store.ledger.append(Write(instance_stream(world.instance), (event,), expected=None))
     except LedgerUnreachable as error:
@@ -114,13 +114,15 @@ def _give_up(world: ProcessWorld, engine: Engine, seconds: float, stack: tuple[s
         return False
     finally:
         world.leader_lock.release()
+        # Once more: the loop may have gone on meanwhile, and found that it holds the lock and contends.
+        engine.lead_no_longer()
     return True
 
 
-def _resign(world: ProcessWorld) -> None:
-    """End our term, if it is still ours: the append is fenced, so it can end no other."""
+def _resign(world: ProcessWorld, term: Term | None) -> None:
+    """End the term in which the loop was blocked, if it has not ended; none that has begun since."""
     head = world.store.ledger.head()
-    if head.leader != world.instance or head.lease_until is None:
+    if head.term != term or head.leader != world.instance or head.lease_until is None:
         return
     event = e.Event(body=e.LeaderResigned(reason="the event loop is blocked"), actor=ACTOR)
     try:

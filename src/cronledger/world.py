@@ -37,7 +37,7 @@ from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
-from cronledger.ledger.database import Store
+from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
 from cronledger.projections.replay import current
@@ -78,12 +78,18 @@ class ProcessWorld:
         self.leader_lock = store.leader_lock()
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
+        self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
         self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
         self._offset: float | None = None
         self._view_trouble = ""
         self._steps = StepWatch(clock)
         self._offsets = OffsetWatch()
         self.beats = Beats(store, self.now)
+
+    async def release_lock(self) -> None:
+        """Give the leader's lock up on a thread of its own: a session may take long to end, and reads too."""
+        released = self._releaser.submit(self.leader_lock.release)
+        await asyncio.shield(asyncio.wrap_future(released))
 
     # --- time -------------------------------------------------------------------------------------------
 
@@ -182,7 +188,7 @@ class ProcessWorld:
         return await self.read(self._runs, tuple(run_ids))
 
     async def instances(self) -> list[Instance]:
-        """Return every process with a row, marked dead where its own lock is free or it has fallen silent."""
+        """Return every process with a row, marked dead where its end is proved or it has fallen silent."""
         return await self.read(self._instances)
 
     async def forget(self, gone: Sequence[InstanceId]) -> None:
@@ -225,6 +231,7 @@ class ProcessWorld:
         """Flush what is queued and end the threads."""
         self._writer.close(deadline_seconds)
         self._readers.shutdown(wait=True)
+        self._releaser.shutdown(wait=True)
 
     # --- on a reader's thread ---------------------------------------------------------------------------
 
@@ -251,7 +258,7 @@ class ProcessWorld:
     def _instances(self) -> list[Instance]:
         with self.store.reading() as connection:
             rows = instances.known(connection)
-        dead = self.store.dead_instances([row.id for row in rows])
+        dead = self.store.dead_instances(rows, self.now())
         return [
             Instance(
                 id=row.id,
@@ -293,12 +300,14 @@ class Beats:
         self._now = now
         self._marks: deque[datetime] = deque(maxlen=MISSED_BEATS)
         self._row: instances.Instance | None = None
+        self._sign: InstanceLock | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cronledger-beats", daemon=True)
 
-    def take(self, row: instances.Instance) -> None:
-        """Take the row of a process that has been registered."""
+    def take(self, row: instances.Instance, sign: InstanceLock) -> None:
+        """Take the row of a process that has been registered, and the sign that goes with it."""
         self._row = row
+        self._sign = sign
 
     def start(self) -> None:
         """Begin to beat."""
@@ -326,6 +335,8 @@ class Beats:
 
     def beat(self) -> None:
         """Give one sign of life; while the ledger does not hear it, nobody else's silence means anything."""
+        if self._sign is not None and not self._sign.held:
+            log.debug("no lock shows that this instance lives; its beats have to")
         now = self._now()
         try:
             with self._store.writing() as connection:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
@@ -20,6 +21,7 @@ from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId
 from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
+from cronledger.ledger.instances import LATE_AFTER, Instance
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
 from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, SessionInstanceLock, number_of
 from cronledger.ledger.sqlite import SqliteStore
@@ -37,6 +39,8 @@ lock.contend(lambda: lock.held and sign.held and print("held", flush=True))
 sys.stdin.read()
 """
 CHILD = InstanceId("child.3.cccccccccccc")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+IN_TIME, TOO_LATE = LATE_AFTER, LATE_AFTER + timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -54,6 +58,18 @@ def lock_of(store: Store) -> Iterator[Callable[[], LeaderLock]]:
 
 def ignore() -> None:
     pass
+
+
+def dead(store: Store, *known: InstanceId, silent_for: timedelta = TOO_LATE) -> set[InstanceId]:
+    """Return those of the instances that are provably gone, so long after their last beats."""
+    beat_at = NOON - silent_for
+    rows = [
+        Instance(
+            id=each, name="n", kind="service", host="h", pid=1, build="1", started_at=beat_at, beat_at=beat_at
+        )
+        for each in known
+    ]
+    return store.dead_instances(rows, NOON)
 
 
 # --- the leader's lock ----------------------------------------------------------------------------------
@@ -90,6 +106,26 @@ def test_of_two_candidates_one_holds_the_lock_until_it_releases_it(lock_of: Call
     assert not first.held
     assert told.wait(LIMIT_SECONDS)
     assert eventually(lambda: second.held)
+
+
+def test_one_contends_again_while_the_lock_is_still_being_released(sql_url: str) -> None:
+    """The watchdog releases, the loop goes on and contends: both threads stopped, or none did."""
+    store = opened(sql_url)
+    lock, told, go_on = store.leader_lock(), Event(), Event()
+    lock.contend(lambda: (told.set(), go_on.wait(2 * LIMIT_SECONDS)))
+    told.wait(LIMIT_SECONDS)
+    releasing = Thread(target=lock.release, daemon=True)
+    releasing.start()
+    let_go = eventually(lambda: not lock.held)
+    lock.contend(ignore)
+    go_on.set()
+    releasing.join(LIMIT_SECONDS)
+
+    assert let_go
+    assert not releasing.is_alive()
+    assert eventually(lambda: lock.held)
+    lock.release()
+    store.close()
 
 
 def test_who_waits_can_give_up(lock_of: Callable[[], LeaderLock]) -> None:
@@ -243,7 +279,7 @@ def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url:
 
     assert 7 == os.waitstatus_to_exitcode(status)
     assert (True, True) == (lock.held, sign.held)
-    assert set() == store.dead_instances([HERE])
+    assert set() == dead(store, HERE)
     assert 1 == store.ledger.append(plain("a")).last
     lock.release()
     sign.release()
@@ -327,12 +363,12 @@ def test_an_instance_lives_while_its_sign_stands(ledger_url: str) -> None:
     if isinstance(store, PostgresStore):
         store._clock = LaterClock()
     here, there = store.instance_lock(HERE), store.instance_lock(THERE)
-    both_stand = (here.held, there.held, store.dead_instances([HERE, THERE]))
+    both_stand = (here.held, there.held, dead(store, HERE, THERE))
     there.release()
 
     assert (True, True, set()) == both_stand
     assert not there.held
-    assert eventually(lambda: store.dead_instances([HERE, THERE]) == {THERE})
+    assert eventually(lambda: dead(store, HERE, THERE) == {THERE})
     here.release()
     store.close()
 
@@ -343,26 +379,68 @@ def test_a_killed_instance_is_known_to_be_dead(sql_url: str) -> None:
         store._clock = LaterClock()
     sign = store.instance_lock(HERE)
     child = holder(sql_url)
-    alive = store.dead_instances([CHILD])
+    alive = dead(store, CHILD)
     child.send_signal(signal.SIGKILL)
     child.wait()
 
     assert set() == alive
-    assert eventually(lambda: store.dead_instances([CHILD]) == {CHILD})
+    assert eventually(lambda: dead(store, CHILD) == {CHILD})
     sign.release()
     close(child)
+    store.close()
+
+
+def test_an_instance_that_beats_is_alive_though_its_session_has_ended(postgres_url: str) -> None:
+    """A session that was terminated, or that a pooler does not give, used to be the death of its runs."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._clock = LaterClock()
+    sign = store.instance_lock(HERE)
+
+    assert set() == dead(store, THERE, silent_for=IN_TIME)
+    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE)
+    sign.release()
+    store.close()
+
+
+def test_an_instance_that_beats_is_alive_though_its_file_was_deleted(sqlite_url: str, tmp_path: Path) -> None:
+    """Tidying up beside the database used to be the death of all runs of the instance, for ever."""
+    store = opened(sqlite_url)
+    sign = store.instance_lock(HERE)
+    (tmp_path / f"ledger.db.instance-{HERE}").unlink()
+
+    assert set() == dead(store, HERE, silent_for=IN_TIME)
+    assert {HERE} == dead(store, HERE, silent_for=TOO_LATE)
+    assert sign.held
+    assert set() == dead(store, HERE, silent_for=TOO_LATE)
+    sign.release()
+    store.close()
+
+
+def test_the_file_of_a_killed_instance_proves_its_death_until_its_silence_does(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = opened(sqlite_url)
+    left_behind = tmp_path / f"ledger.db.instance-{CHILD}"
+    left_behind.touch()
+    told = [dead(store, CHILD, silent_for=IN_TIME), dead(store, CHILD, silent_for=-IN_TIME)]
+    was_there = left_behind.exists()
+    told += [dead(store, CHILD, silent_for=TOO_LATE), dead(store, CHILD, silent_for=-TOO_LATE)]
+
+    assert [{CHILD}] * 4 == told
+    assert (True, False) == (was_there, left_behind.exists())
     store.close()
 
 
 def test_nobody_is_dead_while_our_own_session_is_young(postgres_url: str) -> None:
     """A restarted server has ended every session; all instances looked dead to the first that came back."""
     store = opened(postgres_url)
-    without_sign = store.dead_instances([THERE])
+    without_sign = dead(store, THERE)
     sign = store.instance_lock(HERE)
 
     assert set() == without_sign
     assert sign.held
-    assert set() == store.dead_instances([THERE])
+    assert set() == dead(store, THERE)
     sign.release()
     store.close()
 
@@ -385,7 +463,7 @@ def test_nobody_is_dead_when_our_own_session_is_lost_meanwhile(postgres_url: str
     assert isinstance(store, PostgresStore)
     store._signs.append(BriefSign())  # type: ignore[arg-type]
 
-    assert set() == store.dead_instances([THERE])
+    assert set() == dead(store, THERE)
     store.close()
 
 

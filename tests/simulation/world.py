@@ -40,6 +40,7 @@ RESEND_SECONDS = 0.1
 """How soon a message that was held up gets through once the line is mended."""
 SHORT_PAUSE, LONG_PAUSE = 0.05, 2.0
 BEAT_SECONDS, MISSED_BEATS = 5.0, 3
+LATE_AFTER = timedelta(seconds=6)
 
 
 class Crashed(BaseException):
@@ -197,9 +198,14 @@ class SimulatedWorld:
             self.leader_lock.rejoin()
 
     def is_dead_to(self, other: SimulatedWorld) -> bool:
-        """Whether another instance takes this one for dead: its sign is down, or it has fallen silent."""
+        """Whether another instance takes this one for dead: its end is proved, or it has fallen silent.
+
+        The lock of a file is freed by the process's end alone; a session may end while its instance beats on.
+        """
+        late = abs(other.now() - self.beat_at) > LATE_AFTER
+        is_down = self.is_crashed or self._sign_lost
         silent = len(other._marks) == MISSED_BEATS and other._marks[0] > self.beat_at
-        return self.is_crashed or self._sign_lost or (self is not other and silent)
+        return (is_down and (late or self.cluster.kind == "file")) or (self is not other and silent)
 
     async def beats(self) -> None:
         """Give the signs of life, as the thread beside the loop does."""
@@ -388,6 +394,9 @@ class SimulatedWorld:
     async def project(self) -> None:
         with suppress(LedgerUnreachable):
             await self._ask(self.cluster.project)
+
+    async def release_lock(self) -> None:
+        self.leader_lock.release()
 
     def call_soon(self, function: Callable[[], None]) -> None:
         function()

@@ -13,7 +13,7 @@ def up_and_silent(store: Store) -> tuple[list[Instance], list[Instance]]:
     now = store.ledger.head().clock
     with store.reading() as connection:
         known, beating = instances.known(connection), instances.living(connection, now)
-    dead = store.dead_instances([each.id for each in known])
+    dead = store.dead_instances(known, now)
     living = [each for each in beating if each.id not in dead]
     return living, [each for each in known if each not in living]
 

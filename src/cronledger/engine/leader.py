@@ -80,9 +80,11 @@ class Leader:
         self._on_lock_change = on_lock_change
         self._world.leader_lock.contend(on_lock_change)
 
-    def let_go(self) -> None:
-        """Learn, from any thread, that leadership was given up meanwhile; the next tick begins anew."""
+    def let_go(self) -> Term | None:
+        """Learn, from any thread, that leadership is given up; return the term that ends so."""
+        term = self.term  # before the loop is told, for it may begin another one then
         self._let_go = True
+        return term
 
     async def tick(self, head: Head) -> bool:
         """Renew, step down or stand for election; return whether a new term has just begun here."""
@@ -124,7 +126,7 @@ class Leader:
             log.info("term %s was already over", term)
         finally:
             # Also if the ledger does not hear the goodbye: whoever is heard shall lead.
-            self._world.leader_lock.release()
+            await self._world.release_lock()
 
     async def _renew(self) -> None:
         sent_at = self._world.clock.boottime()

@@ -94,9 +94,9 @@ class Engine:
         self._passes.deadline = min(self._passes.deadline, anyio.current_time() + LAST_PASS_SECONDS)
         self.wake()
 
-    def lead_no_longer(self) -> None:
-        """Learn, from any thread, that leadership was given up because this loop did not go on."""
-        self._leader.let_go()
+    def lead_no_longer(self) -> Term | None:
+        """Learn, from any thread, that the term that it returns is given up: this loop does not go on."""
+        return self._leader.let_go()
 
     def abandon(self) -> None:
         """Drain no longer: hand every run back now."""

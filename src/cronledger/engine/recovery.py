@@ -78,5 +78,5 @@ class Recovery:
 
 
 def _is_lost(instance: InstanceId | None, living: frozenset[str]) -> bool:
-    """Whether the instance that claimed a run is gone: its row is, or its own lock is free."""
+    """Whether the instance that claimed a run is gone: its row is, or it is dead."""
     return instance is None or instance not in living

@@ -34,9 +34,6 @@ class LeaderLock(Protocol):
     def contend(self, on_change: Callable[[], None]) -> None:
         """Begin to contend; `on_change` is called from any thread when `held` changes."""
 
-    def release(self) -> None:
-        """Give the lock up and stop contending."""
-
 
 class Loaded(msgspec.Struct, frozen=True):
     """What an instance needs to know of the past: the folds as of a position."""
@@ -72,6 +69,9 @@ class World(Protocol):
     @property
     def leader_lock(self) -> LeaderLock:
         """This instance's hand on the one lock."""
+
+    async def release_lock(self) -> None:
+        """Give the leader's lock up and stop contending; whoever is cancelled leaves it to end by itself."""
 
     def now(self) -> datetime:
         """Return the instant by the ledger's clock, as far as it is known here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,6 +16,7 @@ from cronledger.entropy import Entropy
 from cronledger.errors import UsageError
 from cronledger.ledger.api import Concern, Ledger
 from cronledger.ledger.failures import parsed, safe_url
+from cronledger.ledger.instances import Instance
 from cronledger.ledger.memory_store import MemoryStore
 from cronledger.ledger.sqlite import SqliteStore
 
@@ -55,7 +57,7 @@ class InstanceLock(Protocol):
 
     @property
     def held(self) -> bool:
-        """Whether the sign stands."""
+        """Whether the sign stands; asking sets it up again where that does not happen by itself."""
 
     def release(self) -> None:
         """Take it down."""
@@ -92,8 +94,12 @@ class Store(Protocol):
     def instance_lock(self, instance: InstanceId) -> InstanceLock:
         """Set up the sign that an instance lives."""
 
-    def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
-        """Return those of the instances whose sign is provably gone."""
+    def dead_instances(self, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
+        """Return those of the instances that are provably gone.
+
+        A sign that may be lost while its instance lives (its session, its file) proves nothing before a beat
+        is overdue as well.
+        """
 
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, position and id of the newest event acknowledged to this process, if it is gone."""

@@ -11,10 +11,12 @@ import fcntl
 import os
 import weakref
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread, current_thread
 
 from cronledger.domain.ids import InstanceId
+from cronledger.ledger.instances import Instance
 
 PAUSE_SECONDS = 0.1
 WATCH_SECONDS = 1.0
@@ -83,50 +85,66 @@ class FileLeaderLock:
     """There is no database session behind this lock."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-        self._stopping = Event()
-        self._thread: Thread | None = None
-        self._held = False
-        self.error: str | None = None
-        """Why the lock cannot be contended for, if it cannot."""
+        self._path = path
+        self._contender: _Contender | None = None
 
     @property
     def held(self) -> bool:
         """Whether this instance holds the lock."""
-        return self._held and os.getpid() == self._lock.owner
+        contender = self._contender
+        return contender is not None and contender.held and os.getpid() == contender.lock.owner
+
+    @property
+    def error(self) -> str | None:
+        """Why the lock cannot be contended for, if it cannot."""
+        contender = self._contender
+        return None if contender is None else contender.error
 
     def contend(self, on_change: Callable[[], None]) -> None:
         """Try until held, then watch; `on_change` is called, on the lock's thread, on every change."""
-        if self._thread is None:
-            self._stopping.clear()
-            self._thread = Thread(target=self._run, args=(on_change,), name="cronledger-leader", daemon=True)
-            self._thread.start()
+        if self._contender is None:
+            self._contender = _Contender(FileLock(self._path), on_change)
+            self._contender.thread.start()
 
     def release(self) -> None:
         """Give the lock back and contend no longer."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopping.set()
-            if thread is not current_thread():
-                thread.join()
-        self._held = False
+        contender, self._contender = self._contender, None
+        if contender is not None:
+            contender.stop()
 
-    def _run(self, on_change: Callable[[], None]) -> None:
+
+class _Contender:
+    """One contention, from `contend` to `release`: the next one may begin before this one has ended."""
+
+    def __init__(self, lock: FileLock, on_change: Callable[[], None]) -> None:
+        self.lock = lock
+        self.held = False
+        self.error: str | None = None
+        self.thread = Thread(target=self._run, name="cronledger-leader", daemon=True)
+        self._on_change = on_change
+        self._stopping = Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self.thread is not current_thread():
+            self.thread.join()
+
+    def _run(self) -> None:
         try:
             while not self._stopping.is_set():
                 held = self._try()
-                if held != self._held:
-                    self._held = held
-                    on_change()
+                if held != self.held:
+                    self.held = held
+                    self._on_change()
                 self._stopping.wait(WATCH_SECONDS if held else PAUSE_SECONDS)
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def _try(self) -> bool:
         try:
-            held = self._lock.take()
+            held = self.lock.take()
         except OSError as error:
-            self.error = f"the lock file {self._lock.path} cannot be used: {error.strerror}"
+            self.error = f"the lock file {self.lock.path} cannot be used: {error.strerror}"
             return False
         self.error = None
         return held
@@ -138,21 +156,24 @@ class FileInstanceLock:
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
         self._released = False
-        # Somebody who asks whether we are dead holds the file for a moment.
-        any(self.held for _ in range(3))
+        self._stand()
 
     @property
     def held(self) -> bool:
         """Whether the sign stands; it is set up again if somebody removed its file."""
-        try:
-            return not self._released and self._lock.take()
-        except OSError:
-            return False
+        return self._stand()
 
     def release(self) -> None:
         """Take the sign down."""
         self._released = True
         self._lock.release(remove=True)
+
+    def _stand(self) -> bool:
+        try:
+            # Somebody who asks whether we are dead holds the file for a moment.
+            return not self._released and any(self._lock.take() for _ in range(3))
+        except OSError:
+            return False
 
 
 def instance_file(database: Path, instance: str) -> Path:
@@ -160,16 +181,17 @@ def instance_file(database: Path, instance: str) -> Path:
     return database.with_name(f"{database.name}.instance-{instance}")
 
 
-def dead_instances(database: Path, instances: Iterable[InstanceId]) -> set[InstanceId]:
+def dead_instances(database: Path, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
     """Return those of the instances whose process is provably gone."""
-    return {instance for instance in instances if _is_free(instance_file(database, instance))}
+    return {each.id for each in known if _is_gone(instance_file(database, each.id), late=each.is_late(now))}
 
 
-def _is_free(path: Path) -> bool:
+def _is_gone(path: Path, *, late: bool) -> bool:
+    """Whether nobody holds the file; a deleted one proves nothing while its instance beats."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return True
+        return late
     except OSError:
         return False
     try:
@@ -177,7 +199,8 @@ def _is_free(path: Path) -> bool:
     except OSError:
         return False
     else:
-        path.unlink(missing_ok=True)
+        if late:  # until then the file is the proof, for others too
+            path.unlink(missing_ok=True)
         return True
     finally:
         os.close(descriptor)

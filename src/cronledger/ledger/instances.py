@@ -15,6 +15,8 @@ from cronledger.ledger.schema import INSTANCE
 
 SILENT_AFTER = timedelta(seconds=15)
 """How long after its last beat an instance still counts as living: three beats."""
+LATE_AFTER = timedelta(seconds=6)
+"""How long after its last beat the next one is overdue: a beat, and a second for its way to the ledger."""
 
 Kind = Literal["service", "oneshot"]
 State = Literal["starting", "ready", "draining"]
@@ -38,6 +40,10 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[JobName, ...] = ()
     features: tuple[str, ...] = ()
     config_revision: str | None = None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether its next beat is overdue; one from the future (a clock was set) says nothing either."""
+        return abs(now - self.beat_at) > LATE_AFTER
 
 
 def register(connection: Connection, instance: Instance) -> None:

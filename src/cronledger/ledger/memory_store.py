@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Lock, RLock
 from typing import Literal
 from uuid import UUID
@@ -20,6 +21,7 @@ from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError
 from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
+from cronledger.ledger.instances import Instance
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.ledger.sqlite_connections import begin
 from cronledger.ledger.sqlite_problems import problem
@@ -79,9 +81,10 @@ class MemoryStore:
         """Set up the sign that an instance lives."""
         return MemoryInstanceLock(self._place, instance)
 
-    def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
-        """Return those of the instances that have no sign of life."""
-        return set(instances) - self._place.alive
+    def dead_instances(self, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
+        """Return those of the instances that have no sign of life: here it goes with its instance only."""
+        del now
+        return {each.id for each in known} - self._place.alive
 
     def lost(self) -> None:
         """Nothing is lost before all of it is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Literal, LiteralString
 from uuid import UUID
@@ -36,6 +36,7 @@ from cronledger.ledger.connecting import (
     server_of,
 )
 from cronledger.ledger.failures import parsed, safe_url, translated
+from cronledger.ledger.instances import Instance
 from cronledger.ledger.instants import from_micros
 from cronledger.ledger.postgres_append import answers, request
 from cronledger.ledger.postgres_concerns import concerns
@@ -128,21 +129,23 @@ class PostgresStore:
         self._signs.append(sign)
         return sign
 
-    def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
-        """Return those of the instances whose session is gone while ours was not.
+    def dead_instances(self, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
+        """Return those of the instances that missed a beat and whose session is gone while ours was not.
 
         A restart or failover of the server ends every session at once. So nothing is proved unless a sign of
-        our own has stood for a while: others have had the same time to set theirs up again.
+        our own has stood for a while: others have had the same time to set theirs up again. A single session
+        ends too, and behind a pooler there is none: whoever still beats is alive.
         """
+        late = [each.id for each in known if each.is_late(now)]
         since = self._signed_since()
-        if not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
+        if not late or not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
             return set()
         schema = self.address().schema
         with self.reading() as connection:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
         if self._signed_since() != since:
             return set()
-        return {each for each in instances if sessions.number_of(schema, each) % 2**32 not in held}
+        return {each for each in late if sessions.number_of(schema, each) % 2**32 not in held}
 
     def _signed_since(self) -> list[float]:
         return [since for sign in self._signs if (since := sign.since) is not None]

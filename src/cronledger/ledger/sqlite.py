@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
 from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
+from cronledger.ledger.instances import Instance
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
 from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
@@ -92,9 +94,9 @@ class SqliteStore:
         """Set up the sign that an instance lives."""
         return FileInstanceLock(instance_file(self.path, instance))
 
-    def dead_instances(self, instances: Iterable[InstanceId]) -> set[InstanceId]:
+    def dead_instances(self, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
         """Return those of the instances whose process is provably gone."""
-        return dead_instances(self.path, instances)
+        return dead_instances(self.path, known, now)
 
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, position and id of the newest event that was acknowledged, if it is gone."""

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from tests.checker import problems, triggered
 from tests.conftest import lines_of
+from tests.contract.test_locks import dead
 from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
@@ -43,13 +44,14 @@ def test_a_pooler_is_detected_and_no_lock_is_believed(
         told = eventually(lambda: lock.error)
     warnings = [record.getMessage() for record in caplog.records]
     concerns = [each.what for each in store.concerns()]
+    taken_for_dead = dead(store, store.ledger.instance)
     lock.release()
     sign.release()
 
     assert told
     assert not lock.held
     assert not sign.held
-    assert set() == store.dead_instances([store.ledger.instance])
+    assert set() == taken_for_dead
     assert 1 == sum("leadership rests on the lease alone" in each for each in warnings)
     assert 1 == sum("connection pooler" in each for each in concerns)
 

@@ -29,6 +29,7 @@ from cronledger.ledger.sqlite_problems import REMOTE, require_local
 from cronledger.ledger.verify import verify
 from tests.checker import problems, triggered
 from tests.conftest import lines_of, opened
+from tests.contract.test_locks import dead
 from tests.e2e.sqlite.processes import line, rest, running, tell
 from tests.e2e.sqlite.test_busy import quick
 from tests.events import HERE, plain
@@ -214,7 +215,7 @@ def test_instances_that_open_a_ledger_by_a_link_share_its_locks_and_its_note(
     lock = store.leader_lock()
     lock.contend(lambda: None)
     assert eventually(lambda: lock.held)
-    dead = other.dead_instances([HERE])
+    taken_for_dead = dead(other, HERE)
     led_by_both = other.leader_lock()._lock.take()
     other.ledger.append(plain("a"))
     lock.release()
@@ -222,7 +223,7 @@ def test_instances_that_open_a_ledger_by_a_link_share_its_locks_and_its_note(
     other.close()
     store.close()
 
-    assert (set(), False) == (dead, led_by_both)
+    assert (set(), False) == (taken_for_dead, led_by_both)
     assert (tmp_path / "ledger.db.mark").exists()
     assert [link] == list(link.parent.iterdir())
 

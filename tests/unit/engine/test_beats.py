@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
 
 from cronledger.ledger import instances
 from cronledger.ledger.database import Store
@@ -12,6 +17,7 @@ from tests.conftest import opened
 from tests.events import HERE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+Beating = Callable[[Store, ManualClock], Beats]
 
 
 def row(at: datetime) -> instances.Instance:
@@ -30,15 +36,23 @@ def known(store: Store) -> list[instances.Instance]:
         return instances.known(connection)
 
 
-def beating(store: Store, clock: ManualClock) -> Beats:
-    """Return the beats of a registered instance."""
-    registered(store, clock.now())
-    beats = Beats(store, clock.now)
-    beats.take(row(clock.now()))
-    return beats
+@pytest.fixture
+def beating() -> Iterator[Beating]:
+    """Return what registers an instance and returns its beats."""
+    with ExitStack() as signs:
+
+        def make(store: Store, clock: ManualClock) -> Beats:
+            registered(store, clock.now())
+            sign = store.instance_lock(HERE)
+            signs.callback(sign.release)
+            beats = Beats(store, clock.now)
+            beats.take(row(clock.now()), sign)
+            return beats
+
+        yield make
 
 
-def test_somebody_is_silent_once_we_have_beaten_three_times_since(sql_url: str) -> None:
+def test_somebody_is_silent_once_we_have_beaten_three_times_since(sql_url: str, beating: Beating) -> None:
     store = opened(sql_url)
     clock = ManualClock(NOON)
     beats = beating(store, clock)
@@ -54,7 +68,7 @@ def test_somebody_is_silent_once_we_have_beaten_three_times_since(sql_url: str) 
     assert [False, False, False, True, True] == told
 
 
-def test_while_we_are_not_heard_ourselves_nobody_is_silent(sqlite_url: str) -> None:
+def test_while_we_are_not_heard_ourselves_nobody_is_silent(sqlite_url: str, beating: Beating) -> None:
     """Fault 15: a ledger that was away for a minute kills nobody."""
     store = opened(sqlite_url)
     clock = ManualClock(NOON)
@@ -76,7 +90,24 @@ def test_while_we_are_not_heard_ourselves_nobody_is_silent(sqlite_url: str) -> N
     assert not outlived
 
 
-def test_a_row_that_somebody_removed_is_written_again_with_what_it_said(sql_url: str) -> None:
+def test_a_beat_sets_a_sign_up_again_that_somebody_removed(
+    sqlite_url: str, tmp_path: Path, beating: Beating
+) -> None:
+    """Nobody asked for the sign again, so its instance stayed dead to the others."""
+    store = opened(sqlite_url)
+    beats = beating(store, ManualClock(NOON))
+    (file,) = tmp_path.glob("*.instance-*")
+    file.unlink()
+    beats.beat()
+    files = list(tmp_path.glob("*.instance-*"))
+    store.close()
+
+    assert [file] == files
+
+
+def test_a_row_that_somebody_removed_is_written_again_with_what_it_said(
+    sql_url: str, beating: Beating
+) -> None:
     store = opened(sql_url)
     clock = ManualClock(NOON)
     beats = beating(store, clock)

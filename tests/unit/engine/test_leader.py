@@ -62,6 +62,9 @@ class Alone:
             return answer
         raise answer
 
+    async def release_lock(self) -> None:
+        self.leader_lock.release()
+
     async def renew(self, term: Term, lease: timedelta) -> Head:
         return self.ledger.renew(term, lease)
 

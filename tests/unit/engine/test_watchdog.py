@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
+from cronledger.ledger.api import Head
 from cronledger.testing import ManualClock
-from cronledger.watchdog import LIMIT_SECONDS, LONGEST_FRAME, LOOK_SECONDS, MOST_FRAMES, Watchdog
+from cronledger.watchdog import LIMIT_SECONDS, LONGEST_FRAME, LOOK_SECONDS, MOST_FRAMES, Watchdog, _give_up
+from tests.unit.engine.test_leader import Alone, leading, tick, types
 
 LOOKS = round(LIMIT_SECONDS / LOOK_SECONDS)
 
@@ -102,3 +106,48 @@ def test_a_stack_is_bounded_and_names_no_line_of_the_source() -> None:
     assert MOST_FRAMES == len(stack)
     assert max(map(len, stack)) <= LONGEST_FRAME
     assert "watchdog.look()" not in "\n".join(stack)
+
+
+# --- giving leadership up -------------------------------------------------------------------------------
+
+
+def give_up(world: Alone, leader: Any, ledger: Any) -> bool:
+    """Give up what a leader leads, as its watchdog does."""
+    store = SimpleNamespace(ledger=ledger)
+    process: Any = SimpleNamespace(instance=world.instance, leader_lock=world.leader_lock, store=store)
+    engine: Any = SimpleNamespace(lead_no_longer=leader.let_go)
+    return _give_up(process, engine, 5.0, ())
+
+
+def test_a_blocked_leader_resigns_its_term_and_contends_again_once_it_wakes() -> None:
+    world = Alone()
+    leader = leading(world)
+    heard = give_up(world, leader, world.ledger)
+    given_up = not world.leader_lock.held
+    tick(world, leader)
+
+    assert (True, True) == (heard, given_up)
+    assert ["leader.elected", "leader.resigned", "engine.loop_blocked", "leader.elected"] == types(world)
+    assert world.leader_lock.held
+
+
+def test_a_loop_that_wakes_meanwhile_keeps_its_new_term_and_contends_again() -> None:
+    """It stood again by the lock that it was about to lose, and nobody contended for it any more."""
+    world = Alone()
+    leader = leading(world)
+
+    class WakingLedger:
+        """A ledger so slow that the loop goes on before it answers."""
+
+        append, renew = world.ledger.append, world.ledger.renew
+
+        def head(self) -> Head:
+            tick(world, leader)
+            return world.ledger.head()
+
+    give_up(world, leader, WakingLedger())
+    told = types(world)
+    tick(world, leader)
+
+    assert ["leader.elected", "leader.elected", "engine.loop_blocked"] == told
+    assert world.leader_lock.held
