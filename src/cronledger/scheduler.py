@@ -101,6 +101,7 @@ class Scheduler:
         self._services = tuple(services)
         self._db = db
         self._lease = lease or Lease()
+        self._secrets = Secrets(os.environ)
         self._world: ProcessWorld | None = None
         self._reloader: Reloader | None = None
 
@@ -300,18 +301,21 @@ class Scheduler:
             registered = registry.find(extension, job)
             return registered.job if registered else None
 
-        secrets = Secrets(os.environ)
         db = self._db
         if db is None and self.settings.application_database_url:
-            db = application_engine(secrets.reveal(self.settings.application_database_url))
+            db = application_engine(self._secrets.reveal(self.settings.application_database_url))
         return Provision(
             find=find,
-            reveal=secrets.reveal,
-            hide=secrets.hide,
-            config=secrets.revealing(self.settings.application),
+            reveal=self._secrets.reveal,
+            hide=self._secrets.hide,
+            config=self._application(),
             db=db,
             services=(*self._services, *registry.services),
         )
+
+    def _application(self) -> Mapping[str, Any]:
+        """Return what `ctx.config` gives by the files that were read last."""
+        return self._secrets.revealing(self.settings.application)
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
@@ -360,7 +364,7 @@ class Scheduler:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
             plan, configuration = self._service_plan(), _configuration(resolution)
-            given = msgspec.structs.replace(provision, config=settings.application)
+            given = msgspec.structs.replace(provision, config=self._application())
             jobs = presence.provided(plan, configuration, given)
             engine.reconfigure(configuration, plan, given, jobs=jobs)
 
