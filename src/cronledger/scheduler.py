@@ -6,11 +6,9 @@ when it is first needed.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
@@ -23,6 +21,7 @@ import msgspec
 
 from cronledger import applying, manual, presence
 from cronledger._version import __version__
+from cronledger.background import beside
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
 from cronledger.config.reference import Secrets
@@ -37,6 +36,7 @@ from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Kind, Plan
+from cronledger.engine.together import together
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
@@ -170,31 +170,12 @@ class Scheduler:
 
     @contextmanager
     def background(self) -> Iterator[Scheduler]:
-        """Take part while the block lasts, in a thread and loop of its own: for programs without a loop."""
-        ready = threading.Event()
-        stop = threading.Event()
-        failure: list[BaseException] = []
+        """Take part while the block lasts, in a thread and loop of its own: for programs without a loop.
 
-        async def serve() -> None:
-            try:
-                async with self.running():
-                    ready.set()
-                    await asyncio.get_running_loop().run_in_executor(None, stop.wait)
-            except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
-                failure.append(error)
-            finally:
-                ready.set()
-
-        thread = threading.Thread(target=lambda: anyio.run(serve), name="cronledger", daemon=True)
-        thread.start()
-        ready.wait()
-        try:
-            if failure:
-                raise failure[0]
+        What ends the scheduler before the block ends is logged at once, and raised when the block is left.
+        """
+        with beside(self.running):
             yield self
-        finally:
-            stop.set()
-            thread.join()
 
     async def serve(
         self,
@@ -343,7 +324,7 @@ class Scheduler:
             self._world, self._reloader = world, reloader
             watchdog = watch(world, engine)
             try:
-                async with anyio.create_task_group() as tasks:
+                async with together() as tasks:
                     tasks.start_soon(engine.run)
                     if reloader is not None:
                         tasks.start_soon(reloader.run)

@@ -44,7 +44,7 @@ BROAD = {
     "jobs.calling._within": "what a job raises in a task is carried to its caller and raised there",
     "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",
-    "scheduler.Scheduler.background.serve": "what ends the thread is carried to the one that waits",
+    "background.beside.serve": "what ends the thread is carried to the one that waits",
 }
 """The places that may catch everything, and why."""
 

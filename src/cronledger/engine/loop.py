@@ -26,6 +26,7 @@ from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
 from cronledger.engine.recovery import Recovery
+from cronledger.engine.together import together
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
@@ -120,7 +121,7 @@ class Engine:
         """Take part until stopped, then drain."""
         try:
             await self._load()
-            async with anyio.create_task_group() as tasks:
+            async with together() as tasks:
                 self._tasks = tasks
                 self.executor.open(tasks, self.wake)
                 if self._leads:
