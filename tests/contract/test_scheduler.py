@@ -290,3 +290,22 @@ def test_a_scheduler_in_the_background_that_ends_says_so_at_once_and_raises_it_a
         program()
 
     assert [True] == said
+
+
+def test_a_manual_run_performed_here_goes_on_while_its_ledger_is_away(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """It used to be cancelled when the ledger did not answer for a moment."""
+    file, elsewhere = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "elsewhere.db"
+
+    @job(extension="tests")
+    def outlast() -> None:
+        """Perform while nobody can read the ledger."""
+        file.rename(elsewhere)
+        time.sleep(0.7)  # noqa: TID251 - a job on a thread
+        elsewhere.rename(file)
+
+    program = Scheduler(database_url=sqlite_url, jobs=[outlast])
+    (run,) = asyncio.run(program.run_manually(["outlast"], actor="test"))
+
+    assert Outcome.SUCCEEDED == run.outcome
