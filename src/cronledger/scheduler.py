@@ -34,6 +34,7 @@ from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
+from cronledger.engine.farewell import LEAST_SECONDS, Farewell
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.together import together
@@ -104,6 +105,7 @@ class Scheduler:
         self._secrets = Secrets(os.environ)
         self._world: ProcessWorld | None = None
         self._reloader: Reloader | None = None
+        self._farewell: Farewell | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
 
@@ -191,18 +193,17 @@ class Scheduler:
         """
         plan = self._service_plan()
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async with (
-                self._opened(migrate=migrate, applied_by=applied_by) as store,
-                self.instance_at_work(store, plan) as engine,
-            ):
-                with anyio.move_on_after(for_seconds):
-                    await self._told_to_end(signals)
-                engine.stop()
-                async with anyio.create_task_group() as tasks:
+            async with together() as tasks:
+                async with (
+                    self._opened(migrate=migrate, applied_by=applied_by) as store,
+                    self.instance_at_work(store, plan) as engine,
+                ):
+                    with anyio.move_on_after(for_seconds):
+                        await self._told_to_end(signals)
+                    engine.stop()
                     tasks.start_soon(_drain_no_longer, signals, engine)
-                    await engine.drained.wait()
-                    tasks.cancel_scope.cancel()
-                return engine.executor.left_behind
+                tasks.cancel_scope.cancel()
+        return engine.executor.left_behind + engine.farewell.was_cut_short
 
     async def _told_to_end(self, signals: AsyncIterator[signal.Signals]) -> None:
         """Wait for the signal to end; reload at each SIGHUP before."""
@@ -314,11 +315,12 @@ class Scheduler:
             entropy=self.entropy,
             build=os.environ.get("CRONLEDGER_BUILD", __version__),
         )
+        engine = Engine(world, configuration, provision, plan)
         known_as = presence.announced(
-            world, self._label, plan=plan, configuration=configuration, provision=provision
+            world, self._label, engine.farewell, plan=plan, configuration=configuration, provision=provision
         )
+        self._farewell = engine.farewell
         async with known_as:
-            engine = Engine(world, configuration, provision, plan)
             reloader = self._reloader_for(engine, world, provision) if plan.kind is Kind.SERVICE else None
             wake = store.wake(lambda: world.call_soon(engine.wake))
             self._world, self._reloader = world, reloader
@@ -356,15 +358,19 @@ class Scheduler:
     async def _opened(
         self, *, migrate: bool | None = None, applied_by: Actor | None = None
     ) -> AsyncIterator[Store]:
-        """Open the ledger in a thread, and close it there whatever happens."""
+        """Open the ledger in a thread, and close it there whatever happens.
+
+        What an instance has left behind may keep it from closing: that ends by itself.
+        """
         store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
         try:
             if applied_by is not None:
                 await anyio.to_thread.run_sync(applying.at_start, store, self.resolution, applied_by)
             yield store
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(store.close)
+            is_blocked = self._farewell is not None and self._farewell.was_cut_short
+            with anyio.move_on_after(LEAST_SECONDS if is_blocked else None, shield=True):
+                await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
 
 
 def _configuration(resolution: Resolution) -> Configuration:
