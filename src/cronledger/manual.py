@@ -7,6 +7,7 @@ itself, under the same rules: it has a row as an instance, claims only its own r
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from cronledger.domain.overlap import admit
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
-from cronledger.errors import Conflict, Overlap, Refusal, UnknownJob, UsageError
+from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances
 from cronledger.ledger.api import Quiet, Write, require_current
 from cronledger.ledger.database import Store
@@ -38,6 +39,7 @@ from cronledger.projections.replay import current
 if TYPE_CHECKING:
     from cronledger.scheduler import Scheduler
 
+log = logging.getLogger("cronledger.instance")
 TRIES = 20
 POLL_SECONDS = 0.2
 
@@ -225,7 +227,7 @@ async def _perform_here(
 
 
 async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> list[RunState]:
-    """Read the runs' streams until all have ended."""
+    """Read the runs' streams until all have ended, however long the ledger is away: they go on meanwhile."""
 
     def folded() -> list[RunState]:
         states = []
@@ -237,10 +239,19 @@ async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> li
             states.append(state)
         return states
 
+    trouble = ""
     while True:
-        states = await anyio.to_thread.run_sync(folded)
-        if not wait or all(state.phase is Phase.ENDED for state in states):
-            return states
+        try:
+            states = await anyio.to_thread.run_sync(folded)
+        except LedgerUnreachable as error:
+            if not wait:
+                raise
+            if str(error) != trouble:
+                log.warning("the ledger does not answer: %s", error)
+            trouble = str(error)
+        else:
+            if not wait or all(state.phase is Phase.ENDED for state in states):
+                return states
         await anyio.sleep(POLL_SECONDS)
 
 

@@ -19,6 +19,7 @@ from cronledger.domain.zone_rules import rules_for
 from cronledger.engine import definitions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
+from cronledger.engine.farewell import Farewell
 from cronledger.engine.plan import Kind, Plan
 from cronledger.errors import LedgerUnreachable, Outdated
 from cronledger.ledger import instances
@@ -32,11 +33,18 @@ ACTOR = e.Actor.engine("instance")
 
 @asynccontextmanager
 async def announced(
-    world: ProcessWorld, label: str, *, plan: Plan, configuration: Configuration, provision: Provision
+    world: ProcessWorld,
+    label: str,
+    farewell: Farewell,
+    *,
+    plan: Plan,
+    configuration: Configuration,
+    provision: Provision,
 ) -> AsyncIterator[None]:
     """Be known to the others while the block lasts; end the world's threads afterwards."""
-    lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
+    lock: InstanceLock | None = None
     try:
+        lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
         await world.learn_clock()
         row = instances.Instance(
             id=world.instance,
@@ -56,8 +64,8 @@ async def announced(
         world.beats.start()
         yield
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_sign_off, world, lock)
+        with farewell.words():
+            await anyio.to_thread.run_sync(_sign_off, world, lock, abandon_on_cancel=True)
 
 
 def provided(plan: Plan, configuration: Configuration, provision: Provision) -> tuple[JobName, ...]:
@@ -91,8 +99,13 @@ def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Config
     world.store.ledger.append(*writes)
 
 
-def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
-    """Say goodbye as far as the ledger still listens, and let go of everything."""
+def _sign_off(world: ProcessWorld, lock: InstanceLock | None) -> None:
+    """Say goodbye as far as the ledger still listens, and let go of everything.
+
+    Without a lock nothing has been said yet, and there is nothing to take back.
+    """
+    if lock is None:
+        return world.close()
     world.beats.stop()
     try:
         event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
@@ -105,3 +118,4 @@ def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
     finally:
         world.close()
         lock.release()
+    return None

@@ -21,7 +21,7 @@ from cronledger.config.sources import Sources
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG
 from cronledger.engine.definitions import ACTOR, compared
-from cronledger.errors import ConfigError, Conflict, LedgerUnreachable
+from cronledger.errors import ConfigError, Conflict, LedgerUnreachable, Outdated
 from cronledger.jobs.registry import Registry
 from cronledger.ledger.api import START, Item, Write
 from cronledger.world import ProcessWorld
@@ -61,7 +61,7 @@ class Reloader:
         self._unsaid: deque[e.Event] = deque()
         self._woken = anyio.Event()
         self._is_asked = False
-        self._stopping = False
+        self._looking = anyio.CancelScope()
 
     def request(self) -> None:
         """Read the files now, whether or not they seem to have changed."""
@@ -69,22 +69,20 @@ class Reloader:
         self._woken.set()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._stopping = True
-        self._woken.set()
+        """Look no more; what the ledger has not heard by now may stay unsaid."""
+        self._looking.cancel()
 
     async def run(self) -> None:
         """Look and reload until stopped."""
-        while True:
-            with anyio.move_on_after(LOOK_SECONDS):
-                await self._woken.wait()
-            self._woken = anyio.Event()
-            if self._stopping:
-                return
-            asked, self._is_asked = self._is_asked, False
-            if await anyio.to_thread.run_sync(self._sources.have_settled) or asked:
-                await self._reload(asked=asked)
-            await self._tell()
+        with self._looking:
+            while True:
+                with anyio.move_on_after(LOOK_SECONDS):
+                    await self._woken.wait()
+                self._woken = anyio.Event()
+                asked, self._is_asked = self._is_asked, False
+                if await anyio.to_thread.run_sync(self._sources.have_settled) or asked:
+                    await self._reload(asked=asked)
+                await self._tell()
 
     async def _reload(self, *, asked: bool) -> None:
         refused: ConfigError | None = None
@@ -139,6 +137,8 @@ class Reloader:
             except LedgerUnreachable as error:
                 log.warning("the ledger does not hear of the reload yet: %s", error)
                 return
+            except Outdated as error:
+                log.warning("the reload cannot be recorded: %s", error.message)
             self._unsaid.popleft()
 
     async def _record(self, event: e.Event) -> None:

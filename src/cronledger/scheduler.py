@@ -6,11 +6,9 @@ when it is first needed.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
@@ -23,6 +21,7 @@ import msgspec
 
 from cronledger import applying, manual, presence
 from cronledger._version import __version__
+from cronledger.background import beside
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
 from cronledger.config.reference import Secrets
@@ -35,8 +34,10 @@ from cronledger.domain.leadership import Lease
 from cronledger.domain.run import RunState
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
+from cronledger.engine.farewell import LEAST_SECONDS, Farewell
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Kind, Plan
+from cronledger.engine.together import together
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
@@ -101,8 +102,10 @@ class Scheduler:
         self._services = tuple(services)
         self._db = db
         self._lease = lease or Lease()
+        self._secrets = Secrets(os.environ)
         self._world: ProcessWorld | None = None
         self._reloader: Reloader | None = None
+        self._farewell: Farewell | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
 
@@ -169,31 +172,12 @@ class Scheduler:
 
     @contextmanager
     def background(self) -> Iterator[Scheduler]:
-        """Take part while the block lasts, in a thread and loop of its own: for programs without a loop."""
-        ready = threading.Event()
-        stop = threading.Event()
-        failure: list[BaseException] = []
+        """Take part while the block lasts, in a thread and loop of its own: for programs without a loop.
 
-        async def serve() -> None:
-            try:
-                async with self.running():
-                    ready.set()
-                    await asyncio.get_running_loop().run_in_executor(None, stop.wait)
-            except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
-                failure.append(error)
-            finally:
-                ready.set()
-
-        thread = threading.Thread(target=lambda: anyio.run(serve), name="cronledger", daemon=True)
-        thread.start()
-        ready.wait()
-        try:
-            if failure:
-                raise failure[0]
+        What ends the scheduler before the block ends is logged at once, and raised when the block is left.
+        """
+        with beside(self.running):
             yield self
-        finally:
-            stop.set()
-            thread.join()
 
     async def serve(
         self,
@@ -209,18 +193,17 @@ class Scheduler:
         """
         plan = self._service_plan()
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async with (
-                self._opened(migrate=migrate, applied_by=applied_by) as store,
-                self.instance_at_work(store, plan) as engine,
-            ):
-                with anyio.move_on_after(for_seconds):
-                    await self._told_to_end(signals)
-                engine.stop()
-                async with anyio.create_task_group() as tasks:
+            async with together() as tasks:
+                async with (
+                    self._opened(migrate=migrate, applied_by=applied_by) as store,
+                    self.instance_at_work(store, plan) as engine,
+                ):
+                    with anyio.move_on_after(for_seconds):
+                        await self._told_to_end(signals)
+                    engine.stop()
                     tasks.start_soon(_drain_no_longer, signals, engine)
-                    await engine.drained.wait()
-                    tasks.cancel_scope.cancel()
-                return engine.executor.left_behind
+                tasks.cancel_scope.cancel()
+        return engine.executor.left_behind + engine.farewell.was_cut_short
 
     async def _told_to_end(self, signals: AsyncIterator[signal.Signals]) -> None:
         """Wait for the signal to end; reload at each SIGHUP before."""
@@ -300,18 +283,21 @@ class Scheduler:
             registered = registry.find(extension, job)
             return registered.job if registered else None
 
-        secrets = Secrets(os.environ)
         db = self._db
         if db is None and self.settings.application_database_url:
-            db = application_engine(secrets.reveal(self.settings.application_database_url))
+            db = application_engine(self._secrets.reveal(self.settings.application_database_url))
         return Provision(
             find=find,
-            reveal=secrets.reveal,
-            hide=secrets.hide,
-            config=secrets.revealing(self.settings.application),
+            reveal=self._secrets.reveal,
+            hide=self._secrets.hide,
+            config=self._application(),
             db=db,
             services=(*self._services, *registry.services),
         )
+
+    def _application(self) -> Mapping[str, Any]:
+        """Return what `ctx.config` gives by the files that were read last."""
+        return self._secrets.revealing(self.settings.application)
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
@@ -329,17 +315,18 @@ class Scheduler:
             entropy=self.entropy,
             build=os.environ.get("CRONLEDGER_BUILD", __version__),
         )
+        engine = Engine(world, configuration, provision, plan)
         known_as = presence.announced(
-            world, self._label, plan=plan, configuration=configuration, provision=provision
+            world, self._label, engine.farewell, plan=plan, configuration=configuration, provision=provision
         )
+        self._farewell = engine.farewell
         async with known_as:
-            engine = Engine(world, configuration, provision, plan)
             reloader = self._reloader_for(engine, world, provision) if plan.kind is Kind.SERVICE else None
             wake = store.wake(lambda: world.call_soon(engine.wake))
             self._world, self._reloader = world, reloader
             watchdog = watch(world, engine)
             try:
-                async with anyio.create_task_group() as tasks:
+                async with together() as tasks:
                     tasks.start_soon(engine.run)
                     if reloader is not None:
                         tasks.start_soon(reloader.run)
@@ -360,7 +347,7 @@ class Scheduler:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
             plan, configuration = self._service_plan(), _configuration(resolution)
-            given = msgspec.structs.replace(provision, config=settings.application)
+            given = msgspec.structs.replace(provision, config=self._application())
             jobs = presence.provided(plan, configuration, given)
             engine.reconfigure(configuration, plan, given, jobs=jobs)
 
@@ -371,15 +358,19 @@ class Scheduler:
     async def _opened(
         self, *, migrate: bool | None = None, applied_by: Actor | None = None
     ) -> AsyncIterator[Store]:
-        """Open the ledger in a thread, and close it there whatever happens."""
+        """Open the ledger in a thread, and close it there whatever happens.
+
+        What an instance has left behind may keep it from closing: that ends by itself.
+        """
         store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
         try:
             if applied_by is not None:
                 await anyio.to_thread.run_sync(applying.at_start, store, self.resolution, applied_by)
             yield store
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(store.close)
+            is_blocked = self._farewell is not None and self._farewell.was_cut_short
+            with anyio.move_on_after(LEAST_SECONDS if is_blocked else None, shield=True):
+                await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
 
 
 def _configuration(resolution: Resolution) -> Configuration:

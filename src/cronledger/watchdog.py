@@ -17,13 +17,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.ids import LEADER, Term, instance_stream
 from cronledger.engine.loop import Engine
-from cronledger.errors import Fenced, LedgerUnreachable
+from cronledger.errors import Fenced, LedgerUnreachable, Outdated
 from cronledger.ledger.api import Write
 from cronledger.world import ProcessWorld
 
@@ -112,6 +113,8 @@ def _give_up(world: ProcessWorld, engine: Engine, seconds: float, stack: tuple[s
     except LedgerUnreachable as error:
         log.warning("the ledger did not hear that the loop is blocked: %s", error)
         return False
+    except Outdated as error:
+        log.warning("that the loop is blocked cannot be recorded: %s", error.message)
     finally:
         world.leader_lock.release()
         # Once more: the loop may have gone on meanwhile, and found that it holds the lock and contends.
@@ -126,7 +129,8 @@ def _resign(world: ProcessWorld, term: Term | None) -> None:
         return
     event = e.Event(body=e.LeaderResigned(reason="the event loop is blocked"), actor=ACTOR)
     try:
-        world.store.ledger.append(Write(LEADER, (event,), expected=None), fence=head.term)
+        with suppress(Outdated):  # then it goes without a word: only newer versions may append
+            world.store.ledger.append(Write(LEADER, (event,), expected=None), fence=head.term)
         world.store.ledger.renew(head.term, timedelta(0))
     except Fenced:
         log.info("term %s was already over", head.term)

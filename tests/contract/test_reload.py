@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from cronledger import Scheduler, job
+from cronledger import JobContext, Scheduler, job
 from cronledger.domain.ids import CONFIG, Position
 from cronledger.ledger import instances
 from cronledger.ledger.codec import exported
@@ -240,6 +240,38 @@ def test_what_is_used_only_at_the_start_is_named(
 
     assert "scheduler.startup_wait_seconds has changed: it needs a restart" in warnings
     assert [] == [line for line in warnings if "max_runs" in line]
+
+
+def test_a_job_is_given_what_a_reference_in_its_configuration_stands_for_also_after_a_reload(
+    memory_url: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to be given the reference itself, until the next restart."""
+    seen: list[str] = []
+
+    @job(extension="tests")
+    async def look(ctx: JobContext) -> None:
+        seen.append(ctx.config["hook"])
+
+    def files(which: str) -> str:
+        content = {"application": {"hook": "${env:HOOK}"}} | msgspec.json.decode(text(which))
+        return msgspec.json.encode(content).decode()
+
+    async def program(ledger: Watched) -> None:
+        program = Scheduler(database_url=memory_url, config=config, jobs=[quick, look])
+        async with program.running():
+            await program.trigger("look")
+            await ledger.until(lambda _: len(seen) == 1)
+            put(config, files("b"))
+            await ledger.until(lambda lines: count(lines, "job.redefined"))
+            await program.trigger("look")
+            await ledger.until(lambda _: len(seen) == 2)
+
+    monkeypatch.setenv("HOOK", "https://chat.example/s3cret")
+    put(config, files("a"))
+    with watching(memory_url) as ledger:
+        asyncio.run(program(ledger))
+
+    assert 2 * ["https://chat.example/s3cret"] == seen
 
 
 def test_the_application_sees_the_definitions_that_were_read_last(sqlite_url: str, config: Path) -> None:

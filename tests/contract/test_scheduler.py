@@ -9,17 +9,22 @@ from pathlib import Path
 import anyio
 import msgspec
 import psycopg
+import pytest
+from sqlalchemy import text
 
 from cronledger import Job, JobContext, JobResult, Scheduler, job
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId, Position
 from cronledger.domain.run import Outcome
 from cronledger.entropy import SeededEntropy
+from cronledger.errors import LedgerGap
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.projections import fold
 from cronledger.projections.replay import replay
 from tests.checker import problems, triggered
+from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
+from tests.waiting import eventually
 
 CONFIG = """
 scheduler:
@@ -225,3 +230,82 @@ def test_the_same_key_triggers_one_run(ledger_url: str, tmp_path: Path) -> None:
             return {str(await running.trigger("quick", key="order-7", actor="shop")) for _ in range(3)}
 
     assert 1 == len(asyncio.run(program()))
+
+
+# --- how an instance ends that cannot go on ---------------------------------------------------------------
+
+
+def lose_events(url: str) -> None:
+    """Have the head say that there are more events than there are."""
+    store = opened(url)
+    with store.writing() as connection:
+        connection.execute(text("UPDATE head SET position = position + 3"))
+    store.close()
+
+
+def test_what_ends_an_instance_reaches_the_application_as_itself(sqlite_url: str, tmp_path: Path) -> None:
+    """It used to come out as groups of groups of one, which nobody catches."""
+
+    async def program() -> None:
+        async with scheduler(sqlite_url, tmp_path).running():
+            await anyio.to_thread.run_sync(lose_events, sqlite_url)
+            await anyio.sleep_forever()
+
+    with pytest.raises(LedgerGap):
+        asyncio.run(program())
+
+
+def test_what_the_applications_own_block_raises_leaves_it_as_it_is(memory_url: str, tmp_path: Path) -> None:
+    own = ExceptionGroup("the application's own", [ValueError("one")])
+
+    async def program() -> None:
+        async with scheduler(memory_url, tmp_path).running():
+            raise own
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(program())
+
+    assert own is caught.value
+
+
+def test_an_instance_that_finds_events_missing_ends_with_the_documented_exit_code(sqlite_url: str) -> None:
+    """It used to be 1, with a traceback."""
+    lose_events(sqlite_url)
+
+    assert 7 == run_cli("--database-url", sqlite_url, "up", "--for", "20s").exit_code
+
+
+def test_a_scheduler_in_the_background_that_ends_says_so_at_once_and_raises_it_afterwards(
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to be dead in silence."""
+
+    def program() -> None:
+        with scheduler(sqlite_url, tmp_path).background():
+            lose_events(sqlite_url)
+            said.append(eventually(lambda: any("has ended" in each.getMessage() for each in caplog.records)))
+
+    said: list[bool] = []
+    with pytest.raises(LedgerGap):
+        program()
+
+    assert [True] == said
+
+
+def test_a_manual_run_performed_here_goes_on_while_its_ledger_is_away(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """It used to be cancelled when the ledger did not answer for a moment."""
+    file, elsewhere = Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "elsewhere.db"
+
+    @job(extension="tests")
+    def outlast() -> None:
+        """Perform while nobody can read the ledger."""
+        file.rename(elsewhere)
+        time.sleep(0.7)  # noqa: TID251 - a job on a thread
+        elsewhere.rename(file)
+
+    program = Scheduler(database_url=sqlite_url, jobs=[outlast])
+    (run,) = asyncio.run(program.run_manually(["outlast"], actor="test"))
+
+    assert Outcome.SUCCEEDED == run.outcome

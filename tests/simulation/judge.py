@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from cronledger.engine.farewell import FAREWELL_SECONDS
 from cronledger.projections import fold
 from tests.checker import (
     CALM_SECONDS,
@@ -32,9 +33,8 @@ DRAIN_SECONDS = 5.0 + 1.0 + CALM_SECONDS
 cancelled runs to be handed back, and one look of the loop."""
 LOOKS_A_SECOND = 100
 """A loop has reason to look when something was appended or is due: in these worlds some thirty times."""
-DEAF_DRAIN_SECONDS = 5.0 + 5.0 + 10.0
-"""What it may take beyond that when the ledger does not answer: the pass that is under way and the goodbye
-are given up after five seconds each, and the last look at the views after ten."""
+DEAF_DRAIN_SECONDS = FAREWELL_SECONDS
+"""What it may take beyond that when the ledger does not answer: one deadline stands over all that is left."""
 
 
 def judge(history: History) -> list[str]:

@@ -18,6 +18,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, RunId, job_stream, run_stream
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.run import Phase, request_cancel
+from cronledger.engine.farewell import FAREWELL_SECONDS
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Prepared, Write
 from tests.checker import Line, problems, triggered
@@ -147,7 +148,7 @@ def test_an_instance_drains_in_time_though_the_ledger_takes_nothing() -> None:
     live(cluster, script)
     (drain,) = cluster.drains
 
-    assert drain.world.left_at - drain.asked_at <= 5 + 5 + 5 + 1 + 1
+    assert drain.world.left_at - drain.asked_at <= 5 + FAREWELL_SECONDS + 0.5
 
 
 def test_an_instance_that_is_not_heard_gives_up_the_leaders_lock_when_it_goes() -> None:

@@ -22,10 +22,12 @@ from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
 from cronledger.engine.executor import Executor, Provision
+from cronledger.engine.farewell import FLUSH_SECONDS, Farewell, hand_over
 from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
 from cronledger.engine.recovery import Recovery
+from cronledger.engine.together import together
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
@@ -37,8 +39,6 @@ UNREACHABLE_PAUSE = 0.5
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
-LAST_PASS_SECONDS = 5.0
-GOODBYE_SECONDS = 3.0
 
 
 class Engine:
@@ -65,8 +65,7 @@ class Engine:
         self._stopping = self._has_stepped_aside = self._contends = False
         self.ready = anyio.Event()
         self.drained = anyio.Event()
-        self._passes = anyio.CancelScope()
-        self._drain_scope = anyio.CancelScope()
+        self.farewell = Farewell()
         self._startup_triggered = False
         self._configuration_due = False
         self._recover_at = 0.0
@@ -91,7 +90,7 @@ class Engine:
         A pass that waits for a ledger that is away is given up, so that it does not hold up the drain.
         """
         self._stopping = True
-        self._passes.deadline = min(self._passes.deadline, anyio.current_time() + LAST_PASS_SECONDS)
+        self.farewell.begin(self._plan.drain_seconds)
         self.wake()
 
     def lead_no_longer(self) -> Term | None:
@@ -100,7 +99,8 @@ class Engine:
 
     def abandon(self) -> None:
         """Drain no longer: hand every run back now."""
-        self._drain_scope.cancel()
+        self.stop()
+        self.farewell.hurry(runs=bool(self.executor.attempts))
 
     def reconfigure(
         self, configuration: Configuration, plan: Plan, provision: Provision, *, jobs: tuple[JobName, ...]
@@ -119,20 +119,21 @@ class Engine:
     async def run(self) -> None:
         """Take part until stopped, then drain."""
         try:
-            await self._load()
-            async with anyio.create_task_group() as tasks:
+            async with together() as tasks:
                 self._tasks = tasks
                 self.executor.open(tasks, self.wake)
-                if self._leads:
-                    tasks.start_soon(self._limit_startup)
                 try:
-                    with self._passes:  # a ledger that does not answer must not keep the drain waiting
+                    with self.farewell.passes:  # a ledger that does not answer must not hold up the drain
+                        await self._load()
+                        if self._leads:
+                            tasks.start_soon(self._limit_startup)
                         while not self._stopping:
                             await self._pass()
                 finally:
-                    with anyio.CancelScope(shield=True):
-                        await self._drain(tasks)
-            await self._world.project()
+                    self.stop()  # where a pass has failed nobody else has said so
+                    with self.farewell.words():
+                        await self._drain()
+                    tasks.cancel_scope.cancel()
         finally:
             self.ready.set()
             self.drained.set()
@@ -195,7 +196,7 @@ class Engine:
         """Lead and claim no more, for good: only a newer version may. Runs under way here go on."""
         self._has_stepped_aside = True
         log.error("this instance neither leads nor claims any more: %s; %s", error.message, error.hint)
-        await self._hand_over("outdated")
+        await hand_over(self._leader, self._world, "outdated")
 
     async def _obey_plan(self) -> None:
         """Contend or resign as `scheduler.enabled` says, and let the others know what is configured here."""
@@ -371,26 +372,19 @@ class Engine:
     def _wake_soon(self) -> None:
         self._world.call_soon(self.wake)
 
-    async def _drain(self, tasks: TaskGroup) -> None:
-        """Give leadership up, let runs end, hand back those that do not, and say goodbye."""
+    async def _drain(self) -> None:
+        """Give leadership up, let runs end, hand back those that do not, and leave the views at the head."""
         self.ready.set()
-        ends = anyio.current_time() + self._plan.drain_seconds
-        await self._hand_over("drain")
-        with self._drain_scope, anyio.CancelScope(deadline=ends):
+        is_heard = await hand_over(self._leader, self._world, "drain")
+        with self.farewell.runs:
             await self._until_idle()
         if self.executor.attempts:
             self.executor.drain()
-            with anyio.move_on_after(PATIENCE_SECONDS + 1.0):
+            with anyio.move_on_after(PATIENCE_SECONDS + FLUSH_SECONDS):
                 await self._until_idle()
-        tasks.cancel_scope.cancel()
-
-    async def _hand_over(self, reason: str) -> None:
-        try:
-            with anyio.move_on_after(GOODBYE_SECONDS):
-                await self._leader.resign(reason)
-                await self._world.beat(state="draining")
-        except LedgerUnreachable as error:
-            log.warning("the ledger did not hear that this instance drains: %s", error)
+        self.farewell.runs_have_ended()
+        if is_heard:
+            await self._world.project()
 
     async def _until_idle(self) -> None:
         while self.executor.attempts:

@@ -7,9 +7,30 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from cronledger.ledger.api import Head
+import pytest
+from sqlalchemy import text
+
+from cronledger.clock import SystemClock
+from cronledger.engine.definitions import Configuration
+from cronledger.engine.executor import Provision
+from cronledger.engine.loop import Engine
+from cronledger.engine.plan import Plan
+from cronledger.entropy import SystemEntropy
+from cronledger.ledger.api import WRITER, Head
+from cronledger.ledger.database import Store
 from cronledger.testing import ManualClock
-from cronledger.watchdog import LIMIT_SECONDS, LONGEST_FRAME, LOOK_SECONDS, MOST_FRAMES, Watchdog, _give_up
+from cronledger.watchdog import (
+    LIMIT_SECONDS,
+    LONGEST_FRAME,
+    LOOK_SECONDS,
+    MOST_FRAMES,
+    Watchdog,
+    _give_up,
+    watch,
+)
+from cronledger.world import ProcessWorld
+from tests.conftest import opened
+from tests.events import HERE
 from tests.unit.engine.test_leader import Alone, leading, tick, types
 
 LOOKS = round(LIMIT_SECONDS / LOOK_SECONDS)
@@ -106,6 +127,30 @@ def test_a_stack_is_bounded_and_names_no_line_of_the_source() -> None:
     assert MOST_FRAMES == len(stack)
     assert max(map(len, stack)) <= LONGEST_FRAME
     assert "watchdog.look()" not in "\n".join(stack)
+
+
+async def blocked(store: Store) -> None:
+    """Look so often at a loop that does not move that it counts as blocked."""
+    world = ProcessWorld(store, instance=HERE, clock=SystemClock(), entropy=SystemEntropy(), build="1")
+    provision = Provision(find=lambda extension, job: None)
+    watchdog = watch(world, Engine(world, Configuration((), "1"), provision, Plan()))
+    watchdog.stop()  # its own thread looks no more
+    for _ in range(LOOKS):
+        watchdog.look()
+    world.close()
+
+
+def test_a_watchdog_that_may_not_append_any_more_goes_on_watching(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its thread used to end with the refusal."""
+    store = opened(sqlite_url)
+    with store.writing() as connection:
+        connection.execute(text("UPDATE head SET min_writer = :needed"), {"needed": WRITER + 1})
+    asyncio.run(blocked(store))
+    store.close()
+
+    assert any("cannot be recorded" in each.getMessage() for each in caplog.records)
 
 
 # --- giving leadership up -------------------------------------------------------------------------------
