@@ -153,7 +153,7 @@ def _no_recovery(stack: ExitStack) -> None:
     async def tick(*_arguments: Any) -> None:
         return
 
-    put(stack, recovery, "tick", tick)
+    put(stack, recovery.Recovery, "tick", tick)
 
 
 def _fresh_ids(stack: ExitStack) -> None:

@@ -56,7 +56,7 @@ def with_lost_answers(seed: int, *, later_term: bool) -> Cluster:
 
         ledger.submit = losing
 
-    run(live, cluster, 1, 20, lose)
+    run(live, cluster, 1, 23, lose)
     return cluster
 
 
