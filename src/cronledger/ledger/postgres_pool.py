@@ -23,15 +23,18 @@ from cronledger.ledger.connecting import BoundedConnection, met, server_of
 from cronledger.ledger.schema import REVISION
 
 _DAMAGED = "CL001"
+_IMMUTABLE = "CL002"
 _WRITER_OUTDATED = "CL003"
 
 
 def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
     """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours.
 
-    That is one about a value; for any other the server has reasons of its own, and most of them pass.
+    That is one about a value, or a change of what is recorded; for any other the server has reasons of its own, and most of them pass.
     """
     if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+        return None
+    if error.sqlstate == _IMMUTABLE:
         return None
     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if secret:

@@ -216,7 +216,7 @@ def test_instances_that_open_a_ledger_by_a_link_share_its_locks_and_its_note(
     lock.contend(lambda: None)
     assert eventually(lambda: lock.held)
     taken_for_dead = dead(other, HERE)
-    led_by_both = other.leader_lock()._lock.take()
+    led_by_both = FileLock(other.path.with_name(f"{other.path.name}.leader")).take()
     other.ledger.append(plain("a"))
     lock.release()
     sign.release()

@@ -39,7 +39,7 @@ def own_lineage(path: Path) -> str:
 
 
 def noted(path: Path) -> Mark:
-    return read_mark(path.with_name(f"{path.name}.mark"))
+    return read_mark(path)
 
 
 def id_at(store: Store, position: int) -> bytes:
