@@ -30,11 +30,10 @@ _WRITER_OUTDATED = "CL003"
 def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
     """Return what an error of PostgreSQL or its driver means, or None if it is a mistake of ours.
 
-    That is one about a value, or a change of what is recorded; for any other the server has reasons of its own, and most of them pass.
+    That is one about a value, or a change of what is recorded. For any other the server has reasons of its
+    own, and most of them pass.
     """
-    if not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-        return None
-    if error.sqlstate == _IMMUTABLE:
+    if not isinstance(error, psycopg.Error) or _is_ours(error):
         return None
     words = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if secret:
@@ -57,6 +56,10 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
             return LedgerUnreachable(f"the ledger {url} does not answer: {words}")
         case _:
             return _told_by_server(url, error, words)
+
+
+def _is_ours(error: psycopg.Error) -> bool:
+    return isinstance(error, psycopg.DataError | psycopg.IntegrityError) or error.sqlstate == _IMMUTABLE
 
 
 def _told_by_function(error: psycopg.Error, words: str) -> CronledgerError:
