@@ -86,7 +86,9 @@ def test_a_day_of_the_week_is_what_it_is_defined_to_be(field: str) -> None:
     assert (expected, expected) == both_ways(f"0 0 0 * * {field}")
 
 
-@pytest.mark.parametrize(("months", "fields"), [("2", "29,L"), ("1,3-5", "LW"), ("12", "31"), ("4,6", "1,15,L")])
+@pytest.mark.parametrize(
+    ("months", "fields"), [("2", "29,L"), ("1,3-5", "LW"), ("12", "31"), ("4,6", "1,15,L")]
+)
 def test_days_are_meant_in_their_months_only(months: str, fields: str) -> None:
     wanted = {"2": {2}, "1,3-5": {1, 3, 4, 5}, "12": {12}, "4,6": {4, 6}}[months]
     expected = [
