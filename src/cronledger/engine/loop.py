@@ -18,6 +18,7 @@ from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.ids import JobName, Position, RunId, Term
 from cronledger.domain.run import RunState
 from cronledger.engine import claims, features, lineage, startup
+from cronledger.engine.attempt import UNREACHABLE_PAUSE
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
@@ -35,7 +36,6 @@ from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
-UNREACHABLE_PAUSE = 0.5
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
