@@ -9,11 +9,10 @@ from cronledger.config import check, fields
 from cronledger.config.files import Document, Marks, Reading
 from cronledger.config.model import Fields, JobEntry, Override, Settings, Written
 from cronledger.config.problem import Place, Problems, quoted
-from cronledger.config.reference import resolve_secret
 from cronledger.config.schedule import check_written
 from cronledger.config.yaml_text import Value
 
-__all__ = ["find_config", "find_profile", "load", "resolve_secret"]
+__all__ = ["find_config", "find_profile", "load"]
 
 CONFIG_FILES = ("services/config/config.yaml", "services/scheduler/config.yaml")
 PROFILE_FILE = "profile.yaml"

@@ -33,9 +33,9 @@ class Secrets:
         self._told: frozenset[str] = frozenset()
 
     def reveal(self, value: Any) -> Any:
-        """Return a value with every reference in it replaced.
+        """Return a value with every reference replaced: by that variable, or the file that NAME_FILE names.
 
-        Raises ConfigError naming a variable that is not set.
+        Raises ConfigError naming the variable, never its value, if that cannot be done.
         """
         match value:
             case str():
@@ -102,17 +102,6 @@ def is_well_formed(text: str) -> bool:
     (True, False)
     """
     return _START not in _REFERENCE.sub("", text)
-
-
-def resolve_secret(text: str, environ: Mapping[str, str]) -> str:
-    """Replace each `${env:NAME}` by that variable, or by the content of the file that NAME_FILE names.
-
-    >>> resolve_secret("app:${env:PASSWORD}", {"PASSWORD": "s3cret"})
-    'app:s3cret'
-
-    Raises ConfigError naming the variable, never its value.
-    """
-    return _REFERENCE.sub(lambda found: _value(found[1], environ), text)
 
 
 def _value(name: str, environ: Mapping[str, str]) -> str:

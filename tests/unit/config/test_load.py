@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cronledger.config.load import find_config, find_profile, load, resolve_secret
+from cronledger.config.load import find_config, find_profile, load
 from cronledger.config.model import Settings
+from cronledger.config.reference import Secrets
 from cronledger.domain.definition import DayMatch
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
@@ -161,9 +162,9 @@ def test_the_profile_beside_the_configuration_comes_before_the_one_in_the_folder
 def test_a_secret_is_looked_up_when_it_is_used() -> None:
     secret = config("from a file\n", "secret")
 
-    assert "a-x-b" == resolve_secret("a-${env:X}-b", {"X": "x"})
-    assert "from a file" == resolve_secret("${env:X}", {"X_FILE": str(secret)})
-    assert "no reference: $X ${X}" == resolve_secret("no reference: $X ${X}", {})
+    assert "a-x-b" == Secrets({"X": "x"}).reveal("a-${env:X}-b")
+    assert "from a file" == Secrets({"X_FILE": str(secret)}).reveal("${env:X}")
+    assert "no reference: $X ${X}" == Secrets({}).reveal("no reference: $X ${X}")
 
 
 @pytest.mark.parametrize("environ", [{}, {"TOKEN_FILE": "missing"}, {"TOKEN_FILE": "binary"}])
@@ -171,4 +172,4 @@ def test_a_secret_that_is_missing_is_named(environ: dict[str, str]) -> None:
     Path("binary").write_bytes(b"\xff")
 
     with pytest.raises(ConfigError, match="TOKEN"):
-        resolve_secret("${env:TOKEN}", environ)
+        Secrets(environ).reveal("${env:TOKEN}")
