@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -238,6 +239,18 @@ def test_a_reader_sees_one_moment(sql_url: str) -> None:
 
     assert (0, 0) == (before, after)
     store.close()
+
+
+def test_a_reader_that_outlives_the_ledger_leaves_no_connection(sql_url: str) -> None:
+    store = opened(sql_url)
+    with store.reading() as connection:
+        connection.execute(text("SELECT 1"))
+        used = connection.connection.driver_connection
+        assert used
+        store.close()
+
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        used.cursor().execute("SELECT 1")
 
 
 def test_writers_of_one_process_take_turns(store: Store) -> None:

@@ -38,6 +38,7 @@ from cronledger.ledger.connecting import (
 from cronledger.ledger.failures import parsed, safe_url, translated
 from cronledger.ledger.instances import Instance
 from cronledger.ledger.instants import from_micros
+from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.postgres_append import answers, request
 from cronledger.ledger.postgres_concerns import concerns
 from cronledger.ledger.postgres_pool import arguments, pool_of, problem
@@ -168,7 +169,7 @@ class PostgresStore:
         """Close every connection; those of a parent process are not ours to close."""
         if os.getpid() == self._process:
             self._writer.close()
-            self._engine.dispose()
+            close_for_good(self._engine)
 
     def address(self) -> Address:
         """Return what a session of its own needs to know."""

@@ -26,6 +26,7 @@ from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.file_locks import FileInstanceLock, FileLeaderLock, dead_instances, instance_file
 from cronledger.ledger.instances import Instance
+from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
 from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
@@ -113,11 +114,8 @@ class SqliteStore:
     def close(self) -> None:
         """Close every connection; those of a parent process are not ours to close."""
         if os.getpid() == self._process:
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        self._writer.close()
-        self._engine.dispose()
+            self._writer.close()
+            close_for_good(self._engine)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -162,7 +160,8 @@ class SqliteStore:
                 )
             if found != self._file:
                 self._require_no_old_log()
-                self._disconnect()
+                self._writer.close()
+                self._engine.dispose()
                 self._file, self._log = found, _log_of(self.path)
 
     def _require_no_old_log(self) -> None:

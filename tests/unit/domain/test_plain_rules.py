@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cronledger.domain.definition import Dst, Fold, Gap
+from cronledger.domain.plain_rules import at
 from cronledger.domain.schedule import Schedule, advice_on, describe, schedule_of
+from cronledger.domain.zone import UTC_ZONE
 from cronledger.errors import InvalidSchedule
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,10 +45,16 @@ def test_an_anchor_without_an_offset_is_read_in_the_zone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("every 1s", 1), ("every 1h30m", 5400), ("EVERY\t1D", 86_400), ("every 2w1d3h4m5s", 1_307_045)],
+    [
+        ("every 1s", 1),
+        ("every 3650d", 315_360_000),
+        ("every 1h30m", 5400),
+        ("EVERY\t1D", 86_400),
+        ("every 2w1d3h4m5s", 1_307_045),
+    ],
 )
 def test_a_duration_adds_its_units(text: str, seconds: int) -> None:
-    first, second = scheduled(text).fire_times(NEW_YEAR, NEW_YEAR + 3 * YEAR, 2)
+    first, second = scheduled(text).fire_times(NEW_YEAR, NEW_YEAR + 30 * YEAR, 2)
 
     assert timedelta(seconds=seconds) == second - first
 
@@ -61,14 +69,29 @@ def test_a_day_of_elapsed_time_does_not_follow_the_clock() -> None:
 
 def test_a_moment_fires_once() -> None:
     christmas = scheduled("at 2026-12-24T18:00", "Europe/Berlin")
-    at = datetime(2026, 12, 24, 17, tzinfo=UTC)
+    six = datetime(2026, 12, 24, 17, tzinfo=UTC)
 
-    assert at == christmas.next_after(NEW_YEAR)
-    assert at == christmas.previous_before(at + YEAR)
-    assert christmas.next_after(at) is None
-    assert christmas.previous_before(at) is None
-    assert christmas.matches(at)
-    assert not christmas.matches(at + timedelta(seconds=1))
+    assert six == christmas.next_after(NEW_YEAR)
+    assert six == christmas.previous_before(six + YEAR)
+    assert christmas.next_after(six) is None
+    assert christmas.previous_before(six) is None
+    assert christmas.matches(six)
+    assert not christmas.matches(six + timedelta(seconds=1))
+
+
+def test_the_last_year_ends_with_its_last_second() -> None:
+    end = scheduled("at 2500-12-31T23:59:59")
+
+    assert datetime(2500, 12, 31, 23, 59, 59, tzinfo=UTC) == end.next_after(NEW_YEAR)
+
+
+def test_a_local_moment_is_found_up_to_itself() -> None:
+    local, instant = (at(text, UTC_ZONE, Dst()) for text in ("at 1970-01-02T00:00", "at 1970-01-02T00:00Z"))
+    day = 86_400
+
+    assert [day, day] == [local.local_from(time) for time in (0, day)]
+    assert local.local_from(day + 1) > 10**15
+    assert instant.local_from(0) > 10**15
 
 
 @pytest.mark.parametrize(
@@ -91,6 +114,7 @@ def test_a_moment_follows_the_rule_for_gaps_and_folds(time: str, dst: Dst, expec
     [
         ("every 90s", "Europe/Berlin", "Every 1 minute 30 seconds"),
         ("every 2w", "UTC", "Every 14 days"),
+        ("every 2h2s", "UTC", "Every 2 hours 2 seconds"),
         (
             "every 6h from 2026-06-01T05:30",
             "Europe/Berlin",

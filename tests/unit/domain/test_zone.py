@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cronledger.domain.zone import UTC_ZONE, zone
+from cronledger.domain.zone import UTC_ZONE, Spans, Zone, zone
 from cronledger.errors import UnknownZone
 
+DAY = 86_400
 YEAR = 31_557_600
 YEAR_2037 = 67 * YEAR
 
@@ -109,10 +110,50 @@ def test_gaps_and_folds_show_in_floor_and_opening() -> None:
     assert {7200, -7200} == jumps
 
 
+def test_readings_occur_once_where_no_gap_or_fold_is_near() -> None:
+    spans = Spans((0, 100 * DAY), [(0, 3600), (20 * DAY, 7200), (60 * DAY, 3600)])
+
+    assert [
+        (3 * DAY, 20 * DAY, 3600),
+        (20 * DAY + 1, 60 * DAY - 3600, 7200),
+        (60 * DAY + 3600, 97 * DAY, 3600),
+    ] == spans.segments
+
+
+@pytest.mark.parametrize("turn", range(40 * YEAR, 40 * YEAR + 8))
+def test_a_change_is_found_to_the_second(turn: int) -> None:
+    place = Zone("own", lambda instant: 3600 if instant >= turn else 0)
+
+    assert ((0, 0), (turn, 3600)) == place.transitions(0, 41 * YEAR)
+
+
+@pytest.mark.parametrize(
+    ("instant", "known"),
+    [
+        (40 * YEAR + 10 * DAY, (40 * YEAR, 41 * YEAR)),
+        (40 * YEAR + DAY, (39 * YEAR, 41 * YEAR)),
+        (41 * YEAR - DAY, (40 * YEAR, 42 * YEAR)),
+    ],
+)
+def test_whole_years_are_looked_at_and_days_around_what_was_asked_for(
+    instant: int, known: tuple[int, int]
+) -> None:
+    fresh = Zone("own", lambda _: 3600).around(instant)
+    place = Zone("own", lambda _: 3600)
+    place.around(40 * YEAR + 10 * DAY)
+    grown = place.around(instant)
+
+    assert known == (fresh.known_from, fresh.known_until)
+    assert known == (grown.known_from, grown.known_until)
+
+
 def test_utc_never_changes() -> None:
+    place = Zone("UTC", None)
+
     assert UTC_ZONE is zone("UTC")
-    assert 0 == UTC_ZONE.offset_at(10**9)
-    assert 1 == len(UTC_ZONE.spans.segments)
+    assert [0, 0, 0] == [place.offset_at(instant) for instant in (-(10**12), 0, 10**12)]
+    assert 1 == len(place.spans.segments)
+    assert place.spans.starts[0] == place.spans.known_from
 
 
 def test_a_zone_is_one_object() -> None:
@@ -128,6 +169,8 @@ def test_a_zone_is_one_object() -> None:
         ("utc", "UTC"),
         ("berlin", "Europe/Berlin"),
         ("New York", "America/New_York"),
+        ("Tucuman", "America/Argentina/Tucuman"),
+        ("Poland/Warsaw", "Europe/Warsaw"),
     ],
 )
 def test_a_misspelt_zone_is_refused_with_the_name_that_was_meant(name: str, meant: str) -> None:

@@ -85,6 +85,13 @@ def test_a_zone_is_amended_only_for_the_stretch_that_was_written_down() -> None:
     assert 7200 == amended.offset_at(SPRING + 395 * DAY)
 
 
+def test_the_stretch_begins_with_its_first_transition_and_ends_before_its_end() -> None:
+    until = SPRING + 30 * DAY
+    amended = zone(BERLIN).amended(((SPRING, 3600),), until)
+
+    assert [3600, 3600, 7200] == [amended.offset_at(instant) for instant in (SPRING, until - 1, until)]
+
+
 # --- recording ------------------------------------------------------------------------------------------
 
 
@@ -211,6 +218,13 @@ def test_whoever_recorded_no_rules_for_a_zone_is_named(rules: Rules) -> None:
 
     assert ((silent, BERLIN),) == comparison.missing
     assert () == comparison.differences
+
+
+def test_whoever_recorded_no_rules_for_several_zones_is_named_for_each() -> None:
+    silent = Party("silent", "", Rules({}, known().until))
+    jobs = [job("0 0 3 * * *"), job("0 0 3 * * *", timezone="Asia/Tokyo", name="other")]
+
+    assert ((silent, "Asia/Tokyo"), (silent, BERLIN)) == compare(jobs, [silent], NOW).missing
 
 
 def test_rules_that_have_run_out_are_as_good_as_none() -> None:
