@@ -406,9 +406,16 @@ class Cluster:
         """How long a lease may still run: its length, and more only if the clock was set back under it."""
         until = self.log.head.lease_until
         left = (until - self.clock.now()).total_seconds() if until is not None else 0.0
-        back = -sum(min(0.0, then[1] - before[1]) for before, then in pairwise(self.clock.steps))
-        assert left <= self.lease.seconds + back, "a lease is longer than it may be"
+        assert left <= self.lease.seconds + self.set_back(), "a lease is longer than it may be"
         return max(self.lease.seconds, left)
+
+    def set_back(self) -> float:
+        """By how much the ledger's clock was set back in all: who was gone by then is missed so much later."""
+        return -sum(min(0.0, then[1] - before[1]) for before, then in pairwise(self.clock.steps))
+
+    def lose_while_it_comes_back(self, pause: float) -> None:
+        """The first message after the ledger was away for long was lost too: the next one waits as long."""
+        self.trouble(pause + FAILOVER_SECONDS, "lost while it comes back")
 
     def took_over(self, world: SimulatedWorld, batch: Sequence[Prepared]) -> None:
         """A new term of an instance that cannot lead lasts until its lease runs out."""

@@ -184,6 +184,7 @@ class Simulation:
         decided_until = cluster.clock.now()
         for name in sorted(cluster.folded().jobs):
             await self._decide(name, job.disable)
+        await anyio.sleep(2.0)  # what was due before is still decided
         unfinished = await self._until_quiet()
         await anyio.sleep(2.0)
         boards = self._boards()
@@ -206,7 +207,7 @@ class Simulation:
 
     async def _until_quiet(self) -> list[RunId]:
         left: list[RunId] = []
-        with anyio.move_on_after(QUIET_SECONDS):
+        with anyio.move_on_after(QUIET_SECONDS + self.cluster.set_back()):
             while True:
                 runs = self.cluster.folded().runs
                 left = [run_id for run_id, state in runs.items() if state.phase is not run.Phase.ENDED]

@@ -281,9 +281,12 @@ class SimulatedWorld:
         """Send a batch until there is an answer: the ids tell what an earlier try has appended after all."""
         pause = SHORT_PAUSE
         while True:
+            fault = self.cluster.fault_of_append()
             try:
-                return await self._send(batch, self.cluster.fault_of_append())
+                return await self._send(batch, fault)
             except LedgerUnreachable:
+                if fault and pause == LONG_PAUSE:
+                    self.cluster.lose_while_it_comes_back(pause)
                 await asyncio.sleep(pause)
             pause = min(pause * 2, LONG_PAUSE)
 

@@ -58,6 +58,6 @@ def _uneven_steps(text: str) -> list[str]:
     remarks = []
     for name, index, size, period in _STEPS:
         star, _, step = split(text)[index].partition("/")
-        if star == "*" and step and size % int(step):
+        if star == "*" and step.isdigit() and size % int(step):
             remarks.append(f"{name}: */{step} starts again at 0 every {period}: the last step is shorter")
     return remarks

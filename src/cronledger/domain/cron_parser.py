@@ -67,14 +67,6 @@ def read(text: str, day_match: DayMatch) -> Spec:
         raise refusal(text, refused, lambda other: _check(other, day_match)) from None
 
 
-def split(text: str) -> list[str]:
-    """Return the six fields of a text, in capitals, with nicknames spelled out; raises InvalidCron."""
-    try:
-        return _split(text)
-    except Refused as refused:
-        raise refusal(text, refused, lambda other: _check(other, DayMatch.OR)) from None
-
-
 def _check(text: str, day_match: DayMatch) -> Refused | None:
     """Return what is wrong with a text that a hint might suggest; None: it can be read and fires."""
     try:
@@ -88,7 +80,7 @@ def _check(text: str, day_match: DayMatch) -> Refused | None:
 
 
 def _read(text: str, day_match: DayMatch) -> Spec:
-    words = _split(text)
+    words = split(text)
     both = day_match is DayMatch.AND
     if words[5].startswith("+"):
         both = True
@@ -106,7 +98,8 @@ def _read(text: str, day_match: DayMatch) -> Spec:
     )
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """Return the six fields of a text, in capitals, with nicknames spelled out; raises Refused."""
     if not (text.isascii() and (text.isprintable() or _only_tabs(text)) and len(text) <= MAX_LENGTH):
         raise Refused
     words = text.upper().split()

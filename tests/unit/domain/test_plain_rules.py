@@ -40,7 +40,12 @@ def test_an_anchor_sets_the_phase_in_both_directions() -> None:
 
 
 def test_an_anchor_without_an_offset_is_read_in_the_zone() -> None:
-    assert ["2026-01-01T11:00:00Z"] == fires("every 1d from 2026-06-01T13:00", "Europe/Berlin", limit=1)
+    text = "every 1d from 2026-06-01T13:00"
+
+    assert ["2026-01-01T11:00:00Z"] == fires(text, "Europe/Berlin", limit=1)
+    assert datetime(2025, 12, 31, 11, tzinfo=UTC) == scheduled(text, "Europe/Berlin").previous_before(
+        NEW_YEAR
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,7 @@ def test_a_moment_fires_once() -> None:
 
     assert six == christmas.next_after(NEW_YEAR)
     assert six == christmas.previous_before(six + YEAR)
+    assert six == christmas.previous_before(six + timedelta(seconds=1))
     assert christmas.next_after(six) is None
     assert christmas.previous_before(six) is None
     assert christmas.matches(six)
@@ -89,6 +95,7 @@ def test_a_local_moment_is_found_up_to_itself() -> None:
     local, instant = (at(text, UTC_ZONE, Dst()) for text in ("at 1970-01-02T00:00", "at 1970-01-02T00:00Z"))
     day = 86_400
 
+    assert "86400" == str(local.moment.second)
     assert [day, day] == [local.local_from(time) for time in (0, day)]
     assert local.local_from(day + 1) > 10**15
     assert instant.local_from(0) > 10**15

@@ -98,6 +98,10 @@ def test_the_sentence_names_the_zone_and_follows_the_rule_for_days() -> None:
         ("0 0 0 13 * +5", []),
         ("0 0 0 L * *", []),
         ("0 0 0 31 1,3 *", []),
+        ("0 0 0 30 4,6 *", []),
+        ("0 0 0 29,31 3,4 *", []),
+        ("0 */7,5 * * * *", []),
+        ("0 */7,1/2 * * * *", []),
         ("* 0 3 * * *", ["fires 60 times a minute: write 0 as the first field to fire once"]),
         (
             "0 * 3 * * *",
@@ -107,6 +111,12 @@ def test_the_sentence_names_the_zone_and_follows_the_rule_for_days() -> None:
             "0 0 0 1 * MON",
             ["fires on day 1 of the month or on Monday (either is enough): write +MON to require both"],
         ),
+        (
+            "0 0 0 31 * MON",
+            ["fires on day 31 of the month or on Monday (either is enough): write +MON to require both"],
+        ),
+        ("0 0 0 31 * +MON", ["skips the months that have no such day: L is the last day of any month"]),
+        ("0 0 0 29 2-3 *", ["skips the months that have no such day: L is the last day of any month"]),
         ("0 0 0 31 * *", ["skips the months that have no such day: L is the last day of any month"]),
         ("0 0 0 29 2 *", ["fires in leap years only"]),
         ("0 */7 * * * *", ["minute: */7 starts again at 0 every hour: the last step is shorter"]),
