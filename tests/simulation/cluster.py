@@ -410,7 +410,7 @@ class Cluster:
         return max(self.lease.seconds, left)
 
     def set_back(self) -> float:
-        """By how much the ledger's clock was set back in all: who was gone by then is missed so much later."""
+        """By how much the ledger's clock was set back: whoever was gone by then is missed so much later."""
         return -sum(min(0.0, then[1] - before[1]) for before, then in pairwise(self.clock.steps))
 
     def lose_while_it_comes_back(self, pause: float) -> None:
