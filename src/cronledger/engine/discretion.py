@@ -56,7 +56,7 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
             super().log(level, "%s", text, **kwargs | {"exc_info": stand_in})
             if self._keep is not None:
                 told = ["\n", *traceback.format_exception(stand_in)] if stand_in else []
-                self._keep(level, "".join([text, *told]).rstrip("\n"))
+                self._keep(level, self._hide("".join([text, *told]).rstrip("\n")) if told else text)
 
 
 def _exception(exc_info: object) -> BaseException | None:
