@@ -24,7 +24,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from cronledger import migrations
-from cronledger.errors import MigrationBlocked
+from cronledger.errors import MigrationBlocked, SchemaOutdated
+from cronledger.ledger import progress
 from cronledger.ledger.database import Store
 from cronledger.migrations import Steps
 from cronledger.migrations.obstacles import CLASS, obstacles
@@ -32,6 +33,7 @@ from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
 from tests.contract.test_scheduler import scheduler
+from tests.events import plain
 
 MIGRATION = f"""
 import sqlalchemy as sa
@@ -230,3 +232,49 @@ def test_a_running_cluster_does_not_stop_for_long_while_it_is_migrated(sql_url: 
     assert 3 <= len(triggered(lines, "quick"))
     assert max(stops) < LONGEST_STOP_SECONDS
     store.close()
+
+
+def test_progress_is_added_to_a_ledger_of_the_version_before(empty_sql_url: str) -> None:
+    store = opened(empty_sql_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    store.ledger.append(plain("before"))
+    with store.reading() as connection:
+        had_it = inspect(connection).has_table("run_progress")
+    with pytest.raises(SchemaOutdated):
+        migrations.check(store)
+    migrations.upgrade(store)
+    migrations.check(store)
+    with store.reading() as connection:
+        rows = progress.everything(connection)
+
+    assert not had_it
+    assert [] == rows
+    assert 1 == store.ledger.head().position
+    store.close()
+
+
+def test_roles_may_do_with_progress_what_they_may_do_with_log_lines(empty_postgres_url: str) -> None:
+    """An application whose owner upgrades goes on at once, without `db roles` being run again."""
+    store = opened(empty_postgres_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    with psycopg.connect(empty_postgres_url, autocommit=True) as owner:
+        for role in ('"Odd app"', '"odd reader"'):
+            owner.execute(f"DROP ROLE IF EXISTS {role}")  # type: ignore[arg-type]
+            owner.execute(f"CREATE ROLE {role}")  # type: ignore[arg-type]
+        owner.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON log_line TO "Odd app"')
+        owner.execute('GRANT SELECT ON log_line TO "odd reader"')
+        migrations.upgrade(store)
+        allowed = owner.execute(
+            "SELECT r, p FROM unnest(ARRAY['Odd app', 'odd reader']) AS r, "
+            "unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p "
+            "WHERE has_table_privilege(r, 'run_progress', p) ORDER BY 1, 2"
+        ).fetchall()
+        for role in ('"Odd app"', '"odd reader"'):
+            owner.execute(f"DROP OWNED BY {role}")  # type: ignore[arg-type]
+            owner.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
+    store.close()
+
+    assert [
+        ("Odd app", "DELETE"), ("Odd app", "INSERT"), ("Odd app", "SELECT"), ("Odd app", "UPDATE"),
+        ("odd reader", "SELECT"),
+    ] == allowed  # fmt: skip
