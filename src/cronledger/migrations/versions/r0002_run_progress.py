@@ -1,4 +1,4 @@
-"""How far runs are: a row beside the ledger, which older versions do not need to know."""
+"""How far runs are, and the lines of a run found quickly: older versions need not know of either."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ END $$
 
 
 def upgrade() -> None:
-    """Add the table, with the rights that roles have in the one for log lines."""
+    """Add the table, with the rights that roles have in the one for log lines, and an index of that one."""
     connection = op.get_bind()
     RUN_PROGRESS.create(connection)
+    connection.exec_driver_sql("CREATE INDEX log_line_run ON log_line (run_id) WHERE run_id IS NOT NULL")
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_SAME_RIGHTS, execution_options={"no_parameters": True})
