@@ -26,6 +26,7 @@ from cronledger.errors import Conflict
 from cronledger.ledger.api import Write, require_current
 from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
+from cronledger.projections.replay import Views
 
 app = typer.Typer(help="List, run and steer jobs.", no_args_is_help=True)
 
@@ -89,7 +90,7 @@ def status(
     wanted = [find_state(opened, states, name) for name in names] if names else list(states.values())
     chosen = {state.name: state for state in wanted}.values()
     document = job_status.document(chosen, position=views.position, now=opened.now())
-    far = _add_progress(opened, document) if as_of is None else []
+    far = _add_progress(opened, views, document) if as_of is None else []
     text = None if document["jobs"] else "The ledger knows no job yet: `cronledger up` registers them."
     emit(ctx, document, columns=STATUS_COLUMNS, rows=document["jobs"], text=text)
     also(ctx, "progress", columns=PROGRESS_COLUMNS, rows=far)
@@ -195,9 +196,9 @@ def _state(opened: Application, name: str) -> JobState:
 # --- showing --------------------------------------------------------------------------------------------
 
 
-def _add_progress(opened: Application, document: dict[str, Any]) -> list[dict[str, Any]]:
+def _add_progress(opened: Application, views: Views, document: dict[str, Any]) -> list[dict[str, Any]]:
     """Add to each job how far its running runs are, those that say so, and return them all."""
-    with opened.views().reading() as connection:
+    with views.reading() as connection:
         running = run_history.unfinished(connection)
     with opened.store().reading() as connection:
         far = progress.of_runs(connection, running)
