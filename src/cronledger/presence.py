@@ -16,7 +16,7 @@ from cronledger import tz_database
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG, JobName, instance_stream
 from cronledger.domain.zone_rules import rules_for
-from cronledger.engine import definitions
+from cronledger.engine import definitions, own_log
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.farewell import Farewell
@@ -62,7 +62,8 @@ async def announced(
         await world.read(_sign_on, world, row, configuration)
         world.beats.take(row, lock)
         world.beats.start()
-        yield
+        with own_log.kept(world, provision.hide):
+            yield
     finally:
         with farewell.words():
             await anyio.to_thread.run_sync(_sign_off, world, lock, abandon_on_cancel=True)

@@ -38,6 +38,7 @@ from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
 from cronledger.ledger import instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
+from cronledger.ledger.notes import NoteWriter
 from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
 from cronledger.projections.replay import current
@@ -85,6 +86,7 @@ class ProcessWorld:
         self._steps = StepWatch(clock)
         self._offsets = OffsetWatch()
         self.beats = Beats(store, self.now)
+        self.notes = NoteWriter(store, clock)
 
     async def release_lock(self) -> None:
         """Give the leader's lock up on a thread of its own: a session may take long to end, and reads too."""
@@ -230,6 +232,7 @@ class ProcessWorld:
     def close(self, deadline_seconds: float = 5.0) -> None:
         """Flush what is queued and end the threads."""
         self._writer.close(deadline_seconds)
+        self.notes.close()
         self._readers.shutdown(wait=True)
         self._releaser.shutdown(wait=True)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
+from cronledger.domain.line import Line
 from cronledger.errors import UsageError
 from cronledger.ledger import instances, logs
 from cronledger.ledger.database import Store
 from cronledger.ledger.export import export
 from cronledger.ledger.instances import Instance
-from cronledger.ledger.logs import Line
+from cronledger.ledger.logs import Wanted
 from cronledger.ledger.verify import Problem, verify
 from tests.conftest import opened
 from tests.contract.test_ledger_reading import remove
@@ -72,6 +75,11 @@ def line(seconds: int, **changes: object) -> Line:
     return Line(**fields | changes)  # type: ignore[arg-type]
 
 
+def newest_lines(connection: Connection, *, limit: int = 20, **wanted: Any) -> list[Line]:
+    found = logs.page(connection, Wanted(**wanted), limit=limit, newest_first=True)
+    return [each.line for each in reversed(found)]
+
+
 def test_log_lines_are_found_by_what_they_are_about(store: Store) -> None:
     written = [
         line(0, level="warning", job=JOB, run_id=RUN, step="build"),
@@ -83,12 +91,12 @@ def test_log_lines_are_found_by_what_they_are_about(store: Store) -> None:
         logs.write_lines(connection, written)
         logs.write_lines(connection, [])
     with store.reading() as connection:
-        everything = logs.lines(connection)
-        of_job = logs.lines(connection, job=JOB)
-        of_run = logs.lines(connection, run_id=RUN)
-        serious = logs.lines(connection, level="warn")
-        between = logs.lines(connection, since=NOON + SECOND, until=NOON + 3 * SECOND)
-        newest = logs.lines(connection, limit=1)
+        everything = newest_lines(connection)
+        of_job = newest_lines(connection, job=JOB)
+        of_run = newest_lines(connection, run_id=RUN)
+        serious = newest_lines(connection, level="warn")
+        between = newest_lines(connection, since=NOON + SECOND, until=NOON + 3 * SECOND)
+        newest = newest_lines(connection, limit=1)
 
     assert [0, 1, 2, 3] == [(each.at - NOON).seconds for each in everything]
     assert line(0, level="WARN", job=JOB, run_id=RUN, step="build") == everything[0]
@@ -103,7 +111,7 @@ def test_log_lines_are_found_by_what_they_are_about(store: Store) -> None:
 
 def test_a_word_that_is_no_level_is_a_usage_error(store: Store) -> None:
     with pytest.raises(UsageError, match="unknown log level"), store.reading() as connection:
-        logs.lines(connection, level="loud")
+        newest_lines(connection, level="loud")
 
 
 # --- export and verify ----------------------------------------------------------------------------------

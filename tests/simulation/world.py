@@ -20,6 +20,8 @@ import anyio
 from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, Position, RunId, Term, instance_id, run_stream
+from cronledger.domain.line import Line
+from cronledger.domain.progress import Progress
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerUnreachable
@@ -142,6 +144,24 @@ class SimulatedLedger(MemoryLedger):
         return self._cluster.decoded(after, limit)
 
 
+class SimulatedNotes:
+    """What was said beside the events, as it was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.progress: dict[RunId, Progress] = {}
+
+    def say(self, line: Line) -> None:
+        self.lines.append(line)
+
+    def report(self, report: Progress) -> None:
+        self.progress[report.run_id] = report
+
+    def end(self, run_id: RunId, attempt: int) -> None:
+        assert run_id not in self.progress or attempt == self.progress[run_id].attempt
+        self.progress.pop(run_id, None)
+
+
 class SimulatedWorld:
     """What an engine sees of a cluster that exists in one process."""
 
@@ -169,6 +189,7 @@ class SimulatedWorld:
         self._queue: list[Asked] = []
         self._writer: asyncio.Task[None] | None = None
         self._sign_lost = False
+        self.notes = SimulatedNotes()
 
     # --- health -----------------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class Report(Job):
             step.report(processed=3, failed=0, message="counted", result={"sold": 3})
         sold = await ctx.step("send", mailer.send, "three")
         ctx.log.info("sent %s", sold)
+        assert_type(ctx.progress(sold, 10, "sending"), None)
         return JobResult.success().with_stats(3, 0).with_message("done").with_duration(12)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
-from cronledger.cli.render import NO_MORE, emit, note
+from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
 from cronledger.domain import job
@@ -24,8 +24,9 @@ from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe
 from cronledger.errors import Conflict
 from cronledger.ledger.api import Write, require_current
-from cronledger.projections import job_status
+from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
+from cronledger.projections.replay import Views
 
 app = typer.Typer(help="List, run and steer jobs.", no_args_is_help=True)
 
@@ -49,6 +50,7 @@ STATUS_COLUMNS = (
     "name", "enabled", "running", "succeeded", "partial", "failed", "timed_out", "cancelled", "lost",
     "skipped", "last_fire_at", "last_outcome", "next_fire_at",
 )  # fmt: skip
+PROGRESS_COLUMNS = ("run_id", "done", "total", "percent", "seconds_left", "at", "message")
 
 
 @app.command("list")
@@ -88,8 +90,10 @@ def status(
     wanted = [find_state(opened, states, name) for name in names] if names else list(states.values())
     chosen = {state.name: state for state in wanted}.values()
     document = job_status.document(chosen, position=views.position, now=opened.now())
+    far = _add_progress(opened, views, document) if as_of is None else []
     text = None if document["jobs"] else "The ledger knows no job yet: `cronledger up` registers them."
     emit(ctx, document, columns=STATUS_COLUMNS, rows=document["jobs"], text=text)
+    also(ctx, "progress", columns=PROGRESS_COLUMNS, rows=far)
     if as_of is None:
         note(ctx, _leadership(opened))
     if names:
@@ -190,6 +194,21 @@ def _state(opened: Application, name: str) -> JobState:
 
 
 # --- showing --------------------------------------------------------------------------------------------
+
+
+def _add_progress(opened: Application, views: Views, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Add to each job how far its running runs are, those that say so, and return them all."""
+    with views.reading() as connection:
+        running = run_history.unfinished(connection)
+    with opened.store().reading() as connection:
+        far = progress.of_runs(connection, running)
+    jobs = {entry["name"]: entry for entry in document["jobs"]}
+    shown = []
+    for state in running:
+        if state.run_id in far and state.job in jobs:
+            shown.append({"run_id": state.run_id, **far[state.run_id]})
+            jobs[state.job].setdefault("progress", []).append(shown[-1])
+    return shown
 
 
 def _entry(known: KnownJob, now: datetime) -> dict[str, Any]:

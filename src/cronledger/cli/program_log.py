@@ -22,8 +22,8 @@ import msgspec
 from cronledger.cli.options import LogFormat, LogLevel
 from cronledger.cli.render import clean
 
-ABOUT = ("job", "run", "step", "instance")
-"""What a line may say it is about."""
+ABOUT = {"job": "job", "run": "run_id", "step": "step", "instance": "instance"}
+"""What a line may say it is about, and what the record calls it."""
 
 LINES_WAITING = 10_000
 FLUSH_SECONDS = 1.0
@@ -135,4 +135,6 @@ def _at(record: logging.LogRecord) -> str:
 
 
 def _about(record: logging.LogRecord) -> dict[str, str]:
-    return {key: str(value) for key in ABOUT if (value := getattr(record, key, None)) is not None}
+    return {
+        key: str(value) for key, name in ABOUT.items() if (value := getattr(record, name, None)) is not None
+    }

@@ -63,7 +63,7 @@ def emit(
             print_json(document)
         case Output.JSONL:
             for line in _inside(document):
-                _write(_safe_json(msgspec.json.encode(line)))
+                print_json_line(line)
         case Output.YAML:
             _write(msgspec.yaml.encode(msgspec.to_builtins(document)).decode().rstrip("\n"))
         case Output.NAME:
@@ -85,6 +85,11 @@ def also(
 def print_json(document: object) -> None:
     """Print one JSON document, indented, its keys in the order given."""
     _write(_safe_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
+
+
+def print_json_line(document: object) -> None:
+    """Print one JSON document as one line."""
+    _write(_safe_json(msgspec.json.encode(document)))
 
 
 def print_line(text: str) -> None:

@@ -16,7 +16,7 @@ from cronledger.domain.ids import JobName, RunId, job_of, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.run import RunState
 from cronledger.errors import NotFound, UnknownJob, UsageError
-from cronledger.projections import job_status, run_history, step_history
+from cronledger.projections import job_status, progress, run_history, step_history
 from cronledger.projections.moments import moment
 from cronledger.projections.replay import Views
 
@@ -113,13 +113,23 @@ def show(
     as_of: AsOf = None,
 ) -> None:
     """Show one run with its attempts and steps."""
-    views = application(ctx).views(as_of)
+    opened = application(ctx)
+    views = opened.views(as_of)
     with views.reading() as connection:
         state = run_history.one(connection, RunId(run)) or _meant(connection, run)
         steps = [step_history.document(step) for step in step_history.of_run(connection, state.run_id)]
         attempts = _attempts(views, state.run_id)
-    document: dict[str, Any] = {"run": _shown(state), "attempts": attempts, "steps": steps}
-    fields = [{"field": key, "value": value} for key, value in document["run"].items()]
+    far = None
+    if as_of is None:  # how far a run was is not history
+        with opened.store().reading() as connection:
+            far = progress.of_run(connection, state)
+    document: dict[str, Any] = {
+        "run": _shown(state) | {"progress": far},
+        "attempts": attempts,
+        "steps": steps,
+    }
+    told = document["run"] | {"progress": far and _words(far)}
+    fields = [{"field": key, "value": value} for key, value in told.items()]
     emit(ctx, document, columns=("field", "value"), rows=fields)
     also(ctx, "attempts", columns=ATTEMPT_COLUMNS, rows=attempts)
     also(ctx, "steps", columns=STEP_COLUMNS, rows=steps)
@@ -168,6 +178,19 @@ def _shown(state: RunState) -> dict[str, Any]:
         "of": state.of,
         "parent": state.parent,
     }
+
+
+def _words(far: Mapping[str, Any]) -> str:
+    """Say how far a run is.
+
+    >>> _words({"done": 3, "total": 4, "percent": 75.0, "message": "north", "at": "12:00", "seconds_left": 9})
+    '3 of 4 (75.0 %), 9 s left: north, at 12:00'
+    """
+    said = str(far["done"]) if far["total"] is None else f"{far['done']} of {far['total']}"
+    said += "" if far["percent"] is None else f" ({far['percent']} %)"
+    said += "" if far["seconds_left"] is None else f", {far['seconds_left']} s left"
+    said += f": {far['message']}" if far["message"] else ""
+    return f"{said}, at {far['at']}"
 
 
 def _attempts(views: Views, run_id: RunId) -> list[dict[str, Any]]:

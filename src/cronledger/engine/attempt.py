@@ -17,6 +17,7 @@ from cronledger.domain import run
 from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.discretion import Hide, discreet
+from cronledger.engine.notes import AttemptNotes
 from cronledger.engine.world import World
 from cronledger.errors import Conflict, LedgerUnreachable
 from cronledger.ledger.api import Item, Write
@@ -43,6 +44,7 @@ class Attempt:
         self._lock = anyio.Lock()
         self.run = state
         self.fence = fence
+        self.notes = AttemptNotes(world, state, hide)
         self.scope = anyio.CancelScope()
         self.finished_steps: dict[str, Any] = {}
         self.steps_done = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -26,18 +27,36 @@ def discreet(event: Event, hide: Hide) -> Event:
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):
-    """The log that a job writes to: each line says which run it is of, and tells no secret."""
+    """The log that a job writes to: each line says which run it is of, and tells no secret.
 
-    def __init__(self, logger: logging.Logger, about: dict[str, object], hide: Hide) -> None:
+    `keep` is given level and text of each line from INFO on, and of those below that the program logs too.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        about: dict[str, object],
+        hide: Hide,
+        keep: Callable[[int, str], None] | None = None,
+    ) -> None:
         super().__init__(logger, about)
         self._hide = hide
+        self._keep = keep
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name is given
+        """Whether a line of this level goes anywhere."""
+        return level >= logging.INFO or super().isEnabledFor(level)
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Write a line."""
+        """Write a line, and keep it."""
         if self.isEnabledFor(level):
             error = _exception(kwargs.get("exc_info"))
-            kwargs["exc_info"] = error and _stand_in(error, self._hide)
-            super().log(level, "%s", self._hide(_formatted(msg, args)), **kwargs)
+            stand_in = error and _stand_in(error, self._hide)
+            text = self._hide(_formatted(msg, args))
+            super().log(level, "%s", text, **kwargs | {"exc_info": stand_in})
+            if self._keep is not None:
+                told = ["\n", *traceback.format_exception(stand_in)] if stand_in else []
+                self._keep(level, self._hide("".join([text, *told]).rstrip("\n")) if told else text)
 
 
 def _exception(exc_info: object) -> BaseException | None:

@@ -24,7 +24,7 @@ from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
-from cronledger.engine.discretion import Hide, JobLog, discreet
+from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
@@ -130,6 +130,7 @@ class Executor:
             await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         finally:
             self.attempts.pop(attempt, None)
+            attempt.notes.end()
             self.ended()
             if self.left_behind and attempt.scope.cancel_called:
                 log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
@@ -183,11 +184,8 @@ class Executor:
             db=self._provision.db,
             services=self._provision.services,
             enforce=definition.enforce,
-            log=JobLog(
-                logging.getLogger(f"cronledger.jobs.{state.job}"),
-                {"job": state.job, "run_id": state.run_id},
-                self._provision.hide,
-            ),
+            log=attempt.notes.log,
+            progress=attempt.notes.progress,
             is_cancelled=lambda: attempt.scope.cancel_called,
             idempotency_key=run_stream(_first_of_chain(state)),
             threads=self._threads,

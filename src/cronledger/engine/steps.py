@@ -7,8 +7,8 @@ of another shape could not be read again.
 from __future__ import annotations
 
 import operator
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.notes import STEP
 from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.calling import call, said
@@ -85,7 +86,8 @@ class Recorder:
         """Record a step round a block; whatever the block raises is recorded and raised."""
         step, began = await self._begin(name)
         try:
-            yield step
+            with _named(step.name):
+                yield step
         except ClaimLost:
             raise
         except Exception as error:
@@ -102,10 +104,11 @@ class Recorder:
             return self._attempt.finished_steps[name]
         step, began = await self._begin(name)
         try:
-            if isinstance(work, Job):
-                returned = await call(work.execute, ctx, threads=ctx.threads)
-            else:
-                returned = await call(work, *args, threads=ctx.threads)
+            with _named(step.name):
+                if isinstance(work, Job):
+                    returned = await call(work.execute, ctx, threads=ctx.threads)
+                else:
+                    returned = await call(work, *args, threads=ctx.threads)
         except ClaimLost:
             raise
         except Exception as error:
@@ -158,6 +161,17 @@ class Recorder:
 
     def _elapsed(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Let lines that are logged meanwhile say of which step they are; an outer step goes on afterwards."""
+    outer = STEP.get()
+    STEP.set(name)
+    try:
+        yield
+    finally:
+        STEP.set(outer)  # by its value: a block may be left in another context than it was entered in
 
 
 def counted(value: object) -> int | None:

@@ -13,6 +13,8 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
+from cronledger.domain.line import Line
+from cronledger.domain.progress import Progress
 from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
@@ -33,6 +35,19 @@ class LeaderLock(Protocol):
 
     def contend(self, on_change: Callable[[], None]) -> None:
         """Begin to contend; `on_change` is called from any thread when `held` changes."""
+
+
+class Notes(Protocol):
+    """Keeps what is said beside the events. From any thread; it never waits and never raises."""
+
+    def say(self, line: Line) -> None:
+        """Keep a log line."""
+
+    def report(self, report: Progress) -> None:
+        """Keep how far a run is; the latest word counts."""
+
+    def end(self, run_id: RunId, attempt: int) -> None:
+        """Learn that an attempt is over: how far it was means nothing any more."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -69,6 +84,10 @@ class World(Protocol):
     @property
     def leader_lock(self) -> LeaderLock:
         """This instance's hand on the one lock."""
+
+    @property
+    def notes(self) -> Notes:
+        """Where log lines and progress go."""
 
     async def release_lock(self) -> None:
         """Give the leader's lock up and stop contending; whoever is cancelled leaves it to end by itself."""

@@ -133,6 +133,7 @@ class JobContext:
         is_cancelled: Callable[[], bool] = lambda: False,
         idempotency_key: str | None = None,
         threads: anyio.CapacityLimiter | None = None,
+        progress: Callable[[Any, Any, Any], None] | None = None,
     ) -> None:
         self.run = run
         self.params: Any = params if params is not None else {}
@@ -145,6 +146,7 @@ class JobContext:
         self._services = tuple(services)
         self._steps = steps
         self._is_cancelled = is_cancelled
+        self._progress = progress
 
     @property
     def db(self) -> Any:
@@ -162,6 +164,15 @@ class JobContext:
     def cancelled(self) -> bool:
         """Whether somebody wants this run to stop: long plain functions look here from time to time."""
         return self._is_cancelled()
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell people who watch how far this run is: `ctx.progress(300, 1000, "importing")`.
+
+        Call it as often as you like, from any thread: it never waits and never raises, and the latest word is
+        shown about once a second. Numbers that cannot be true are left out, with one warning in the log.
+        """
+        if self._progress is not None:
+            self._progress(done, total, message)
 
     def service(self, kind: type[T]) -> T:
         """Return the application's or an extension's service of a type.

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -17,8 +18,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this version needs."""
 
 METADATA = MetaData()
@@ -28,6 +31,9 @@ BIG = BigInteger().with_variant(Integer(), "sqlite")
 
 KEY = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that is compared byte by byte, as SQLite does anyway."""
+
+REAL: TypeEngine[float] = Double().with_variant(sqlite.REAL(), "sqlite")
+"""64 bits of binary floating point."""
 
 
 EVENT = Table(
@@ -142,4 +148,17 @@ LOG_LINE = Table(
     Column("message", Text, nullable=False),
     Index("log_line_at", "at"),
     sqlite_strict=True,
+)
+
+RUN_PROGRESS = Table(
+    "run_progress",
+    METADATA,
+    Column("run_id", KEY, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("done", REAL, nullable=False),
+    Column("total", REAL),
+    Column("message", Text),
+    Column("at", BIG, nullable=False),
+    sqlite_strict=True,
+    info={"since": "0002"},
 )

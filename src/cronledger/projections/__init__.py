@@ -13,5 +13,5 @@ Invariants:
 
 `fold` brings the views up to the head, rebuilds and checks them; `job_status`, `run_history`, `step_history`,
 `leadership` and `unrecognized` answer the questions; `replay` answers them as of an earlier position;
-`log_lines` reads the ledger as a log.
+`log_lines` reads the ledger as a log; `progress` tells how far running runs are.
 """

@@ -11,7 +11,7 @@ from typing import Any
 
 from cronledger.domain import events as e
 from cronledger.domain.events import Recorded
-from cronledger.ledger.logs import Line
+from cronledger.domain.line import Line
 from cronledger.projections.moments import fire_time
 from cronledger.projections.step_state import Step
 

@@ -24,7 +24,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from cronledger import migrations
-from cronledger.errors import MigrationBlocked
+from cronledger.errors import MigrationBlocked, SchemaOutdated
+from cronledger.ledger import progress
 from cronledger.ledger.database import Store
 from cronledger.migrations import Steps
 from cronledger.migrations.obstacles import CLASS, obstacles
@@ -32,13 +33,14 @@ from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
 from tests.contract.test_scheduler import scheduler
+from tests.events import plain
 
-MIGRATION = """
+MIGRATION = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{migrations.HEAD}"
 
 def upgrade():
     op.add_column("event", sa.Column("colour", sa.Text()))
@@ -59,8 +61,8 @@ def steps(folder: Path, *, after: str = "    pass") -> Steps:
     """Return the made-up migration, which does something more at its end."""
     further = folder / "further"
     further.mkdir(exist_ok=True)
-    (further / "r0002_made_up.py").write_text(MIGRATION + after + "\n")
-    return Steps(head="0002", further=(further,))
+    (further / "r9999_made_up.py").write_text(MIGRATION + after + "\n")
+    return Steps(head="9999", further=(further,))
 
 
 def tables(store: Store) -> tuple[bool, bool]:
@@ -92,7 +94,7 @@ def test_the_previous_version_takes_a_later_revision_for_its_own(
     migrations.check(store)
     migrations.upgrade(store)
 
-    assert "0002" == migrations.current(store)
+    assert "9999" == migrations.current(store)
     assert 0 == run_cli("--database-url", sql_url, "db", "check").exit_code
     assert 0 == run_cli("--database-url", sql_url, "infra", "jobs", "status").exit_code
 
@@ -118,8 +120,8 @@ def test_a_migration_that_fails_leaves_nothing_half_done(store: Store, tmp_path:
     half_way = (migrations.current(store), tables(store))
     migrations.upgrade(store, steps=steps(tmp_path))
 
-    assert ("0001", (False, False)) == half_way
-    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+    assert (migrations.HEAD, (False, False)) == half_way
+    assert ("9999", (True, True)) == (migrations.current(store), tables(store))
 
 
 def test_a_migration_that_is_killed_leaves_nothing_half_done(
@@ -132,7 +134,7 @@ def test_a_migration_that_is_killed_leaves_nothing_half_done(
         "import sys; from pathlib import Path; from tests.conftest import opened\n"
         "from cronledger import migrations\n"
         "further = (Path(sys.argv[2]),)\n"
-        "migrations.upgrade(opened(sys.argv[1]), steps=migrations.Steps(head='0002', further=further))"
+        "migrations.upgrade(opened(sys.argv[1]), steps=migrations.Steps(head='9999', further=further))"
     )
     process = subprocess.Popen([sys.executable, "-c", program, sql_url, str(wanted.further[0])])
     try:
@@ -146,8 +148,8 @@ def test_a_migration_that_is_killed_leaves_nothing_half_done(
     migrations.upgrade(store, steps=steps(tmp_path))
 
     assert sign.exists()
-    assert ("0001", (False, False)) == half_way
-    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+    assert (migrations.HEAD, (False, False)) == half_way
+    assert ("9999", (True, True)) == (migrations.current(store), tables(store))
 
 
 def test_who_is_in_the_way_is_named_at_the_deadline(
@@ -164,7 +166,7 @@ def test_who_is_in_the_way_is_named_at_the_deadline(
 
     assert expected in refused.value.message
     assert 6 == refused.value.exit_code
-    assert ("0001", (False, False)) == after_refusal
+    assert (migrations.HEAD, (False, False)) == after_refusal
     assert (True, True) == tables(store)
     store.close()
 
@@ -225,8 +227,54 @@ def test_a_running_cluster_does_not_stop_for_long_while_it_is_migrated(sql_url: 
     recorded = [datetime.fromisoformat(str(line["recorded_at"])) for line in lines]
     stops = [(later - earlier).total_seconds() for earlier, later in pairwise(recorded)]
 
-    assert ("0002", (True, True)) == (migrations.current(store), tables(store))
+    assert ("9999", (True, True)) == (migrations.current(store), tables(store))
     assert [] == problems(lines)
     assert 3 <= len(triggered(lines, "quick"))
     assert max(stops) < LONGEST_STOP_SECONDS
     store.close()
+
+
+def test_progress_is_added_to_a_ledger_of_the_version_before(empty_sql_url: str) -> None:
+    store = opened(empty_sql_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    store.ledger.append(plain("before"))
+    with store.reading() as connection:
+        had_it = inspect(connection).has_table("run_progress")
+    with pytest.raises(SchemaOutdated):
+        migrations.check(store)
+    migrations.upgrade(store)
+    migrations.check(store)
+    with store.reading() as connection:
+        rows = progress.everything(connection)
+
+    assert not had_it
+    assert [] == rows
+    assert 1 == store.ledger.head().position
+    store.close()
+
+
+def test_roles_may_do_with_progress_what_they_may_do_with_log_lines(empty_postgres_url: str) -> None:
+    """An application whose owner upgrades goes on at once, without `db roles` being run again."""
+    store = opened(empty_postgres_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    with psycopg.connect(empty_postgres_url, autocommit=True) as owner:
+        for role in ('"Odd app"', '"odd reader"'):
+            owner.execute(f"DROP ROLE IF EXISTS {role}")  # type: ignore[arg-type]
+            owner.execute(f"CREATE ROLE {role}")  # type: ignore[arg-type]
+        owner.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON log_line TO "Odd app"')
+        owner.execute('GRANT SELECT ON log_line TO "odd reader"')
+        migrations.upgrade(store)
+        allowed = owner.execute(
+            "SELECT r, p FROM unnest(ARRAY['Odd app', 'odd reader']) AS r, "
+            "unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p "
+            "WHERE has_table_privilege(r, 'run_progress', p) ORDER BY 1, 2"
+        ).fetchall()
+        for role in ('"Odd app"', '"odd reader"'):
+            owner.execute(f"DROP OWNED BY {role}")  # type: ignore[arg-type]
+            owner.execute(f"DROP ROLE {role}")  # type: ignore[arg-type]
+    store.close()
+
+    assert [
+        ("Odd app", "DELETE"), ("Odd app", "INSERT"), ("Odd app", "SELECT"), ("Odd app", "UPDATE"),
+        ("odd reader", "SELECT"),
+    ] == allowed  # fmt: skip

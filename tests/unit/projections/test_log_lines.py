@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from cronledger.domain import events as e
 from cronledger.domain.ids import JobName, RunId
+from cronledger.domain.line import Line
 from cronledger.errors import UsageError
 from cronledger.ledger.database import Store
-from cronledger.ledger.logs import Line, write_lines
+from cronledger.ledger.logs import Wanted, write_lines
 from cronledger.projections import log_lines
 from cronledger.projections.event_lines import line_of
 from tests.unit.projections.streams import (
@@ -44,6 +46,10 @@ def newest(store: Store) -> tuple[str, str]:
 
 def messages(lines: list[Line]) -> list[str]:
     return [line.message for line in lines]
+
+
+def view(store: Store, *, limit: int = 20, **wanted: Any) -> list[Line]:
+    return log_lines.view(store, Wanted(**wanted), limit=limit)
 
 
 def write(store: Store, *lines: Line) -> None:
@@ -121,7 +127,7 @@ def test_leaders_instances_and_configurations_come_and_go_as_information(store: 
     say(store.ledger, e.InstanceStarted(kind="service", host="box", build="1.0"), stream=f"instance-{HERE}")
     say(store.ledger, e.InstanceStopped(reason="drain"), stream=f"instance-{HERE}")
     say(store.ledger, e.ConfigApplied(revision="r2", registered=(TIDY,)), stream="config")
-    lines = log_lines.view(store, level="info")
+    lines = view(store, level="info")
 
     assert [
         f"{HERE} leads term 1 (epoch 1): vacant",
@@ -147,7 +153,7 @@ def test_an_unknown_event_is_shown_by_its_type(store: Store) -> None:
 def test_only_errors_are_shown_where_only_errors_are_asked_for(store: Store) -> None:
     perform(store.ledger, 1, e.RunSucceeded())
     run_id = perform(store.ledger, 2, e.RunFailed(error="boom"))
-    (line,) = log_lines.view(store, level="error")
+    (line,) = view(store, level="error")
 
     assert {
         "at": f"{line.at:%Y-%m-%dT%H:%M:%S.%f}Z",
@@ -169,10 +175,10 @@ def test_written_lines_stand_among_the_events_by_their_time(store: Store) -> Non
     )
     write(store, own)
 
-    assert ["started (attempt 1)", "sweeping", "succeeded"] == messages(log_lines.view(store, level="info"))
-    assert ["sweeping", "succeeded"] == messages(log_lines.view(store, limit=2))
-    assert [] == log_lines.view(store, limit=0)
-    assert [run_id, None, run_id] == [line.run_id for line in log_lines.view(store, level="info")]
+    assert ["started (attempt 1)", "sweeping", "succeeded"] == messages(view(store, level="info"))
+    assert ["sweeping", "succeeded"] == messages(view(store, limit=2))
+    assert [] == view(store, limit=0)
+    assert [run_id, None, run_id] == [line.run_id for line in view(store, level="info")]
 
 
 def test_a_job_and_a_run_can_be_picked_out(store: Store) -> None:
@@ -180,35 +186,33 @@ def test_a_job_and_a_run_can_be_picked_out(store: Store) -> None:
     perform(store.ledger, 2, e.RunSucceeded())
     other = perform(store.ledger, 1, e.RunSucceeded(), name=SWEEP)
 
-    assert {first} == {line.run_id for line in log_lines.view(store, run_id=first)}
-    assert {other} == {line.run_id for line in log_lines.view(store, job=SWEEP)}
-    assert [] == log_lines.view(store, job=JobName("nobody"))
-    assert [] == log_lines.view(store, run_id=RunId("tidy@nowhen"))
+    assert {first} == {line.run_id for line in view(store, run_id=first)}
+    assert {other} == {line.run_id for line in view(store, job=SWEEP)}
+    assert [] == view(store, job=JobName("nobody"))
+    assert [] == view(store, run_id=RunId("tidy@nowhen"))
 
 
 def test_since_is_included_and_until_is_not(store: Store) -> None:
     run_id = perform(store.ledger, 1, e.RunSucceeded())
     first, middle, last = (recorded.recorded_at for recorded in everything(store.ledger))
     for question in ({}, {"run_id": run_id}):
-        assert ["started (attempt 1)"] == messages(
-            log_lines.view(store, since=middle, until=last, **question)
-        )
-        assert 2 == len(log_lines.view(store, since=middle, **question))
-        assert [] == log_lines.view(store, until=first, **question)
+        assert ["started (attempt 1)"] == messages(view(store, since=middle, until=last, **question))
+        assert 2 == len(view(store, since=middle, **question))
+        assert [] == view(store, until=first, **question)
 
 
 def test_many_pages_are_read_backwards_until_there_is_enough(store: Store) -> None:
     define(store.ledger, SWEEP)
     for hour in range(400):
         perform(store.ledger, hour, e.RunSucceeded(message=str(hour)))
-    oldest = log_lines.view(store, job=SWEEP)
-    newest_three = log_lines.view(store, level="info", limit=3)
+    oldest = view(store, job=SWEEP)
+    newest_three = view(store, level="info", limit=3)
 
     assert ["job.registered"] == messages(oldest)
     assert ["succeeded: 398", "started (attempt 1)", "succeeded: 399"] == messages(newest_three)
-    assert 1201 == len(log_lines.view(store, limit=5000))
+    assert 1201 == len(view(store, limit=5000))
 
 
 def test_an_unknown_level_is_refused(store: Store) -> None:
     with pytest.raises(UsageError, match="loud"):
-        log_lines.view(store, level="loud")
+        view(store, level="loud")

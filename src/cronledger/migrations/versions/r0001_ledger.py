@@ -27,7 +27,7 @@ _IMMUTABLE = (
 def upgrade() -> None:
     """Create everything."""
     connection = op.get_bind()
-    METADATA.create_all(connection)
+    METADATA.create_all(connection, [each for each in METADATA.sorted_tables if "since" not in each.info])
     tables.METADATA.create_all(connection)
     if connection.dialect.name == "sqlite":
         _protect(connection)

@@ -1,0 +1,84 @@
+"""What is left of a run's lines when its process is killed, and how a follower is told to end."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from cronledger.ledger import logs, progress
+from cronledger.ledger.logs import Wanted
+from tests.conftest import opened
+from tests.e2e.jobs.nursery import Nursery
+from tests.waiting import eventually_within
+
+CONFIG = """
+scheduler:
+  extensions: [counting]
+  jobs:
+    - {name: count, extension: counting, schedule: "* * * * * *"}
+"""
+COUNTING = """
+import time
+from pathlib import Path
+from cronledger import job
+
+@job(extension="counting")
+def count(ctx):
+    for number in range(100_000):
+        ctx.log.info("%s", number)
+        ctx.progress(number, 100_000)
+        Path("said").write_text(str(number))
+        time.sleep(0.01)
+"""
+LOST_AT_MOST = 400
+"""Lines: those of two seconds at the fastest, and then some for a busy machine."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "counting.py").write_text(COUNTING)
+    return tmp_path
+
+
+def kept(url: str) -> int:
+    store = opened(url)
+    with store.reading() as connection:
+        found = len(logs.numbered_after(connection, Wanted(), 0))
+    store.close()
+    return found
+
+
+def said(project: Path) -> int:
+    path = project / "said"
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+def test_a_killed_process_loses_its_last_lines_only(sql_url: str, project: Path, nursery: Nursery) -> None:
+    process = nursery.start(project, sql_url, "up")
+    assert eventually_within(60, lambda: said(project) > 300)
+    process.signal(signal.SIGKILL)
+    process.wait(10)
+    written, last = kept(sql_url), said(project)
+    store = opened(sql_url)
+    with store.reading() as connection:
+        far = progress.everything(connection)
+    store.close()
+
+    assert last + 1 - LOST_AT_MOST <= written <= last + 2
+    assert 0 < written
+    assert 1 == len(far)
+
+
+def test_a_follower_ends_when_it_is_interrupted(sql_url: str, project: Path, nursery: Nursery) -> None:
+    nursery.start(project, sql_url, "up")
+    follower = nursery.start(project, sql_url, "logs", "view", "-f", "--job", "count", "-o", "jsonl")
+    assert eventually_within(
+        60, lambda: follower.log.exists() and '"message":"20"' in follower.log.read_text()
+    )
+    follower.signal(signal.SIGINT)
+
+    assert 130 == follower.wait(10)
+    assert "Traceback" not in follower.log.read_text()
