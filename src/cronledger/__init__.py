@@ -13,29 +13,36 @@ if TYPE_CHECKING:
     from cronledger.domain.result import JobResult
     from cronledger.jobs.api import Job, JobContext
     from cronledger.jobs.decorator import job, submit_job
-    from cronledger.jobs.pipeline import Pipeline
+    from cronledger.jobs.pipeline import Pipeline, PipelineStep
     from cronledger.jobs.registry import Extension
+    from cronledger.jobs.steps import DuplicateStep, StepFailed
     from cronledger.scheduler import Scheduler
 
 __all__ = [
+    "DuplicateStep",
     "Extension",
     "Job",
     "JobContext",
     "JobResult",
     "Pipeline",
+    "PipelineStep",
     "Scheduler",
+    "StepFailed",
     "__version__",
     "job",
     "submit_job",
 ]
 
 _HOMES = {
+    "DuplicateStep": "cronledger.jobs.steps",
     "Extension": "cronledger.jobs.registry",
     "Job": "cronledger.jobs.api",
     "JobContext": "cronledger.jobs.api",
     "JobResult": "cronledger.domain.result",
     "Pipeline": "cronledger.jobs.pipeline",
+    "PipelineStep": "cronledger.jobs.pipeline",
     "Scheduler": "cronledger.scheduler",
+    "StepFailed": "cronledger.jobs.steps",
     "job": "cronledger.jobs.decorator",
     "submit_job": "cronledger.jobs.decorator",
 }

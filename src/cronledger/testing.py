@@ -12,16 +12,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from cronledger.clock import SystemClock
+from cronledger.domain.ids import instance_id
 from cronledger.domain.run import RunState
 from cronledger.entropy import SeededEntropy, SystemEntropy
 from cronledger.jobs.api import Job, member
+from cronledger.ledger.database import open_store
 from cronledger.ledger.memory import MemoryLedger
+from cronledger.projections import step_history
+from cronledger.projections.replay import current
+from cronledger.projections.step_state import StepRow
 from cronledger.scheduler import Scheduler
 
-__all__ = ["ManualClock", "MemoryLedger", "SeededEntropy", "perform"]
+__all__ = ["ManualClock", "MemoryLedger", "Performed", "SeededEntropy", "perform", "perform_with_steps"]
 
 
 class ManualClock:
@@ -55,6 +64,13 @@ class ManualClock:
         return self._now
 
 
+class Performed(msgspec.Struct, frozen=True):
+    """A run that has ended, and its steps in the order in which they began."""
+
+    run: RunState
+    steps: list[StepRow]
+
+
 async def perform(
     job: Job,
     *,
@@ -63,9 +79,36 @@ async def perform(
     services: Sequence[object] = (),
 ) -> RunState:
     """Perform a job once on a ledger in memory and return the run with its outcome, counts and error."""
-    url = f"memory://perform-{SystemEntropy().token().hex()}"
+    return (await perform_with_steps(job, params=params, db=db, services=services)).run
+
+
+async def perform_with_steps(
+    job: Job,
+    *,
+    params: Mapping[str, str] | None = None,
+    db: Any = None,
+    services: Sequence[object] = (),
+) -> Performed:
+    """Perform a job once on a ledger in memory and return the run and its steps.
+
+    The steps are those of the engine itself: with the same limits, and the same errors for a name that is
+    used twice, a result that cannot be kept, or needs that cannot be met.
+
+    >>> from cronledger import Pipeline
+    >>> def fetch(ctx): ...
+    >>> def store(ctx): raise OSError("disk full")
+    >>> import asyncio
+    >>> done = asyncio.run(perform_with_steps(Pipeline([fetch, store], name="sync")))
+    >>> done.run.outcome.value, [(step.name, step.outcome.value, step.error) for step in done.steps]
+    ('partial', [('fetch', 'succeeded', None), ('store', 'failed', 'disk full')])
+    """
+    entropy = SystemEntropy()
+    url = f"memory://perform-{entropy.token().hex()}"
     scheduler = Scheduler(database_url=url, jobs=[job], db=db, services=services)
-    (run,) = await scheduler.run_manually(
-        [str(member(job, "name"))], parameters=params, actor="test", local=True
-    )
-    return run
+    reader = instance_id("reader", 0, entropy.token().hex()[:12])
+    with closing(open_store(url, instance=reader, clock=SystemClock(), entropy=entropy)) as store:
+        (run,) = await scheduler.run_manually(
+            [str(member(job, "name"))], parameters=params, actor="test", local=True
+        )
+        with current(store) as views, views.reading() as connection:
+            return Performed(run, step_history.of_run(connection, run.run_id))

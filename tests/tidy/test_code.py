@@ -39,9 +39,10 @@ BANNED_CALLS = {
 BROAD = {
     "cli.program_log.ThreadHandler.emit": "a job may log what cannot be formatted",
     "engine.executor.Executor._run_code": "whatever a job raises ends its own run and nothing else",
-    "engine.steps.Recorder.perform": "whatever a step raises is recorded and raised",
+    "engine.steps.Recorder.perform": "whatever a step raises is recorded, and raised unless the run goes on",
     "jobs.calling._outcome": "what a job raises in a thread is carried to its caller and raised there",
     "jobs.calling._within": "what a job raises in a task is carried to its caller and raised there",
+    "jobs.pipeline._Progress._perform_beside": "what ends one step for good is raised when all have ended",
     "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",
     "ledger.writer.Writer._answers": "what an append raises is its callers' answer; the thread outlives it",

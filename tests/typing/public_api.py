@@ -13,7 +13,9 @@ from cronledger import (
     JobContext,
     JobResult,
     Pipeline,
+    PipelineStep,
     Scheduler,
+    StepFailed,
     __version__,
     job,
     submit_job,
@@ -21,7 +23,8 @@ from cronledger import (
 from cronledger.domain.ids import RunId
 from cronledger.domain.run import RunState
 from cronledger.jobs.decorator import FunctionJob
-from cronledger.testing import ManualClock, MemoryLedger, perform
+from cronledger.projections.step_state import StepRow
+from cronledger.testing import ManualClock, MemoryLedger, Performed, perform, perform_with_steps
 
 assert_type(__version__, str)
 
@@ -65,6 +68,14 @@ class Report(Job):
         async with ctx.step("count") as step:
             step.report(processed=3, failed=0, message="counted", result={"sold": 3})
         sold = await ctx.step("send", mailer.send, "three")
+        indexed = await ctx.step("index", Methodical(), on_error="continue")
+        if isinstance(indexed, JobResult) and not indexed.ok:
+            await ctx.skip_step("search", "there is no index")
+        try:
+            await ctx.step("store", lambda: None, on_error="stop")
+        except StepFailed as failure:
+            assert_type(failure.name, str)
+            assert_type(failure.error, str)
         ctx.log.info("sent %s", sold)
         assert_type(ctx.progress(sold, 10, "sending"), None)
         return JobResult.success().with_stats(3, 0).with_message("done").with_duration(12)
@@ -118,7 +129,17 @@ class House(Extension):
 
     def jobs(self) -> list[Job]:
         """Return its jobs."""
-        return [Report(), bare, Pipeline([bare, ("second", dressed)], name="both", on_error="stop")]
+        side_by_side = Pipeline(
+            [bare, PipelineStep("second", dressed, on_error="stop", needs=["bare"])],
+            max_parallel=2,
+            name="beside",
+        )
+        return [
+            Report(),
+            bare,
+            Pipeline([bare, ("second", dressed)], name="both", on_error="stop"),
+            side_by_side,
+        ]
 
 
 async def application() -> None:
@@ -138,6 +159,9 @@ async def application() -> None:
         pass
     state = await perform(Report(), params={"days": "7"}, services=[Mailer()])
     assert_type(state, RunState)
+    done = await perform_with_steps(Report())
+    assert_type(done, Performed)
+    assert_type(done.steps, list[StepRow])
 
 
 def pieces(clock: ManualClock, ledger: MemoryLedger) -> Any:

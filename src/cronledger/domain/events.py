@@ -154,10 +154,15 @@ class _StepEnded(Body, frozen=True, kw_only=True):
 
 
 class StepSucceeded(_StepEnded, frozen=True, kw_only=True):
-    """The step is done; its recorded result stands when the run is retried."""
+    """The step is done; its recorded result stands when the run is retried.
+
+    `form` says what comes back then: the `value` of `result`, a `job_result` made of the counts, the message
+    and the duration, or nothing, because a `block` is performed again.
+    """
 
     type: ClassVar[str] = "step.succeeded"
     result: Any = None
+    form: str = "value"
 
 
 class StepFailed(_StepEnded, frozen=True, kw_only=True):

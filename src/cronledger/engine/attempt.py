@@ -7,7 +7,6 @@ for instance, it is read again; an attempt that finds it no longer owns the run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import anyio
 import msgspec
@@ -19,10 +18,12 @@ from cronledger.domain.run import Phase, RunState
 from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.notes import AttemptNotes
 from cronledger.engine.world import World
-from cronledger.errors import Conflict, LedgerUnreachable
+from cronledger.errors import Conflict, CronledgerError, LedgerUnreachable
 from cronledger.ledger.api import Item, Write
 
 UNREACHABLE_PAUSE = 0.5
+BLOCK = "block"
+"""The form of a step whose code cannot be left out: nothing of it is recalled."""
 
 
 class ClaimLost(Exception):
@@ -46,7 +47,8 @@ class Attempt:
         self.fence = fence
         self.notes = AttemptNotes(world, state, hide)
         self.scope = anyio.CancelScope()
-        self.finished_steps: dict[str, Any] = {}
+        self.finished_steps: dict[str, e.StepSucceeded] = {}
+        self.misuse: CronledgerError | None = None
         self.steps_done = 0
         self.steps_failed = 0
         self.is_draining = False
@@ -81,14 +83,28 @@ class Attempt:
                 self.run = msgspec.structs.replace(self.run, version=self.run.version + len(events))
                 return True
 
+    def is_secret(self, value: object) -> bool:
+        """Whether a value holds a secret, so that the ledger would keep something else."""
+        return bool(self._hide(value) != value)
+
     async def recall_steps(self) -> None:
-        """Learn which steps earlier attempts have finished, so that they are not repeated."""
-        sources = [self.run.run_id] if self.run.attempt > 1 else []
-        sources += [self.run.of] if self.run.of else []
-        for source in sources:
+        """Learn which steps have been finished, so that they are not repeated.
+
+        Earlier attempts have finished them, or the run that this one repeats, or the one that was repeated
+        there: each records only what it has performed itself.
+        """
+        source = self.run.run_id if self.run.attempt > 1 else self.run.of
+        read: set[RunId] = set()
+        while source is not None and source not in read:
+            read.add(source)
+            following = None
             for recorded in await self._stream_of(source):
-                if isinstance(recorded.body, e.StepSucceeded):
-                    self.finished_steps[recorded.body.name] = recorded.body.result
+                body = recorded.body
+                if isinstance(body, e.RunTriggered):
+                    following = body.of
+                elif isinstance(body, e.StepSucceeded) and body.form != BLOCK:
+                    self.finished_steps.setdefault(body.name, body)
+            source = following
 
     async def _read_again(self) -> None:
         state: RunState | None = None

@@ -8,7 +8,6 @@ until the code does.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,11 +28,13 @@ from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call_apart, said
+from cronledger.jobs.calling import call_apart, is_cancellation, said
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
 
 log = logging.getLogger("cronledger.run")
+RUN_THREADS = 32
+"""How many plain functions of one run, steps that are performed side by side, may be at work at once."""
 
 
 class Provision(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +63,9 @@ class Executor:
         self._provision = provision
         self._definition_of = definition_of
         self._max_runs = max_runs
-        self._threads = anyio.CapacityLimiter(max_runs)
         self._tasks: TaskGroup | None = None
         self._left: set[Any] = set()
+        self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
@@ -77,7 +78,6 @@ class Executor:
         """Give the runs to come something else, and another limit; those that have begun are not touched."""
         self._provision = provision
         self._max_runs = max_runs
-        self._threads.total_tokens = max_runs
 
     @property
     def runs(self) -> tuple[RunId, ...]:
@@ -87,12 +87,12 @@ class Executor:
     @property
     def room(self) -> int:
         """How many more runs may be claimed; code that was left behind still takes its slot."""
-        return self._max_runs - max(len(self.attempts) + len(self._left), self._threads.borrowed_tokens)
+        return self._max_runs - len(self.attempts) - self.left_behind
 
     @property
     def left_behind(self) -> int:
         """How many threads and coroutines still run code whose run has ended."""
-        return len(self._left) + max(0, self._threads.borrowed_tokens - len(self.attempts))
+        return len(self._left) + sum(threads.borrowed_tokens for threads in self._left_threads)
 
     def provides(self, definition: JobDefinition) -> bool:
         """Whether this instance has the code of a job."""
@@ -118,12 +118,13 @@ class Executor:
 
     async def _perform(self, attempt: Attempt) -> None:
         definition = self._definition_of(attempt.run.job)
+        threads = anyio.CapacityLimiter(RUN_THREADS)
         began = self._world.clock.monotonic()
         try:
             if definition is None:
                 ended = Ended(outcome=Outcome.FAILED, error=f"job '{attempt.run.job}' is not defined")
             else:
-                ended = await self._run_code(attempt, definition)
+                ended = await self._run_code(attempt, definition, threads)
             took = round((self._world.clock.monotonic() - began) * 1000)
             if not ended.duration_ms:
                 ended = replace(ended, duration_ms=took)
@@ -131,11 +132,14 @@ class Executor:
         finally:
             self.attempts.pop(attempt, None)
             attempt.notes.end()
+            self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
             self.ended()
             if self.left_behind and attempt.scope.cancel_called:
                 log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
 
-    async def _run_code(self, attempt: Attempt, definition: JobDefinition) -> Ended:
+    async def _run_code(
+        self, attempt: Attempt, definition: JobDefinition, threads: anyio.CapacityLimiter
+    ) -> Ended:
         """Call the job and say how it came out, whatever it does."""
         job = self._provision.find(definition.extension, definition.job or definition.name)
         if job is None:  # redefined elsewhere, after its run was claimed here
@@ -144,18 +148,13 @@ class Executor:
         try:
             with attempt.scope:
                 await attempt.recall_steps()
-                ctx = self._context(attempt, definition, job)
+                ctx = self._context(attempt, definition, job, threads)
                 with anyio.move_on_after(definition.timeout_seconds) as deadline:
-                    returned = await call_apart(
-                        job.execute, ctx, threads=self._threads, left_behind=self._leave
-                    )
+                    returned = await call_apart(job.execute, ctx, threads=threads, left_behind=self._leave)
                     return _ended(returned, attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
-            if (
-                isinstance(error, anyio.get_cancelled_exc_class())
-                and anyio.current_effective_deadline() == -math.inf
-            ):
+            if is_cancellation(error):
                 raise
             return _raised(error)
         if timed_out:
@@ -163,7 +162,9 @@ class Executor:
             return Ended(outcome=Outcome.TIMED_OUT, retry_on=RetryOn.TIMEOUT, error=text)
         return Ended(outcome=Outcome.CANCELLED)
 
-    def _context(self, attempt: Attempt, definition: JobDefinition, job: Job) -> JobContext:
+    def _context(
+        self, attempt: Attempt, definition: JobDefinition, job: Job, threads: anyio.CapacityLimiter
+    ) -> JobContext:
         state = attempt.run
         parameters: Any = {**self._provision.reveal(definition.parameters), **state.parameters}
         if job.params is not None:
@@ -188,7 +189,7 @@ class Executor:
             progress=attempt.notes.progress,
             is_cancelled=lambda: attempt.scope.cancel_called,
             idempotency_key=run_stream(_first_of_chain(state)),
-            threads=self._threads,
+            threads=threads,
         )
 
     async def _record(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
@@ -230,6 +231,8 @@ class Executor:
 
 def _ended(returned: Any, attempt: Attempt) -> Ended:
     """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
+    if attempt.misuse is not None:
+        return _raised(attempt.misuse)
     result = returned if isinstance(returned, JobResult) else JobResult.success()
     try:
         told = Ended(

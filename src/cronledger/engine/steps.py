@@ -1,32 +1,40 @@
 """Recording the steps of a run: durable before the next one begins.
 
 What a step reports is somebody else's value: it is brought to the type that the event has, because an event
-of another shape could not be read again.
+of another shape could not be read again. What a step returns is given on as the ledger keeps it, the first
+time as when the run is tried again: code that works once works then as well.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
-from cronledger.engine.attempt import Attempt, ClaimLost
+from cronledger.engine.attempt import BLOCK, Attempt, ClaimLost
 from cronledger.engine.notes import STEP
 from cronledger.errors import CronledgerError
-from cronledger.jobs.api import Job, JobContext
-from cronledger.jobs.calling import call, said
-from cronledger.jobs.pipeline import StepFailed
-from cronledger.ledger.normal import normalised
+from cronledger.jobs.api import Job, JobContext, Work
+from cronledger.jobs.calling import call, is_cancellation, said
+from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed
+from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, kept, normalised, truncated
 
 RESULT_BYTES = 16 * 1024
 MOST_STEPS = 1000
 """What one attempt may record; more is a loop that should be one step with counts."""
+JOB_RESULT = "job_result"
+"""The form of a step that returned a JobResult."""
+
+
+class NotKept(TypeError):
+    """A step has returned something that the ledger cannot give back."""
 
 
 class NotANumber(TypeError):
@@ -48,6 +56,8 @@ class StepReport:
         self.failed: int | None = None
         self.message: str | None = None
         self.result: object = None
+        self.duration_ms: int | None = None
+        self.form = "value"
 
     def report(
         self,
@@ -66,10 +76,12 @@ class StepReport:
     def take(self, returned: Any) -> None:
         """Read counts and message from a JobResult, or keep what a function returned."""
         if isinstance(returned, JobResult):
+            self.form = JOB_RESULT
+            self.duration_ms = counted(returned.duration_ms)
             self.report(
                 processed=returned.items_processed, failed=returned.items_failed, message=returned.message
             )
-        elif returned is not None:
+        else:
             self.result = returned
 
 
@@ -80,78 +92,137 @@ class Recorder:
         self._attempt = attempt
         self._clock = clock
         self._begun = 0
+        self._names: set[str] = set()
 
     @asynccontextmanager
-    async def open(self, name: str) -> AsyncIterator[StepReport]:
-        """Record a step round a block; whatever the block raises is recorded and raised."""
-        step, began = await self._begin(name)
+    async def open(self, name: str, on_error: OnError) -> AsyncIterator[StepReport]:
+        """Record a step round a block; what it raises is recorded, and raised unless the run goes on."""
+        step, began = await self._begin(self._claim(name))
+        step.form = BLOCK
         try:
             with _named(step.name):
                 yield step
-        except ClaimLost:
+        except (ClaimLost, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
             await self._failed(step, said(error), began)
+            if on_error is OnError.CONTINUE:
+                return
             raise
+        step.result = _small(step.result)
         await self._succeeded(step, began)
 
     async def perform(
-        self, name: str, work: Callable[..., Any] | Job, args: Sequence[Any], ctx: JobContext
+        self, name: str, work: Work, args: Sequence[Any], ctx: JobContext, *, on_error: OnError
     ) -> Any:
-        """Record a step round a call and return what it returned; raise StepFailed if it did not succeed."""
+        """Record a step round a call and return what the ledger keeps of its result.
+
+        If it did not succeed, raises StepFailed, or returns a JobResult that says so.
+        """
+        name = self._claim(name)
         if name in self._attempt.finished_steps:
             self._attempt.steps_done += 1
-            return self._attempt.finished_steps[name]
+            return _given(self._attempt.finished_steps[name])
         step, began = await self._begin(name)
+        error: BaseException | None = None
         try:
             with _named(step.name):
-                if isinstance(work, Job):
-                    returned = await call(work.execute, ctx, threads=ctx.threads)
-                else:
-                    returned = await call(work, *args, threads=ctx.threads)
+                returned = await _called(work, args, ctx)
+            step.take(returned)
+            step.result = self._kept(step.result)
         except ClaimLost:
             raise
-        except Exception as error:
-            await self._failed(step, said(error), began)
-            raise StepFailed(name, said(error)) from error
-        step.take(returned)
-        if isinstance(returned, JobResult) and not returned.ok:
-            why = step.message or "the step reported a failure"
-            await self._failed(step, why, began)
-            raise StepFailed(name, why)
-        await self._succeeded(step, began)
-        return returned
+        except BaseException as raised:
+            if is_cancellation(raised):
+                raise
+            error, returned = raised, JobResult.failure(said(raised))
+        if not isinstance(returned, JobResult) or returned.ok:
+            return _given(await self._succeeded(step, began))
+        why = worded(returned.message) or "the step reported a failure"
+        await self._failed(step, why, began)
+        if on_error is OnError.CONTINUE:
+            return returned
+        raise StepFailed(name, why) from error
 
-    async def _begin(self, name: str) -> tuple[StepReport, float]:
+    async def skip(self, name: str, reason: str) -> None:
+        """Record that a step is not begun."""
+        name = self._claim(name)
+        self._count()
+        await self._attempt.record(e.StepSkipped(name=name, reason=worded(reason)))
+
+    def _claim(self, name: object) -> str:
+        """Take a name, as the ledger keeps it, for one step of this attempt."""
+        text = truncated(cleaned(worded(name) or ""), MESSAGE_BYTES)
+        if text in self._names:
+            self._refuse(DuplicateStep(text))
+        self._names.add(text)
+        return text
+
+    def _count(self) -> None:
         if self._begun == MOST_STEPS:
-            raise TooManySteps(
-                f"a run records at most {MOST_STEPS} steps", hint="count the items of one step instead"
+            self._refuse(
+                TooManySteps(
+                    f"a run records at most {MOST_STEPS} steps", hint="count the items of one step instead"
+                )
             )
         self._begun += 1
-        step = StepReport(worded(name) or "")
+
+    def _refuse(self, error: CronledgerError) -> NoReturn:
+        """Raise what fails the run, also if its code catches it: work was asked for and not done."""
+        self._attempt.misuse = self._attempt.misuse or error
+        raise error
+
+    def _kept(self, result: object) -> Any:
+        """Return a result as plain JSON. Raises NotKept if that does not stand for it."""
+        if result is None:
+            return None
+        plain, lost = kept(result)
+        if lost is not None:
+            raise NotKept(
+                f"unserialisable: its result holds {lost}, which the ledger cannot keep: return plain JSON "
+                "values, or nothing"
+            )
+        size = len(msgspec.json.encode(plain))
+        if size > RESULT_BYTES:
+            raise NotKept(
+                f"its result of {size} bytes is larger than the {RESULT_BYTES} that the ledger keeps: return "
+                "where it is, for example a path"
+            )
+        if self._attempt.is_secret(plain):
+            raise NotKept(
+                "its result holds a secret, which the ledger does not keep: look it up where it is used"
+            )
+        return plain
+
+    async def _begin(self, name: str) -> tuple[StepReport, float]:
+        self._count()
+        step = StepReport(name)
         began = self._clock.monotonic()
         await self._attempt.record(e.StepStarted(name=step.name))
         return step, began
 
-    async def _succeeded(self, step: StepReport, began: float) -> None:
+    async def _succeeded(self, step: StepReport, began: float) -> e.StepSucceeded:
         self._attempt.steps_done += 1
-        await self._attempt.record(
-            e.StepSucceeded(
-                name=step.name,
-                duration_ms=self._elapsed(began),
-                items_processed=step.processed,
-                items_failed=step.failed,
-                message=step.message,
-                result=_small(step.result),
-            )
+        body = e.StepSucceeded(
+            name=step.name,
+            duration_ms=step.duration_ms or self._elapsed(began),
+            items_processed=step.processed,
+            items_failed=step.failed,
+            message=step.message,
+            result=step.result,
+            form=step.form,
         )
+        await self._attempt.record(body)
+        return body
 
     async def _failed(self, step: StepReport, error: str, began: float) -> None:
         self._attempt.steps_failed += 1
         await self._attempt.record(
             e.StepFailed(
                 name=step.name,
-                duration_ms=self._elapsed(began),
+                duration_ms=step.duration_ms or self._elapsed(began),
                 items_processed=step.processed,
                 items_failed=step.failed,
                 message=step.message,
@@ -174,6 +245,25 @@ def _named(name: str) -> Iterator[None]:
         STEP.set(outer)  # by its value: a block may be left in another context than it was entered in
 
 
+async def _called(work: Work, args: Sequence[Any], ctx: JobContext) -> Any:
+    if isinstance(work, Job):
+        return await call(work.execute, ctx, threads=ctx.threads)
+    return await call(work, *args, threads=ctx.threads)
+
+
+def _given(body: e.StepSucceeded) -> Any:
+    """Return what whoever awaits a finished step is given."""
+    if body.form != JOB_RESULT:
+        return body.result
+    return replace(
+        JobResult.success(),
+        message=body.message,
+        items_processed=body.items_processed,
+        items_failed=body.items_failed,
+        duration_ms=body.duration_ms,
+    )
+
+
 def counted(value: object) -> int | None:
     """Return a count as a whole number. Raises NotANumber, or what the value's own class raises."""
     if value is None:
@@ -190,9 +280,9 @@ def worded(value: object) -> str | None:
 
 
 def _small(result: object) -> Any:
-    """Keep a result that can be written as JSON and is small; say so where it is not."""
+    """Keep of a block's result what can be kept: nobody is given it again, so a note may stand for it."""
     if result is None:
         return None
-    kept = normalised(result)
-    size = len(msgspec.json.encode(kept))
-    return kept if size <= RESULT_BYTES else f"(a result of {size} bytes is not kept)"
+    plain = normalised(result)
+    size = len(msgspec.json.encode(plain))
+    return plain if size <= RESULT_BYTES else f"(a result of {size} bytes is not kept)"

@@ -15,7 +15,8 @@ import msgspec
 from cronledger.domain.events import Cause
 from cronledger.domain.ids import RunId
 from cronledger.domain.result import JobResult
-from cronledger.errors import DatabaseNotAvailable, ServiceNotAvailable
+from cronledger.errors import DatabaseNotAvailable, ServiceNotAvailable, UsageError
+from cronledger.jobs.steps import OnError, on_error_of
 
 T = TypeVar("T")
 
@@ -60,6 +61,10 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
 
 
+Work = Callable[..., Any] | Job
+"""What a step is made of: a function, or a job."""
+
+
 class Step(Protocol):
     """A step that is being performed."""
 
@@ -77,15 +82,18 @@ class Step(Protocol):
 
 
 class Steps(Protocol):
-    """Records the steps of one run: implemented by the engine, and in memory by `cronledger.testing`."""
+    """Records the steps of one run: in production as in `cronledger.testing`, whose ledger is in memory."""
 
-    def open(self, name: str) -> AbstractAsyncContextManager[Step]:
+    def open(self, name: str, on_error: OnError) -> AbstractAsyncContextManager[Step]:
         """Record a step round a block of code."""
 
     async def perform(
-        self, name: str, work: Callable[..., Any] | Job, args: Sequence[Any], ctx: JobContext
+        self, name: str, work: Work, args: Sequence[Any], ctx: JobContext, *, on_error: OnError
     ) -> Any:
         """Record a step round a call; a step that has succeeded before returns its recorded result."""
+
+    async def skip(self, name: str, reason: str) -> None:
+        """Record that a step is not begun."""
 
 
 class StepHandle:
@@ -184,13 +192,49 @@ class JobContext:
                 return service
         raise ServiceNotAvailable(f"{kind.__module__}.{kind.__qualname__}")
 
-    def step(self, name: str, work: Callable[..., Any] | Job | None = None, *args: Any) -> StepHandle:
+    def step(self, name: str, work: Work | None = None, *args: Any, on_error: str = "stop") -> StepHandle:
         """Record a part of this run: as a block, or round a function or another job.
 
-        A step that has succeeded is not repeated when its run is tried again: its recorded result stands.
+        A step that has succeeded is not repeated when its run is tried again: its recorded result stands. A
+        block cannot be left out; it is performed, and recorded, in every attempt.
+
+        A failure is recorded and raised as StepFailed (out of a block, as itself). With
+        `on_error="continue"` it is recorded and returned as a `JobResult` that is not `ok` (a block is left),
+        and the run ends `partial`, or `failed` if none of its steps succeeded.
+
+        Each name is used once in a run; DuplicateStep is raised for the second, and the run fails. A result
+        that the ledger cannot keep as plain JSON of at most 16 KiB fails its step.
+
+        >>> async def count(ctx: JobContext) -> JobResult:
+        ...     total = await ctx.step("add", sum, [1, 2, 3])
+        ...     return JobResult.success().with_stats(total, 0)
         """
-        call = None if work is None else self._steps.perform(name, work, args, self)
-        return StepHandle(lambda: self._steps.open(name), call)
+        chosen = on_error_of(on_error)
+        if work is not None:
+            check_work(name, work)
+        call = None if work is None else self._steps.perform(name, work, args, self, on_error=chosen)
+        return StepHandle(lambda: self._steps.open(name, chosen), call)
+
+    async def skip_step(self, name: str, reason: str) -> None:
+        """Record that a part of this run is left out, and why; it may be performed in a later attempt.
+
+        >>> async def publish(ctx: JobContext) -> None:
+        ...     await ctx.skip_step("upload", "nothing has changed")
+        """
+        await self._steps.skip(name, reason)
+
+
+def check_work(name: str, work: object) -> None:
+    """Refuse what a step cannot be made of. Raises UsageError."""
+    if isinstance(work, type) and issubclass(work, Job):
+        raise UsageError(
+            f"step '{name}' is given the class {work.__name__}", hint=f"give it a job: {work.__name__}()"
+        )
+    if not isinstance(work, Job) and not callable(work):
+        raise UsageError(
+            f"step '{name}' is given a value of type {type(work).__name__}",
+            hint="give it a function or a job",
+        )
 
 
 @overload

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,12 @@ async def call_apart(
     if error is not None:
         raise error
     return returned
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether somebody has told the calling task to stop; code may raise the same by itself, as a failure."""
+    stopped = isinstance(error, anyio.get_cancelled_exc_class())
+    return stopped and anyio.current_effective_deadline() == -math.inf
 
 
 def said(error: BaseException) -> str:

@@ -32,6 +32,7 @@ _SCALARS = (date, time, timedelta, Decimal, UUID, bytes, bytearray)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 AnyBody = TypeVar("AnyBody", bound=Body)
+AnyValue = TypeVar("AnyValue")
 
 
 def normalised(value: object) -> Any:
@@ -41,6 +42,20 @@ def normalised(value: object) -> Any:
     {'a': 'NaN', '2': ['1000000000000000000000000000000', [1]], 'c': '<object>'}
     """
     return _Normaliser().of(value, DEPTH)
+
+
+def kept(value: object) -> tuple[Any, str | None]:
+    """Return the plain JSON value that stands for a value, and what it does not stand for, if anything.
+
+    Dates, tuples, sets and structs have a plain form of their own; an object without one does not.
+
+    >>> kept((1, date(2026, 1, 1)))
+    ([1, '2026-01-01'], None)
+    >>> kept([object()])
+    (['<object>'], 'a value of type object')
+    """
+    walk = _Normaliser()
+    return walk.of(value, DEPTH), walk.lost
 
 
 def cleaned(text: str) -> str:
@@ -99,10 +114,14 @@ def _within(plain: object) -> object:
 
 
 class _Normaliser:
-    """One walk over a value: bounded in depth and, because values may contain themselves, in number."""
+    """One walk over a value: bounded in depth and, because values may contain themselves, in number.
+
+    `lost` is the first thing, in words, that the plain value does not stand for.
+    """
 
     def __init__(self) -> None:
         self._left = VALUES
+        self.lost: str | None = None
 
     def of(self, value: object, depth: int) -> Any:
         self._left -= 1
@@ -110,24 +129,27 @@ class _Normaliser:
             case None | bool():
                 return value
             case Enum():
-                return self.of(value.value, depth - 1) if depth else _note(value)
+                return self.of(value.value, depth - 1) if depth else self._named(value)
             case str():
-                return cleaned(value)
+                return self._text(value)
             case int():
-                return _integer(value)
+                return self._integer(value)
             case float():
-                return _float(value)
+                return self._float(value)
             case _ if isinstance(value, _SCALARS):
-                return _scalar(value)
+                return self._scalar(value)
             case _:
                 return self._container(value, depth)
 
     def _container(self, value: object, depth: int) -> Any:
-        if depth <= 0 or self._left <= 0:
-            return "<nested too deeply>" if depth <= 0 else "<too many values>"
+        if depth <= 0:
+            return self._note("<nested too deeply>", f"more than {DEPTH} levels")
+        if self._left <= 0:
+            return self._note("<too many values>", f"more than {VALUES} values")
         match value:
             case Mapping():
-                return {_key(key): self.of(each, depth - 1) for key, each in value.items()}
+                plain = {self._key(key): self.of(each, depth - 1) for key, each in value.items()}
+                return plain if len(plain) == len(value) else self._note(plain, "keys that are one as texts")
             case list() | tuple():
                 return [self.of(each, depth - 1) for each in value]
             case set() | frozenset():
@@ -136,47 +158,52 @@ class _Normaliser:
                 names = value.__struct_fields__
                 return {name: self.of(getattr(value, name), depth - 1) for name in names}
             case _:
-                return _note(value)
+                return self._named(value)
 
+    def _text(self, value: str) -> str:
+        text = cleaned(value)
+        return text if text == value else self._note(text, "a text with NUL or half a character")
 
-def _integer(value: int) -> int | str:
-    if -_INT64 <= value <= _INT64:
-        return int(value)
-    if value.bit_length() > 4096:
-        return f"<int of {value.bit_length()} bits>"
-    return str(int(value))
+    def _integer(self, value: int) -> int | str:
+        if -_INT64 <= value <= _INT64:
+            return int(value)
+        bits = value.bit_length()
+        return self._note(
+            f"<int of {bits} bits>" if bits > 4096 else str(int(value)), f"an int of {bits} bits"
+        )
 
+    def _float(self, value: float) -> float | str:
+        if math.isnan(value):
+            return self._note("NaN", "the float nan")
+        if math.isinf(value):
+            return self._note("Infinity" if value > 0 else "-Infinity", "an infinite float")
+        return float(value)
 
-def _float(value: float) -> float | str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return float(value)
+    def _scalar(self, value: object) -> Any:
+        try:
+            return msgspec.to_builtins(value)
+        except (TypeError, ValueError, OverflowError):
+            return self._named(value)
 
+    def _key(self, key: object) -> str:
+        match key:
+            case Enum():
+                return self._key(key.value)
+            case str():
+                return self._text(key)
+            case None | bool():
+                return {None: "null", True: "true", False: "false"}[key]
+            case int():
+                return str(self._integer(key))
+            case float():
+                return str(self._float(key))
+            case _:
+                return self._named(key)
 
-def _scalar(value: object) -> Any:
-    try:
-        return msgspec.to_builtins(value)
-    except (TypeError, ValueError, OverflowError):
-        return _note(value)
+    def _named(self, value: object) -> str:
+        name = cleaned(type(value).__name__)
+        return self._note(f"<{name}>", f"a value of type {name}")
 
-
-def _key(key: object) -> str:
-    match key:
-        case Enum():
-            return _key(key.value)
-        case str():
-            return cleaned(key)
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[key]
-        case int():
-            return str(_integer(key))
-        case float():
-            return str(_float(key))
-        case _:
-            return _note(key)
-
-
-def _note(value: object) -> str:
-    return cleaned(f"<{type(value).__name__}>")
+    def _note(self, stand_in: AnyValue, lost: str) -> AnyValue:
+        self.lost = self.lost or lost
+        return stand_in

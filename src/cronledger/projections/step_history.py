@@ -27,7 +27,7 @@ def _step(recorded: Recorded) -> Key | None:
     return recorded.run_id, recorded.attempt or 0, kept_name(body.name)
 
 
-PROJECTION = Projection(name="step_history", version=1, rows=STEP_HISTORY, key=_step, evolve=evolve)
+PROJECTION = Projection(name="step_history", version=2, rows=STEP_HISTORY, key=_step, evolve=evolve)
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[StepRow]:

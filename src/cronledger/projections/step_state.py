@@ -68,7 +68,7 @@ def evolve(step: StepRow | None, recorded: e.Recorded) -> StepRow | None:
         duration_ms=body.duration_ms,
         items_processed=body.items_processed,
         items_failed=body.items_failed,
-        message=body.message,
+        message=body.message or (body.reason if isinstance(body, e.StepSkipped) else None),
         error=body.error if isinstance(body, e.StepFailed) else None,
         result=body.result if isinstance(body, e.StepSucceeded) else None,
     )

@@ -14,7 +14,7 @@ from cronledger import Job, JobContext, JobResult
 from cronledger.domain.run import Outcome, RunState
 from cronledger.engine.steps import MOST_STEPS
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES
-from cronledger.testing import perform
+from cronledger.testing import perform, perform_with_steps
 
 ENDS = {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.PARTIAL}
 
@@ -81,10 +81,23 @@ class Reports(Job):
 
     async def execute(self, ctx: JobContext) -> JobResult:
         value = self.value
-        await ctx.step(self.step_name, lambda: value)
-        async with ctx.step("block") as step:
+        async with ctx.step(self.step_name) as step:
             step.report(message=value, result=value)
         return JobResult(ok=True, message=value)
+
+
+class Returns(Job):
+    """Has a step return what it was made with, and keeps what it is given."""
+
+    name = "returns"
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.given: Any = None
+
+    async def execute(self, ctx: JobContext) -> None:
+        value = self.value
+        self.given = await ctx.step("step", lambda: value)
 
 
 class Counts(Job):
@@ -151,6 +164,23 @@ def test_a_run_that_reports_anything_succeeds(value: Any, name: Any) -> None:
 
     assert Outcome.SUCCEEDED is state.outcome
     assert is_bounded(state)
+
+
+@FEW
+@given(ANYTHING)
+def test_a_step_returns_what_the_ledger_keeps_or_fails_and_says_why(value: Any) -> None:
+    """Fault 71. A note that stood for what was not kept came back as the result at the next attempt."""
+    job = Returns(value)
+    done = asyncio.run(perform_with_steps(job))
+    (step,) = done.steps
+
+    assert is_bounded(done.run)
+    if done.run.outcome is Outcome.SUCCEEDED:
+        assert job.given == step.result
+    else:
+        assert Outcome.FAILED is done.run.outcome
+        assert "the ledger" in str(done.run.error)
+        assert "the ledger" in str(step.error)
 
 
 @FEW
