@@ -22,6 +22,7 @@ from cronledger.engine.farewell import FAREWELL_SECONDS
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Prepared, Write
 from tests.checker import Line, problems, triggered
+from tests.redefinitions import fired_while_paused
 from tests.simulation.cluster import Cluster, definition
 from tests.simulation.jobs import Effects, probes
 from tests.simulation.loop import elapsed, run
@@ -328,6 +329,29 @@ def test_an_operator_who_is_faster_than_the_planner_wins_and_no_fire_time_is_los
 
     assert [] == problems(lines(cluster))
     assert 5 < len(triggered(lines(cluster), "second")) < 40
+
+
+def test_a_pause_passes_its_fire_times_over_and_no_other() -> None:
+    """The word falls just before, at, and just after the fire time; a planner that is behind loses none."""
+    cluster = cluster_of(definition("second", job="quick", overlap=Overlap.ALLOW))
+
+    async def script(cluster: Cluster) -> None:
+        operator = SimulatedWorld(cluster, 1000, build="cli", revision="")
+        for number in range(40):
+            await anyio.sleep(1 - elapsed() % 1 - 0.004 + 0.0002 * number + number % 3)
+            state = cluster.folded().jobs[JobName("second")]
+            events = job.pause(state, e.Actor.operator("somebody"), None) or job.resume(
+                state, e.Actor.operator("somebody"), None, now=operator.ledger.head().clock
+            )
+            operator.ledger.append(Write(job_stream(state.name), tuple(events), expected=None))
+
+    live(cluster, script, instances=2)
+    told = lines(cluster)
+
+    assert [] == problems(told)
+    assert [] == fired_while_paused(told)
+    assert "paused" in {line["body"]["reason"] for line in told if line["type"] == "job.fire_times_skipped"}
+    assert 5 < len(triggered(told, "second"))
 
 
 def test_a_leader_that_goes_is_followed_within_a_second() -> None:
