@@ -10,6 +10,7 @@ import typer
 
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import Name, disable, enable, pause, resume
+from cronledger.cli.intervening import cancel
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, emit, note
 from cronledger.cli.running import run
@@ -112,8 +113,8 @@ def next_(
         )
 
 
-for decision in (enable, disable, pause, resume):
-    app.command()(decision)
+for command in (enable, disable, pause, resume, cancel):
+    app.command()(command)
 app.command()(run)
 app.command("history")(history)
 

@@ -1,4 +1,4 @@
-"""Runs: the history, and one run with its attempts and steps."""
+"""Runs: the history, one run with its attempts and steps, two runs compared, and what is done about them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
+from cronledger.cli.comparing import differences, facts_of
 from cronledger.cli.context import application
+from cronledger.cli.intervening import cancel, retry
 from cronledger.cli.known_jobs import find_state
+from cronledger.cli.known_runs import EVERY, Run, find_run
 from cronledger.cli.render import also, emit, note
 from cronledger.domain.events import AttemptEnded, Cause, RunEnded, RunStarted
-from cronledger.domain.ids import JobName, RunId, job_of, run_stream
+from cronledger.domain.ids import JobName, RunId, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.run import RunState
-from cronledger.errors import NotFound, UnknownJob, UsageError
+from cronledger.errors import UnknownJob
 from cronledger.projections import job_status, run_history, step_history
 from cronledger.projections.moments import moment
 from cronledger.projections.replay import Views
 
-app = typer.Typer(help="List and show runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show and compare runs, stop them and repeat them.", no_args_is_help=True)
 
 
 class Status(StrEnum):
@@ -56,9 +59,7 @@ STEP_COLUMNS = (
     "name", "outcome", "attempt", "duration_ms", "items_processed", "items_failed", "message", "error",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("attempt", "instance", "started_at", "ended_at", "outcome", "error")
-NAMED = 5
-"""How many of the runs that a prefix may mean are named."""
-EVERY = 10_000_000
+DIFF_COLUMNS = ("field", "left", "right")
 
 
 def history(
@@ -108,14 +109,14 @@ app.command("list")(history)
 @app.command()
 def show(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one.")],
+    run: Run,
     *,
     as_of: AsOf = None,
 ) -> None:
     """Show one run with its attempts and steps."""
     views = application(ctx).views(as_of)
     with views.reading() as connection:
-        state = run_history.one(connection, RunId(run)) or _meant(connection, run)
+        state = find_run(connection, run)
         steps = [step_history.document(step) for step in step_history.of_run(connection, state.run_id)]
         attempts = _attempts(views, state.run_id)
     document: dict[str, Any] = {"run": _shown(state), "attempts": attempts, "steps": steps}
@@ -125,6 +126,20 @@ def show(
     also(ctx, "steps", columns=STEP_COLUMNS, rows=steps)
     note(ctx, f"log: cronledger infra logs view --run {state.run_id}")
 
+
+@app.command()
+def diff(ctx: typer.Context, left: Run, right: Run, *, as_of: AsOf = None) -> None:
+    """Show in which fields two runs differ: parameters, definition, outcome, duration, and each step."""
+    views = application(ctx).views(as_of)
+    with views.reading() as connection:
+        runs = [find_run(connection, each) for each in (left, right)]
+        found = differences(*(facts_of(connection, views.ledger, each) for each in runs))
+    document = {"left": runs[0].run_id, "right": runs[1].run_id, "same": not found, "differences": found}
+    emit(ctx, document, columns=DIFF_COLUMNS, rows=found, text=None if found else "The runs do not differ.")
+
+
+for command in (cancel, retry):
+    app.command()(command)
 
 # --- private --------------------------------------------------------------------------------------------
 
@@ -138,25 +153,6 @@ def _job(ctx: typer.Context, states: Mapping[JobName, JobState], name: str | Non
     except UnknownJob as error:
         note(ctx, f"{error.message}; {error.hint}")
         return JobName(name)
-
-
-def _meant(connection: Any, prefix: str) -> RunState:
-    """Return the only run whose id begins so; raises NotFound, or UsageError if there are several."""
-    if "@" in prefix or "!" in prefix:
-        jobs = [job_of(RunId(prefix))]
-    else:
-        jobs = [name for name in job_status.all_jobs(connection) if name.startswith(prefix)]
-    found: list[RunState] = []
-    for job in jobs if prefix else ():
-        runs, _ = run_history.history(connection, job=job, limit=EVERY)
-        found += [state for state in runs if state.run_id.startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NotFound(f"no run is called '{prefix}'", hint="see `cronledger runs list`")
-    some = ", ".join(state.run_id for state in found[:NAMED])
-    more = "" if len(found) <= NAMED else f" and {len(found) - NAMED} more"
-    raise UsageError(f"'{prefix}' may be {len(found)} runs: {some}{more}", hint="write more of the run's id")
 
 
 def _shown(state: RunState) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from cronledger.domain import events as e
-from cronledger.domain import run
+from cronledger.domain import run, steps
 from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.discretion import Hide, discreet
@@ -80,13 +80,14 @@ class Attempt:
                 return True
 
     async def recall_steps(self) -> None:
-        """Learn which steps earlier attempts have finished, so that they are not repeated."""
-        sources = [self.run.run_id] if self.run.attempt > 1 else []
-        sources += [self.run.of] if self.run.of else []
-        for source in sources:
-            for recorded in await self._stream_of(source):
-                if isinstance(recorded.body, e.StepSucceeded):
-                    self.finished_steps[recorded.body.name] = recorded.body.result
+        """Learn which steps need not be done again: of earlier attempts, and of the run that this repeats."""
+        streams: list[Sequence[e.Recorded]] = []
+        source = self.run.run_id if self.run.attempt > 1 or self.run.of else None
+        while source is not None:
+            streams.insert(0, await self._stream_of(source))
+            source = steps.repeated_by(streams[0])
+        known = steps.recall(streams)
+        self.finished_steps = {name: step.result for name, step in known.items() if step.is_finished}
 
     async def _read_again(self) -> None:
         state: RunState | None = None
