@@ -46,6 +46,7 @@ def test_a_job_is_paused_and_resumed_with_one_skip_in_between(
 ) -> None:
     paused = cli("infra", "jobs", "pause", "forever", "--reason", "moving", "--json").json
     standing = cli("jobs", "status", "forever", "--json").json["jobs"][0]
+    page = cli("jobs", "show", "forever", "--json").json
     until = registered.ledger.head().clock + timedelta(seconds=2.1)
     eventually(lambda: registered.ledger.head().clock > until)
     resumed = cli("infra", "jobs", "resume", "forever", "--reason", "moved", "--json").json
@@ -55,6 +56,7 @@ def test_a_job_is_paused_and_resumed_with_one_skip_in_between(
     assert ("forever", True, True, True, "Job 'forever' has been paused") == tuple(
         paused[field] for field in ("name", "enabled", "paused", "changed", "message")
     )
+    assert ("moving", True) == (page["pause"]["reason"], page["pause"]["by"].startswith("operator:"))
     assert (True, None) == (standing["paused"], standing["next_fire_at"])
     assert ("job.fire_times_skipped", "paused") == (skip["type"], skip["body"]["reason"])
     assert (skip["body"]["count"], len(lines)) == (resumed["skipped"], resumed["position"])

@@ -75,9 +75,11 @@ def test_a_retry_from_a_step_does_it_and_all_that_began_after_it_anew(cli: Cli, 
     repeated_jobs.begin("heat")
     cli("runs", "retry", failed, "--from-step", "knead")
     anew = list(repeated_jobs.performed)
+    shown = cli("runs", "show", f"{failed}!retry-1", "--json").json["run"]
     repeated_jobs.begin()
     cli("runs", "retry", f"{failed}!retry-1")
 
+    assert ("knead", failed) == (shown["from_step"], shown["of"])
     assert ["knead", "heat"] == anew
     assert ["heat"] == repeated_jobs.performed
 

@@ -17,7 +17,10 @@ from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition, Startup
+from cronledger.domain.events import JobPaused
 from cronledger.domain.fire_times import LAST
+from cronledger.domain.ids import job_stream
+from cronledger.domain.job import JobState
 from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe
 from cronledger.projections import job_status
@@ -56,7 +59,7 @@ def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
     """Show how a job is defined, where each field comes from, and when it ran last and runs next."""
     opened = application(ctx)
     found = find(known_jobs(opened, as_of), name)
-    document = _shown(found, opened.now())
+    document = _shown(found, opened.now(), pause=_pause(opened, found.state))
     emit(ctx, document, columns=("field", "value", "origin"), rows=_fields(document))
     note(ctx, f"counts and live state: cronledger infra jobs status {found.state.name}")
 
@@ -141,7 +144,7 @@ def _entry(known: KnownJob, now: datetime) -> dict[str, Any]:
     }
 
 
-def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
+def _shown(known: KnownJob, now: datetime, *, pause: dict[str, Any] | None) -> dict[str, Any]:
     state, definition = known.state, known.definition
     override = None
     if state.override is not None:
@@ -156,6 +159,7 @@ def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
         "name": state.name,
         "enabled": known.is_enabled,
         "paused": state.paused,
+        "pause": pause,
         "override": override,
         "schedule_in_words": describe(
             definition.schedule, timezone=definition.timezone, day_match=definition.day_match
@@ -172,6 +176,16 @@ def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
         },
         "origin": dict(origin),
     }
+
+
+def _pause(opened: Application, state: JobState) -> dict[str, Any] | None:
+    """Return who suspended the schedule of a paused job, why and when."""
+    told = opened.store().ledger.read_stream(job_stream(state.name)) if state.paused else []
+    for each in reversed(told):
+        if isinstance(each.body, JobPaused) and each.version <= state.version:
+            by = f"{each.actor.kind}:{each.actor.name}"
+            return {"by": by, "reason": each.body.reason, "at": moment(each.recorded_at)}
+    return None
 
 
 def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:

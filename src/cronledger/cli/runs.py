@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,14 +14,13 @@ from cronledger.cli.intervening import cancel, retry
 from cronledger.cli.known_jobs import find_state
 from cronledger.cli.known_runs import EVERY, Run, find_run
 from cronledger.cli.render import also, emit, note
-from cronledger.domain.events import AttemptEnded, Cause, RunEnded, RunStarted
-from cronledger.domain.ids import JobName, RunId, run_stream
+from cronledger.domain.events import AttemptEnded, Cause, Recorded, RunEnded, RunStarted, RunTriggered
+from cronledger.domain.ids import JobName, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.run import RunState
 from cronledger.errors import UnknownJob
 from cronledger.projections import job_status, run_history, step_history
 from cronledger.projections.moments import moment
-from cronledger.projections.replay import Views
 
 app = typer.Typer(help="List, show and compare runs, stop them and repeat them.", no_args_is_help=True)
 
@@ -118,8 +117,11 @@ def show(
     with views.reading() as connection:
         state = find_run(connection, run)
         steps = [step_history.document(step) for step in step_history.of_run(connection, state.run_id)]
-        attempts = _attempts(views, state.run_id)
-    document: dict[str, Any] = {"run": _shown(state), "attempts": attempts, "steps": steps}
+    told = [
+        each for each in views.ledger.read_stream(run_stream(state.run_id)) if each.position <= views.position
+    ]
+    attempts = _attempts(told)
+    document: dict[str, Any] = {"run": _shown(state, told), "attempts": attempts, "steps": steps}
     fields = [{"field": key, "value": value} for key, value in document["run"].items()]
     emit(ctx, document, columns=("field", "value"), rows=fields)
     also(ctx, "attempts", columns=ATTEMPT_COLUMNS, rows=attempts)
@@ -155,24 +157,24 @@ def _job(ctx: typer.Context, states: Mapping[JobName, JobState], name: str | Non
         return JobName(name)
 
 
-def _shown(state: RunState) -> dict[str, Any]:
+def _shown(state: RunState, told: Sequence[Recorded]) -> dict[str, Any]:
+    triggers = (each.body for each in told if isinstance(each.body, RunTriggered))
     return run_history.document(state) | {
         "phase": state.phase.value,
         "actor": state.actor,
         "reason": state.reason,
         "parameters": state.parameters,
         "of": state.of,
+        "from_step": next((trigger.from_step for trigger in triggers), None),
         "parent": state.parent,
     }
 
 
-def _attempts(views: Views, run_id: RunId) -> list[dict[str, Any]]:
+def _attempts(told: Iterable[Recorded]) -> list[dict[str, Any]]:
     """Return the attempts of a run, as its own events tell them."""
     attempts: dict[int, dict[str, Any]] = {}
-    for recorded in views.ledger.read_stream(run_stream(run_id)):
+    for recorded in told:
         attempt = attempts.get(recorded.attempt or 0)
-        if recorded.position > views.position:
-            break
         if isinstance(recorded.body, RunStarted):
             attempts[recorded.attempt or 1] = {
                 "attempt": recorded.attempt or 1,
