@@ -33,16 +33,25 @@ def misdecided(lines: Iterable[Line]) -> list[str]:
 
 def fired_while_disabled(lines: Iterable[Line]) -> list[str]:
     """Return every trigger of a fire time that lies after a disable that stands before it in the ledger."""
-    disabled: dict[str, str] = {}
+    return _fired_between(lines, "job.disabled", ("job.enabled", "job.reset"))
+
+
+def fired_while_paused(lines: Iterable[Line]) -> list[str]:
+    """Return every trigger of a fire time that lies between a pause and its end."""
+    return _fired_between(lines, "job.paused", ("job.resumed",))
+
+
+def _fired_between(lines: Iterable[Line], begins: str, ends: tuple[str, ...]) -> list[str]:
+    stopped: dict[str, str] = {}
     found = []
     for line in lines:
         job = line["job"]
-        if line["type"] == "job.disabled":
-            disabled[job] = line["recorded_at"]
-        elif line["type"] in ("job.enabled", "job.reset"):
-            disabled.pop(job, None)
-        elif _is_scheduled(line) and job in disabled and _at(line["fire_at"]) > _at(disabled[job]):
-            found.append(f"{line['run_id']} at position {line['position']}, disabled at {disabled[job]}")
+        if line["type"] == begins:
+            stopped[job] = line["recorded_at"]
+        elif line["type"] in ends:
+            stopped.pop(job, None)
+        elif _is_scheduled(line) and job in stopped and _at(line["fire_at"]) > _at(stopped[job]):
+            found.append(f"{line['run_id']} at position {line['position']}, {begins} at {stopped[job]}")
     return found
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -21,7 +22,7 @@ from cronledger.config.resolve import Resolution
 from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.ids import InstanceId, RunId, keyed_run, manual_run, run_stream
+from cronledger.domain.ids import InstanceId, RunId, keyed_run, manual_run, retry_run, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
@@ -50,13 +51,20 @@ PARAMETER_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What somebody wants to run, and on whose word."""
+    """What somebody wants to run, and on whose word.
+
+    Attributes:
+        key: The same key from the same actor asks for one run, however often.
+        of: The run that is to be repeated; from_step: the step from which on nothing is taken over from it.
+    """
 
     definition: JobDefinition
     parameters: dict[str, Any]
     actor: str
     reason: str | None = None
     key: str | None = None
+    of: RunState | None = None
+    from_step: str | None = None
 
 
 def definition_of(resolution: Resolution, name: str) -> JobDefinition:
@@ -120,29 +128,29 @@ def provided_by_the_living(store: Store) -> frozenset[str]:
 def trigger(
     store: Store, request: Request, clock: Clock, entropy: Entropy, *, bound_to: InstanceId | None = None
 ) -> RunId:
-    """Append the trigger of a manual run, under the job's overlap policy.
+    """Append the trigger of a manual run, or of a retry, under the job's overlap policy.
 
     Raises Overlap, Conflict or UsageError, or an `Outdated` if only a newer version may decide here.
     """
     require_current(store.ledger)
     definition = request.definition
     actor = e.Actor.operator(request.actor)
-    run_id = (
-        keyed_run(definition.name, request.actor, request.key)
-        if request.key
-        else manual_run(definition.name, uuid7(clock.now(), entropy))
-    )
-    event = run.trigger(
-        definition,
-        run_id,
-        e.Cause.MANUAL,
-        actor,
-        parameters=checked_parameters(request.parameters),
-        instance=bound_to,
-        reason=request.reason,
-    )
+    unique = request.key or uuid7(clock.now(), entropy)
     conflict: Conflict | None = None
     for _ in range(TRIES):
+        run_id = _name(store, request, unique)
+        event = run.trigger(
+            definition,
+            run_id,
+            e.Cause.RETRY if request.of else e.Cause.MANUAL,
+            actor,
+            fire_at=request.of.fire_at if request.of else None,
+            parameters=checked_parameters(request.parameters),
+            of=request.of.run_id if request.of else None,
+            from_step=request.from_step,
+            instance=bound_to,
+            reason=request.reason,
+        )
         state = _state(store, definition)
         if request.key and store.ledger.read_stream(run_stream(run_id)):
             return run_id  # looked at last: the run that is in the way may be this very one
@@ -195,7 +203,7 @@ async def perform(
         if mine:
             await _perform_here(scheduler, store, mine, deadline)
         if not deadline.cancel_called:
-            states = await _followed(store, [*mine, *others], wait=wait)
+            states = await followed(store, [*mine, *others], wait=wait)
     if deadline.cancel_called:
         raise TimeoutError(f"not all runs had ended after {seconds:g} s")
     if refusal is not None:
@@ -217,7 +225,7 @@ async def _perform_here(
         async with scheduler.instance_at_work(store, plan) as engine:
             try:
                 with anyio.CancelScope(deadline=deadline.deadline) as limit:
-                    await _followed(store, mine, wait=True)
+                    await followed(store, mine, wait=True)
             except BaseException:
                 engine.abandon()
                 raise
@@ -226,23 +234,24 @@ async def _perform_here(
                 engine.abandon()
 
 
-async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> list[RunState]:
-    """Read the runs' streams until all have ended, however long the ledger is away: they go on meanwhile."""
+async def followed(
+    store: Store, run_ids: Sequence[RunId], *, wait: bool, look: Callable[[RunState], None] = lambda _: None
+) -> list[RunState]:
+    """Read the runs' streams until all have ended, however long the ledger is away: they go on meanwhile.
 
-    def folded() -> list[RunState]:
-        states = []
-        for run_id in run_ids:
-            state: RunState | None = None
-            for recorded in store.ledger.read_stream(run_stream(run_id)):
-                state = run.evolve(state, recorded)
-            assert state is not None, "it has just been triggered"
-            states.append(state)
+    `look` is shown each run each time, in a thread.
+    """
+
+    def looked_at() -> list[RunState]:
+        states = [folded(store, run_id) for run_id in run_ids]
+        for state in states:
+            look(state)
         return states
 
     trouble = ""
     while True:
         try:
-            states = await anyio.to_thread.run_sync(folded)
+            states = await anyio.to_thread.run_sync(looked_at)
         except LedgerUnreachable as error:
             if not wait:
                 raise
@@ -255,6 +264,24 @@ async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> li
         await anyio.sleep(POLL_SECONDS)
 
 
+def folded(store: Store, run_id: RunId) -> RunState:
+    """Return a run that is known to be in the ledger, as its stream tells it."""
+    state: RunState | None = None
+    for recorded in store.ledger.read_stream(run_stream(run_id)):
+        state = run.evolve(state, recorded)
+    assert state is not None, f"{run_id} has been triggered"
+    return state
+
+
+def _name(store: Store, request: Request, unique: str) -> RunId:
+    """Name the run that is asked for; a retry is numbered after those that there are."""
+    if request.of is None:
+        name = request.definition.name
+        return keyed_run(name, request.actor, unique) if request.key else manual_run(name, unique)
+    numbered = (retry_run(request.of.run_id, number) for number in count(1))
+    return next(run_id for run_id in numbered if not store.ledger.read_stream(run_stream(run_id)))
+
+
 def _state(store: Store, definition: JobDefinition) -> JobState:
     with current(store) as views, views.reading() as connection:
         known = job_status.one(connection, definition.name)
@@ -265,10 +292,8 @@ def _replaced(store: Store, state: JobState, actor: e.Actor) -> list[Write]:
     """Ask the runs in the way to stop."""
     writes = []
     for run_id in state.in_flight:
-        other: RunState | None = None
-        for recorded in store.ledger.read_stream(run_stream(run_id)):
-            other = run.evolve(other, recorded)
-        events = run.request_cancel(other, actor, "replaced by a manual run") if other else []
-        if other and events:
+        other = folded(store, run_id)
+        events = run.request_cancel(other, actor, "replaced by a manual run")
+        if events:
             writes.append(Write(run_stream(run_id), tuple(events), expected=other.version))
     return writes

@@ -261,6 +261,17 @@ class Scheduler:
         """
         definitions = [manual.definition_of(self.resolution, name) for name in names]
         requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in definitions]
+        return await self.perform(requests, local=local, wait=wait, timeout=timeout)
+
+    async def perform(
+        self,
+        requests: Sequence[manual.Request],
+        *,
+        local: bool = False,
+        wait: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - the option of the command line
+    ) -> list[RunState]:
+        """Trigger what is asked for and go on with it as `run_manually` does."""
         async with self._opened() as store:
             return await manual.perform(self, store, requests, local=local, wait=wait, seconds=timeout)
 

@@ -1,4 +1,4 @@
-"""Fault 64: whatever the order of changes, disables and late decisions, each fire time is decided once.
+"""Fault 64: whatever the order of changes, pauses and late decisions, each fire time is decided once.
 
 Pure: the verbs and the fold of a job, with a planner that looks when it likes. The judge counts what was due
 by croniter.
@@ -25,7 +25,7 @@ from cronledger.entropy import SeededEntropy
 from cronledger.ledger.api import Write
 from cronledger.ledger.codec import exported
 from cronledger.ledger.memory import MemoryLedger
-from tests.redefinitions import misdecided
+from tests.redefinitions import fired_while_paused, misdecided
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ANN = e.Actor.operator("ann")
@@ -52,7 +52,17 @@ ACTS = st.one_of(
         enabled=st.booleans(),
     ),
     st.sampled_from(
-        [("disable", {}), ("enable", {}), ("reset", {}), ("retire", {}), ("plan", {}), ("plan", {})]
+        [
+            ("disable", {}),
+            ("enable", {}),
+            ("reset", {}),
+            ("retire", {}),
+            ("pause", {}),
+            ("resume", {"late": 0}),
+            ("resume", {"late": 1_500_000}),
+            ("plan", {}),
+            ("plan", {}),
+        ]
     ),
 )
 
@@ -64,7 +74,11 @@ def test_each_fire_time_is_decided_once_by_the_rule_that_held_then(
     clock = Clock()
     ledger = MemoryLedger(InstanceId("here.1.aa"), clock, SeededEntropy(1))
     state: JobState | None = None
-    for micros, (act, fields) in [(0, ("define", {})), *acts, (2_000_000, ("plan", {}))]:
+    last: list[tuple[int, tuple[str, dict[str, Any]]]] = [
+        (1, ("resume", {"late": 0})),
+        (2_000_000, ("plan", {})),
+    ]
+    for micros, (act, fields) in [(0, ("define", {})), *acts, *last]:
         clock.at += timedelta(microseconds=micros)
         before = ledger.head().position
         for write in _writes(state, act, fields, clock.at):
@@ -74,6 +88,7 @@ def test_each_fire_time_is_decided_once_by_the_rule_that_held_then(
     lines = [msgspec.json.decode(exported(stored)) for stored in ledger.read_stored(Position(0), 10**6)]
 
     assert [] == misdecided(lines)
+    assert [] == fired_while_paused(lines)
 
 
 def _writes(state: JobState | None, act: str, fields: dict[str, Any], now: datetime) -> list[Write]:
@@ -88,6 +103,9 @@ def _writes(state: JobState | None, act: str, fields: dict[str, Any], now: datet
             return _decided(state, list(decision.skips)) + fired
         case "retire":
             return _decided(state, job.retire(state, "r"))
+        case "resume":
+            looked_at = now - timedelta(microseconds=fields["late"])
+            return _decided(state, job.resume(state, ANN, None, now=looked_at))
         case _:
             return _decided(state, getattr(job, act)(state, ANN, None))
 

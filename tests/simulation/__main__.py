@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from tests.simulation.judge import judge
-from tests.simulation.simulator import FAULTS, History, Scenario, Simulation
+from tests.simulation.simulator import FAULTS, STEERING, History, Scenario, Simulation
 
 SHOWN = 20
 
@@ -61,7 +61,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="one line per event and fault")
     options = parser.parse_args(arguments)
     options.faults = [kind for kind in options.faults.split(",") if kind]
-    if unknown := set(options.faults) - set(FAULTS):
+    if unknown := set(options.faults) - {*FAULTS, *STEERING}:
         parser.error(f"unknown faults {sorted(unknown)}; there are {', '.join(FAULTS)}")
     first, _, last = (options.seeds or str(options.seed or 0)).partition("-")
     options.seeds = range(int(first), int(last or first) + 1)

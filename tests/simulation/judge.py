@@ -116,12 +116,12 @@ def _decisions(cluster: Cluster, lines: list[dict[str, Any]]) -> Iterator[tuple[
     """Yield what was decided, when it came due and when it was recorded, in virtual seconds.
 
     A clock that was set back reaches a fire time twice; the last time before the decision counts, because
-    until then the ledger would have called the trigger early.
+    until then the ledger would have called the trigger early. A pause is recorded when it ends, in no hurry.
     """
     for line, (recorded, _) in zip(lines, cluster.appended_at, strict=True):
         if line["type"] == "run.triggered" and line["cause"] == "schedule":
             yield line["run_id"], _due(cluster, line["fire_at"], recorded), recorded
-        elif line["type"] == "job.fire_times_skipped":
+        elif line["type"] == "job.fire_times_skipped" and line["body"]["reason"] != "paused":
             first_at = line["body"]["first_at"]
             yield f"{line['job']}'s skip at {first_at}", _due(cluster, first_at, recorded), recorded
 

@@ -22,6 +22,7 @@ from cronledger.domain import events as e
 from cronledger.domain import job, run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, RunId, job_stream, keyed_run, manual_run, run_stream
+from cronledger.domain.job import JobState
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import Conflict
 from cronledger.ledger.api import Item, Write
@@ -45,6 +46,8 @@ FAULTS = (
     *AT_APPENDS, "kill", "pause", "cut", "hang", "away", "suspend", "clock", "config", "operator", "manual",
     "drain", "wakes", "skew",
 )  # fmt: skip
+STEERING = ("steer",)
+"""What operators do beside switching jobs; only where a scenario asks for it."""
 CALM_SECONDS = 35.0
 """Long enough for a lease to run out, for three beats to be missed, and for what was lost to be repeated."""
 QUIET_SECONDS = 60.0
@@ -121,7 +124,7 @@ class Simulation:
 
     def _drawn_faults(self) -> list[str]:
         """A world with a few kinds of faults shows more than one that hardly gets up."""
-        wanted = [fault for fault in FAULTS if fault in self.scenario.faults]
+        wanted = [fault for fault in (*FAULTS, *STEERING) if fault in self.scenario.faults]
         if len(wanted) < len(FAULTS):
             return wanted
         return sorted(self._is.sample(wanted, self._is.randint(3, len(wanted))))
@@ -182,7 +185,9 @@ class Simulation:
         calm_from = elapsed()
         await anyio.sleep(CALM_SECONDS)
         decided_until = cluster.clock.now()
-        for name in sorted(cluster.folded().jobs):
+        for name, state in sorted(cluster.folded().jobs.items()):
+            if state.paused:
+                await self._decide(name, self._resume)
             await self._decide(name, job.disable)
         await anyio.sleep(2.0)  # what was due before is still decided
         unfinished = await self._until_quiet()
@@ -349,6 +354,35 @@ class Simulation:
             verb = self._happens.choice([job.disable, job.enable, job.enable, job.reset])
             await self._decide(self._happens.choice(names), verb)
 
+    async def _do_steer(self) -> None:
+        """Pause or resume a job, or stop a run, just when something is due."""
+        now = self.cluster.clock.now()
+        await anyio.sleep(max(0.0, 1 - now.microsecond / 1e6 - self._happens.uniform(0, 0.02)))
+        known = self.cluster.folded()
+        runs = [each.run_id for each in known.runs.values() if each.phase is not run.Phase.ENDED]
+        self.cluster.note("steer", "steer")
+        if runs and self._happens.random() < 0.3:
+            await self._stop(self._happens.choice(runs))
+        elif known.jobs:
+            verb = self._happens.choice([job.pause, self._resume, self._resume])
+            await self._decide(self._happens.choice(sorted(known.jobs)), verb)
+
+    def _resume(self, state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:
+        return job.resume(state, actor, reason, now=self.cluster.clock.now())
+
+    async def _stop(self, run_id: RunId) -> None:
+        client = self._client()
+        while events := run.request_cancel(
+            state := self.cluster.folded().runs[run_id], e.Actor.operator("somebody"), None
+        ):
+            try:
+                with anyio.move_on_after(30):
+                    write = Write(run_stream(run_id), tuple(events), expected=state.version)
+                    await client.append(Item((write,)))
+            except Conflict:
+                continue
+            return
+
     async def _decide(self, name: JobName, verb: Callable[..., list[e.Event]]) -> None:
         client = self._client()
         while True:
@@ -398,6 +432,6 @@ class Simulation:
 
 FREQUENCY = {
     "kill": 40.0, "pause": 50.0, "cut": 50.0, "hang": 70.0, "away": 90.0, "suspend": 90.0, "clock": 60.0,
-    "config": 60.0, "operator": 8.0, "manual": 5.0, "drain": 45.0,
+    "config": 60.0, "operator": 8.0, "steer": 4.0, "manual": 5.0, "drain": 45.0,
 }  # fmt: skip
 """About how many seconds pass between two faults of a kind."""

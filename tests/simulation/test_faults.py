@@ -17,11 +17,13 @@ from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, RunId, job_stream, run_stream
 from cronledger.domain.overlap import Overlap
+from cronledger.domain.retry import Retry
 from cronledger.domain.run import Phase, request_cancel
 from cronledger.engine.farewell import FAREWELL_SECONDS
 from cronledger.errors import LedgerUnreachable
 from cronledger.ledger.api import Prepared, Write
 from tests.checker import Line, problems, triggered
+from tests.redefinitions import fired_while_paused
 from tests.simulation.cluster import Cluster, definition
 from tests.simulation.jobs import Effects, probes
 from tests.simulation.loop import elapsed, run
@@ -328,6 +330,58 @@ def test_an_operator_who_is_faster_than_the_planner_wins_and_no_fire_time_is_los
 
     assert [] == problems(lines(cluster))
     assert 5 < len(triggered(lines(cluster), "second")) < 40
+
+
+def test_a_pause_passes_its_fire_times_over_and_no_other() -> None:
+    """The word falls just before, at, and just after the fire time; a planner that is behind loses none."""
+    cluster = cluster_of(definition("second", job="quick", overlap=Overlap.ALLOW))
+
+    async def script(cluster: Cluster) -> None:
+        operator = SimulatedWorld(cluster, 1000, build="cli", revision="")
+        for number in range(40):
+            await anyio.sleep(1 - elapsed() % 1 - 0.004 + 0.0002 * number + number % 3)
+            state = cluster.folded().jobs[JobName("second")]
+            events = job.pause(state, e.Actor.operator("somebody"), None) or job.resume(
+                state, e.Actor.operator("somebody"), None, now=operator.ledger.head().clock
+            )
+            operator.ledger.append(Write(job_stream(state.name), tuple(events), expected=None))
+
+    live(cluster, script, instances=2)
+    told = lines(cluster)
+
+    assert [] == problems(told)
+    assert [] == fired_while_paused(told)
+    assert "paused" in {line["body"]["reason"] for line in told if line["type"] == "job.fire_times_skipped"}
+    assert 5 < len(triggered(told, "second"))
+
+
+def test_a_run_that_is_cancelled_ends_within_a_second_wherever_it_stands() -> None:
+    """A waiting run waited for the next search for lost runs, up to a second after the request was seen."""
+    retry = Retry(max_attempts=9, backoff_seconds=3600, jitter=False)
+    cluster = cluster_of(
+        definition("endless", schedule="*/3 * * * * *"),
+        definition("failing", schedule="*/3 * * * * *", retry=retry),
+    )
+
+    async def script(cluster: Cluster) -> None:
+        operator = SimulatedWorld(cluster, 1000, build="cli", revision="")
+        for number in range(30):
+            await anyio.sleep(3.33 + 0.01 * number)
+            for state in [each for each in cluster.folded().runs.values() if each.phase is not Phase.ENDED]:
+                events = request_cancel(state, e.Actor.operator("somebody"), "enough")
+                operator.ledger.append(Write(run_stream(state.run_id), tuple(events), expected=None))
+        await anyio.sleep(2)
+
+    live(cluster, script, instances=3)
+    asked = {event.run_id: event for event in cluster.events() if event.type == "run.cancel_requested"}
+    ended = {event.run_id: event for event in cluster.events() if event.type == "run.cancelled"}
+    seconds = [
+        (ended[run_id].recorded_at - request.recorded_at).total_seconds() for run_id, request in asked.items()
+    ]
+
+    assert {"endless", "failing"} == {request.job for request in asked.values()}
+    assert len(asked) >= 40
+    assert max(seconds) < 0.2
 
 
 def test_a_leader_that_goes_is_followed_within_a_second() -> None:

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
+from tests.redefinitions import fired_while_paused
 from tests.simulation.judge import judge
 from tests.simulation.simulator import AT_APPENDS, FAULTS, History, Scenario, Simulation
 
@@ -64,6 +66,19 @@ def test_each_kind_of_fault_alone_is_survived(fault: str) -> None:
 
     assert [] == judge(history)
     assert fault in {"wakes", "skew"} or injected(history, fault)
+
+
+@pytest.mark.parametrize("seed", range(20, 28))
+def test_operators_who_pause_jobs_and_stop_runs_break_no_promise(seed: int) -> None:
+    """Beside crashes, stalls, clocks that are set, and changes of the configuration."""
+    faults = ("steer", "kill", "pause", "clock", "config", "operator", "manual", "unknown")
+    history = Simulation(Scenario(seed=seed, seconds=90, faults=faults)).run()
+    types = {event.type for event in history.cluster.events()}
+    lines = [msgspec.json.decode(line) for line in history.cluster.exported()]
+
+    assert [] == judge(history)
+    assert [] == fired_while_paused(lines)
+    assert {"job.resumed", "run.cancel_requested"} <= types
 
 
 def injected(history: History, fault: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,32 +9,26 @@ import msgspec
 import typer
 
 from cronledger.cli.context import Application, application
+from cronledger.cli.deciding import Name, disable, enable, pause, resume
+from cronledger.cli.intervening import cancel
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition, Startup
-from cronledger.domain.events import Actor, Event
+from cronledger.domain.events import JobPaused
 from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe
-from cronledger.errors import Conflict
-from cronledger.ledger.api import Write, require_current
 from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import Views
 
 app = typer.Typer(help="List, run and steer jobs.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")]
-Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept in the ledger.")]
-Reset = Annotated[bool, typer.Option("--reset", help="Take the last decision back: follow the files again.")]
-Decide = Callable[[JobState, Actor, str | None], list[Event]]
-
-TRIES = 20
 LIST_COLUMNS = (
     "name",
     "schedule",
@@ -47,8 +40,8 @@ LIST_COLUMNS = (
     "description",
 )
 STATUS_COLUMNS = (
-    "name", "enabled", "running", "succeeded", "partial", "failed", "timed_out", "cancelled", "lost",
-    "skipped", "last_fire_at", "last_outcome", "next_fire_at",
+    "name", "enabled", "paused", "running", "succeeded", "partial", "failed", "timed_out", "cancelled",
+    "lost", "skipped", "last_fire_at", "last_outcome", "next_fire_at",
 )  # fmt: skip
 PROGRESS_COLUMNS = ("run_id", "done", "total", "percent", "seconds_left", "at", "message")
 
@@ -68,7 +61,7 @@ def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
     """Show how a job is defined, where each field comes from, and when it ran last and runs next."""
     opened = application(ctx)
     found = find(known_jobs(opened, as_of), name)
-    document = _shown(found, opened.now())
+    document = _shown(found, opened.now(), pause=_pause(opened, found.state))
     emit(ctx, document, columns=("field", "value", "origin"), rows=_fields(document))
     note(ctx, f"counts and live state: cronledger infra jobs status {found.state.name}")
 
@@ -127,71 +120,10 @@ def next_(
         )
 
 
-@app.command()
-def enable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
-    """Switch a job on; every instance obeys at once, whatever its files say."""
-    _decide(ctx, name, job.reset if reset else job.enable, reason)
-
-
-@app.command()
-def disable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
-    """Switch a job off; every instance obeys at once, whatever its files say."""
-    _decide(ctx, name, job.reset if reset else job.disable, reason)
-
-
+for command in (enable, disable, pause, resume, cancel):
+    app.command()(command)
 app.command()(run)
 app.command("history")(history)
-
-# --- deciding -------------------------------------------------------------------------------------------
-
-
-def _decide(ctx: typer.Context, name: str, verb: Decide, reason: str | None) -> None:
-    """Append what an operator decided, and say how the job stands now."""
-    opened = application(ctx)
-    state, changed = _appended(opened, name, verb, reason)
-    enabled = state.is_enabled
-    word = "enabled" if enabled else "disabled"
-    message = f"Job '{state.name}' {'has been' if changed else 'is already'} {word}"
-    if verb is job.reset:
-        message = f"Job '{state.name}' follows the configuration{'' if changed else ' already'}: it is {word}"
-    document = {
-        "name": state.name,
-        "enabled": enabled,
-        "changed": changed,
-        "position": opened.store().ledger.head().position,
-        "message": message,
-    }
-    emit(ctx, document, text=message)
-
-
-def _appended(opened: Application, name: str, verb: Decide, reason: str | None) -> tuple[JobState, bool]:
-    conflict: Conflict | None = None
-    require_current(opened.store().ledger)
-    for _ in range(TRIES):
-        state = _state(opened, name)
-        events = tuple(verb(state, opened.operator, reason))
-        if not events:
-            return state, False
-        try:
-            opened.store().ledger.append(Write(job_stream(state.name), events, expected=state.version))
-        except Conflict as error:
-            conflict = error
-        else:
-            return _state(opened, state.name), True
-    assert conflict is not None
-    raise conflict
-
-
-def _state(opened: Application, name: str) -> JobState:
-    with opened.views().reading() as connection:
-        states = job_status.all_jobs(connection)
-    found = find_state(opened, states, name)
-    if found.definition is not None:
-        return found
-    # An operator spoke before any instance had registered the job: its files are the ones here.
-    here = {each.name: each for each in opened.resolution.definitions}
-    return msgspec.structs.replace(found, definition=here.get(found.name))
-
 
 # --- showing --------------------------------------------------------------------------------------------
 
@@ -231,7 +163,7 @@ def _entry(known: KnownJob, now: datetime) -> dict[str, Any]:
     }
 
 
-def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
+def _shown(known: KnownJob, now: datetime, *, pause: dict[str, Any] | None) -> dict[str, Any]:
     state, definition = known.state, known.definition
     override = None
     if state.override is not None:
@@ -246,6 +178,7 @@ def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
         "name": state.name,
         "enabled": known.is_enabled,
         "paused": state.paused,
+        "pause": pause,
         "override": override,
         "schedule_in_words": describe(
             definition.schedule, timezone=definition.timezone, day_match=definition.day_match
@@ -262,6 +195,16 @@ def _shown(known: KnownJob, now: datetime) -> dict[str, Any]:
         },
         "origin": dict(origin),
     }
+
+
+def _pause(opened: Application, state: JobState) -> dict[str, Any] | None:
+    """Return who suspended the schedule of a paused job, why and when."""
+    told = opened.store().ledger.read_stream(job_stream(state.name)) if state.paused else []
+    for each in reversed(told):
+        if isinstance(each.body, JobPaused) and each.version <= state.version:
+            by = f"{each.actor.kind}:{each.actor.name}"
+            return {"by": by, "reason": each.body.reason, "at": moment(each.recorded_at)}
+    return None
 
 
 def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ lazy.outline(
 lazy.outline(
     app,
     jobs="List, run and steer jobs.",
-    runs="List and show runs.",
+    runs="List, show and compare runs, stop them and repeat them.",
     logs="Read the log of runs and of the engine.",
     ledger="Read, export and verify the ledger.",
     replay="Show the state as of a moment, folded from the events alone.",

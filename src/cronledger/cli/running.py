@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -64,12 +64,27 @@ def run(
         wait=wait,
         timeout=seconds,
     )
+    answer(ctx, performed(started, timeout))
+
+
+def performed(runs: Coroutine[Any, Any, list[RunState]], timeout: str | None) -> list[RunState]:
+    """Perform runs, or wait for them, and return how they stand then; raises TimeoutPassed."""
     try:
-        ended = asyncio.run(started)
+        return asyncio.run(runs)
     except TimeoutError:
         hint = "see `cronledger runs list --status running`"
         raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=hint) from None
-    _answer(ctx, ended)
+
+
+def answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
+    """Print how runs have come out; exit code 1 if one of them has failed."""
+    runs = [_document(state) for state in ended]
+    succeeded = sum(run["outcome"] == Outcome.SUCCEEDED for run in runs)
+    failed = sum(run["outcome"] not in (None, Outcome.SUCCEEDED) for run in runs)
+    document = {"runs": runs, "succeeded": succeeded, "failed": failed, "total": len(runs)}
+    emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "No jobs to run.")
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -92,16 +107,6 @@ def _chosen(opened: Application, names: Sequence[str], *, every: bool, tag: str 
     if not found:
         raise NotFound(f"No jobs found with tag '{tag}'")
     return found
-
-
-def _answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
-    runs = [_document(state) for state in ended]
-    succeeded = sum(run["outcome"] == Outcome.SUCCEEDED for run in runs)
-    failed = sum(run["outcome"] not in (None, Outcome.SUCCEEDED) for run in runs)
-    document = {"runs": runs, "succeeded": succeeded, "failed": failed, "total": len(runs)}
-    emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "No jobs to run.")
-    if failed:
-        raise typer.Exit(FAILED)
 
 
 def _document(state: RunState) -> dict[str, Any]:

@@ -1,26 +1,28 @@
-"""Runs: the history, and one run with its attempts and steps."""
+"""Runs: the history, one run with its attempts and steps, two runs compared, and what is done about them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from cronledger.cli.comparing import differences, facts_of
 from cronledger.cli.context import application
+from cronledger.cli.intervening import cancel, retry
 from cronledger.cli.known_jobs import find_state
+from cronledger.cli.known_runs import EVERY, Run, find_run
 from cronledger.cli.render import also, emit, note
-from cronledger.domain.events import AttemptEnded, Cause, RunEnded, RunStarted
-from cronledger.domain.ids import JobName, RunId, job_of, run_stream
+from cronledger.domain.events import AttemptEnded, Cause, Recorded, RunEnded, RunStarted, RunTriggered
+from cronledger.domain.ids import JobName, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.run import RunState
-from cronledger.errors import NotFound, UnknownJob, UsageError
+from cronledger.errors import UnknownJob
 from cronledger.projections import job_status, progress, run_history, step_history
 from cronledger.projections.moments import moment
-from cronledger.projections.replay import Views
 
-app = typer.Typer(help="List and show runs.", no_args_is_help=True)
+app = typer.Typer(help="List, show and compare runs, stop them and repeat them.", no_args_is_help=True)
 
 
 class Status(StrEnum):
@@ -56,9 +58,7 @@ STEP_COLUMNS = (
     "name", "outcome", "attempt", "duration_ms", "items_processed", "items_failed", "message", "error",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("attempt", "instance", "started_at", "ended_at", "outcome", "error")
-NAMED = 5
-"""How many of the runs that a prefix may mean are named."""
-EVERY = 10_000_000
+DIFF_COLUMNS = ("field", "left", "right")
 
 
 def history(
@@ -108,7 +108,7 @@ app.command("list")(history)
 @app.command()
 def show(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one.")],
+    run: Run,
     *,
     as_of: AsOf = None,
 ) -> None:
@@ -116,25 +116,42 @@ def show(
     opened = application(ctx)
     views = opened.views(as_of)
     with views.reading() as connection:
-        state = run_history.one(connection, RunId(run)) or _meant(connection, run)
+        state = find_run(connection, run)
         steps = [step_history.document(step) for step in step_history.of_run(connection, state.run_id)]
-        attempts = _attempts(views, state.run_id)
+    told = [
+        each for each in views.ledger.read_stream(run_stream(state.run_id)) if each.position <= views.position
+    ]
+    attempts = _attempts(told)
     far = None
     if as_of is None:  # how far a run was is not history
         with opened.store().reading() as connection:
             far = progress.of_run(connection, state)
     document: dict[str, Any] = {
-        "run": _shown(state) | {"progress": far},
+        "run": _shown(state, told) | {"progress": far},
         "attempts": attempts,
         "steps": steps,
     }
-    told = document["run"] | {"progress": far and _words(far)}
-    fields = [{"field": key, "value": value} for key, value in told.items()]
+    shown = document["run"] | {"progress": far and _words(far)}
+    fields = [{"field": key, "value": value} for key, value in shown.items()]
     emit(ctx, document, columns=("field", "value"), rows=fields)
     also(ctx, "attempts", columns=ATTEMPT_COLUMNS, rows=attempts)
     also(ctx, "steps", columns=STEP_COLUMNS, rows=steps)
     note(ctx, f"log: cronledger infra logs view --run {state.run_id}")
 
+
+@app.command()
+def diff(ctx: typer.Context, left: Run, right: Run, *, as_of: AsOf = None) -> None:
+    """Show in which fields two runs differ: parameters, definition, outcome, duration, and each step."""
+    views = application(ctx).views(as_of)
+    with views.reading() as connection:
+        runs = [find_run(connection, each) for each in (left, right)]
+        found = differences(*(facts_of(connection, views.ledger, each) for each in runs))
+    document = {"left": runs[0].run_id, "right": runs[1].run_id, "same": not found, "differences": found}
+    emit(ctx, document, columns=DIFF_COLUMNS, rows=found, text=None if found else "The runs do not differ.")
+
+
+for command in (cancel, retry):
+    app.command()(command)
 
 # --- private --------------------------------------------------------------------------------------------
 
@@ -150,32 +167,15 @@ def _job(ctx: typer.Context, states: Mapping[JobName, JobState], name: str | Non
         return JobName(name)
 
 
-def _meant(connection: Any, prefix: str) -> RunState:
-    """Return the only run whose id begins so; raises NotFound, or UsageError if there are several."""
-    if "@" in prefix or "!" in prefix:
-        jobs = [job_of(RunId(prefix))]
-    else:
-        jobs = [name for name in job_status.all_jobs(connection) if name.startswith(prefix)]
-    found: list[RunState] = []
-    for job in jobs if prefix else ():
-        runs, _ = run_history.history(connection, job=job, limit=EVERY)
-        found += [state for state in runs if state.run_id.startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NotFound(f"no run is called '{prefix}'", hint="see `cronledger runs list`")
-    some = ", ".join(state.run_id for state in found[:NAMED])
-    more = "" if len(found) <= NAMED else f" and {len(found) - NAMED} more"
-    raise UsageError(f"'{prefix}' may be {len(found)} runs: {some}{more}", hint="write more of the run's id")
-
-
-def _shown(state: RunState) -> dict[str, Any]:
+def _shown(state: RunState, told: Sequence[Recorded]) -> dict[str, Any]:
+    triggers = (each.body for each in told if isinstance(each.body, RunTriggered))
     return run_history.document(state) | {
         "phase": state.phase.value,
         "actor": state.actor,
         "reason": state.reason,
         "parameters": state.parameters,
         "of": state.of,
+        "from_step": next((trigger.from_step for trigger in triggers), None),
         "parent": state.parent,
     }
 
@@ -193,13 +193,11 @@ def _words(far: Mapping[str, Any]) -> str:
     return f"{said}, at {far['at']}"
 
 
-def _attempts(views: Views, run_id: RunId) -> list[dict[str, Any]]:
+def _attempts(told: Iterable[Recorded]) -> list[dict[str, Any]]:
     """Return the attempts of a run, as its own events tell them."""
     attempts: dict[int, dict[str, Any]] = {}
-    for recorded in views.ledger.read_stream(run_stream(run_id)):
+    for recorded in told:
         attempt = attempts.get(recorded.attempt or 0)
-        if recorded.position > views.position:
-            break
         if isinstance(recorded.body, RunStarted):
             attempts[recorded.attempt or 1] = {
                 "attempt": recorded.attempt or 1,

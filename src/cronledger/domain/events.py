@@ -118,13 +118,15 @@ class FireTimesSkipped(Body, frozen=True, kw_only=True):
 class RunTriggered(Body, frozen=True, kw_only=True):
     """A run is intended; any instance that provides the job may claim it.
 
-    `parameters` are those that differ from the definition's; `of` is the earlier run that this one repeats;
+    `parameters` are those that differ from the definition's; `of` is the earlier run that this one repeats,
+    taking over the steps that it has finished, but for `from_step` and all that began after that;
     `claim_from` is the instant before which nobody claims it (jitter).
     """
 
     type: ClassVar[str] = "run.triggered"
     parameters: dict[str, Any] = {}  # noqa: RUF012 - an empty default is made anew
     of: RunId | None = None
+    from_step: str | None = None
     parent: RunId | None = None
     instance: InstanceId | None = None
     claim_from: datetime | None = None

@@ -3,13 +3,13 @@
 Every fire time of an active job ends in the ledger exactly once: triggered, or inside one recorded skip.
 `planned_until` says up to where that has happened. A change of the definition closes a *window*: fire times
 between `planned_until` and the change follow the old definition and are decided first, however late the
-planner gets to them.
+planner gets to them. The windows of a pause are skipped as one when the job is resumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import msgspec
 
@@ -19,21 +19,18 @@ from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
-from cronledger.domain.schedule import Schedule, schedule_of
-from cronledger.errors import CronledgerError
+from cronledger.domain.windows import (
+    PAUSED,
+    fire_times,
+    passed_over,
+    planned,
+    skipped_whole,
+)
+from cronledger.domain.windows import Window as Window  # noqa: PLC0414 - a job is told with its windows
+from cronledger.domain.windows import schedule_for as schedule_for  # noqa: PLC0414 - as above
 
 PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
-FIRE_TIMES_PER_DECISION = 10_000_000
-"""More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
-
-
-class Window(msgspec.Struct, frozen=True):
-    """Fire times after one instant up to another, read by the definition that held then."""
-
-    after: datetime
-    until: datetime
-    definition: JobDefinition
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +82,11 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_active(self) -> bool:
         """Whether new fire times of the job become due."""
+        return self.has_fire_times and not self.paused
+
+    @property
+    def has_fire_times(self) -> bool:
+        """Whether fire times of the job come, be it that a pause passes them over."""
         definition = self.definition
         return (
             definition is not None
@@ -92,7 +94,6 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
             and definition.schedule != ""
             and self.is_enabled
             and not self.retired
-            and not self.paused
         )
 
 
@@ -109,8 +110,8 @@ class Decision(msgspec.Struct, frozen=True):
 
 def next_fire(state: JobState) -> datetime | None:
     """Return the earliest fire time that is not decided yet, None if there is none."""
-    for window in state.undecided:
-        fire_at = next(_fire_times(window), None)
+    for window in _closed_windows(state):
+        fire_at = next(fire_times(window), None)
         if fire_at is not None:
             return fire_at
     if not state.is_active or state.definition is None or state.planned_until is None:
@@ -151,14 +152,8 @@ def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
     """
     if state.definition is None or state.definition.idempotent:
         return ()
-    skips = []
-    for window in _open_windows(state, until):
-        first, last, count = None, None, 0
-        for fire_at in _fire_times(window):
-            first, last, count = first or fire_at, fire_at, count + 1
-        if first and last:
-            skips.append(_skipped(state.name, Skipped(first, last, count, "lineage")))
-    return tuple(skips)
+    lost = [skipped_whole([window], "lineage") for window in _open_windows(state, until)]
+    return tuple(_skipped(state.name, skipped) for skipped in lost if skipped)
 
 
 def define(
@@ -202,24 +197,47 @@ def reset(state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:
     return [e.Event(body=e.JobReset(reason=reason), actor=actor, job=state.name)]
 
 
-def schedule_for(definition: JobDefinition) -> Schedule | None:
-    """Return the schedule of a definition; None for manual only, or if this version cannot read it."""
-    try:
-        return schedule_of(
-            definition.schedule,
-            timezone=definition.timezone,
-            day_match=definition.day_match,
-            dst=definition.dst,
-        )
-    except CronledgerError:
-        return None
+def pause(state: JobState, actor: e.Actor, reason: str | None) -> list[e.Event]:
+    """Suspend the schedule; fire times up to now follow it and are decided, later ones will be skipped."""
+    if state.paused:
+        return []
+    return [e.Event(body=e.JobPaused(reason=reason), actor=actor, job=state.name)]
+
+
+def resume(state: JobState, actor: e.Actor, reason: str | None, *, now: datetime) -> list[e.Event]:
+    """Let the schedule go on, and skip as one range what came due while the job was paused.
+
+    Fire times that come between `now` and the record are left to the planner, which skips them too.
+    """
+    if not state.paused:
+        return []
+    windows = _windows_of_pause(state)
+    if state.has_fire_times and state.definition and state.planned_until:
+        windows = (*windows, Window(state.planned_until, now, state.definition, paused=True))
+    skipped = skipped_whole(windows, PAUSED)
+    skips = [_skipped(state.name, skipped, actor=actor)] if skipped else []
+    return [*skips, e.Event(body=e.JobResumed(reason=reason), actor=actor, job=state.name)]
 
 
 def _open_windows(state: JobState, now: datetime) -> list[Window]:
-    windows = list(state.undecided)
+    windows = list(_closed_windows(state))
     if state.is_active and state.definition and state.planned_until and state.planned_until < now:
         windows.append(Window(state.planned_until, now, state.definition))
     return windows
+
+
+def _closed_windows(state: JobState) -> tuple[Window, ...]:
+    """Return the windows that the planner decides: all but those that wait for the job to be resumed."""
+    waiting = 0 if state.retired else len(_windows_of_pause(state))
+    return state.undecided[: len(state.undecided) - waiting]
+
+
+def _windows_of_pause(state: JobState) -> tuple[Window, ...]:
+    """Return the windows that changes have closed since the job was paused."""
+    if not state.paused:
+        return ()
+    count = sum(1 for _ in takewhile(lambda window: window.paused, reversed(state.undecided)))
+    return state.undecided[len(state.undecided) - count :]
 
 
 def _decide(
@@ -231,9 +249,13 @@ def _decide(
     in_flight: tuple[RunId, ...],
 ) -> None:
     definition = window.definition
+    if window.paused:
+        whole = skipped_whole([window], PAUSED)
+        skips += [_skipped(definition.name, whole)] if whole else []
+        return
     grace = timedelta(seconds=definition.grace_seconds) if definition.grace_seconds is not None else None
     decided = catch_up(
-        definition.catch_up, _fire_times(window), now=now, grace=grace, limit=definition.catch_up_limit
+        definition.catch_up, fire_times(window), now=now, grace=grace, limit=definition.catch_up_limit
     )
     skips += [_skipped(definition.name, skipped) for skipped in decided.skipped]
     going = len(in_flight) + len(triggers)
@@ -248,14 +270,9 @@ def _decide(
         triggers.append(run.trigger(definition, run_id, e.Cause.SCHEDULE, PLANNER, fire_at=fire_at))
 
 
-def _fire_times(window: Window) -> Iterator[datetime]:
-    schedule = schedule_for(window.definition)
-    if schedule is None:
-        return iter(())
-    return schedule.fire_times(window.after, window.until, FIRE_TIMES_PER_DECISION)
-
-
-def _skipped(job: JobName, skipped: Skipped, in_the_way: RunId | None = None) -> e.Event:
+def _skipped(
+    job: JobName, skipped: Skipped, in_the_way: RunId | None = None, *, actor: e.Actor = PLANNER
+) -> e.Event:
     body = e.FireTimesSkipped(
         first_at=skipped.first_at,
         last_at=skipped.last_at,
@@ -263,7 +280,7 @@ def _skipped(job: JobName, skipped: Skipped, in_the_way: RunId | None = None) ->
         reason=skipped.reason,
         in_the_way=in_the_way,
     )
-    return e.Event(body=body, actor=PLANNER, job=job)
+    return e.Event(body=body, actor=actor, job=job)
 
 
 # --- fold -----------------------------------------------------------------------------------------------
@@ -286,7 +303,7 @@ def _evolve_job(state: JobState, recorded: e.Recorded) -> JobState:
     moved = {"position": recorded.position, "version": recorded.version}
     if isinstance(body, e.FireTimesSkipped):
         skipped = replace(state, **moved, skipped=state.skipped + body.count)
-        return _decided(skipped, body.last_at)
+        return _passed_over(skipped, body) if body.reason == PAUSED else _decided(skipped, body.last_at)
     before = state
     match body:
         case e.JobRegistered() | e.JobRedefined():
@@ -306,10 +323,8 @@ def _evolve_job(state: JobState, recorded: e.Recorded) -> JobState:
             state = replace(
                 state, **moved, override=None, override_by=None, override_reason=None, override_at=None
             )
-        case e.JobPaused():
-            state = replace(state, **moved, paused=True)
-        case e.JobResumed():
-            return replace(state, **moved, paused=False)
+        case e.JobPaused() | e.JobResumed():
+            state = replace(state, **moved, paused=isinstance(body, e.JobPaused))
         case _:
             return replace(state, **moved)
     return _close_window(before, state, recorded.recorded_at)
@@ -318,9 +333,9 @@ def _evolve_job(state: JobState, recorded: e.Recorded) -> JobState:
 def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
     """Let the old definition keep the fire times up to the change that nobody has decided yet."""
     undecided = before.undecided
-    if before.is_active and before.definition and before.planned_until:
-        window = Window(before.planned_until, at, before.definition)
-        if next(_fire_times(window), None) is not None:
+    if before.has_fire_times and before.definition and before.planned_until:
+        window = Window(before.planned_until, at, before.definition, before.paused)
+        if not window.is_empty:
             undecided = (*undecided, window)
     planned_until = max(at, before.planned_until) if before.planned_until else at
     return msgspec.structs.replace(after, planned_until=planned_until, undecided=undecided)
@@ -330,14 +345,16 @@ def _decided(state: JobState, until: datetime | None) -> JobState:
     if until is None:
         return state
     planned_until = max(state.planned_until, until) if state.planned_until else until
-    if not state.undecided:
-        return msgspec.structs.replace(state, planned_until=planned_until)
-    undecided = []
-    for window in state.undecided:
-        rest = msgspec.structs.replace(window, after=max(window.after, until))
-        if rest.after < rest.until and next(_fire_times(rest), None) is not None:
-            undecided.append(rest)
-    return msgspec.structs.replace(state, planned_until=planned_until, undecided=tuple(undecided))
+    undecided = planned(state.undecided, until)
+    return msgspec.structs.replace(state, planned_until=planned_until, undecided=undecided)
+
+
+def _passed_over(state: JobState, skip: e.FireTimesSkipped) -> JobState:
+    if skip.first_at is None or skip.last_at is None:
+        return state
+    planned_until = max(state.planned_until, skip.last_at) if state.planned_until else skip.last_at
+    undecided = passed_over(state.undecided, skip.first_at, skip.last_at)
+    return msgspec.structs.replace(state, planned_until=planned_until, undecided=undecided)
 
 
 def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobState:

@@ -109,6 +109,7 @@ def trigger(
     now: datetime | None = None,
     parameters: dict[str, Any] | None = None,
     of: RunId | None = None,
+    from_step: str | None = None,
     instance: InstanceId | None = None,
     reason: str | None = None,
 ) -> e.Event:
@@ -118,7 +119,12 @@ def trigger(
     if definition.jitter_seconds and base is not None and cause is e.Cause.SCHEDULE:
         claim_from = base + timedelta(seconds=int(definition.jitter_seconds * stable_fraction(run_id)))
     body = e.RunTriggered(
-        parameters=parameters or {}, of=of, instance=instance, claim_from=claim_from, reason=reason
+        parameters=parameters or {},
+        of=of,
+        from_step=from_step,
+        instance=instance,
+        claim_from=claim_from,
+        reason=reason,
     )
     return e.Event(body=body, actor=actor, job=definition.name, run_id=run_id, fire_at=fire_at, cause=cause)
 

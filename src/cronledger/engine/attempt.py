@@ -12,7 +12,7 @@ import anyio
 import msgspec
 
 from cronledger.domain import events as e
-from cronledger.domain import run
+from cronledger.domain import run, steps
 from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.discretion import Hide, discreet
@@ -22,8 +22,6 @@ from cronledger.errors import Conflict, CronledgerError, LedgerUnreachable
 from cronledger.ledger.api import Item, Write
 
 UNREACHABLE_PAUSE = 0.5
-BLOCK = "block"
-"""The form of a step whose code cannot be left out: nothing of it is recalled."""
 
 
 class ClaimLost(Exception):
@@ -88,23 +86,14 @@ class Attempt:
         return bool(self._hide(value) != value)
 
     async def recall_steps(self) -> None:
-        """Learn which steps have been finished, so that they are not repeated.
-
-        Earlier attempts have finished them, or the run that this one repeats, or the one that was repeated
-        there: each records only what it has performed itself.
-        """
-        source = self.run.run_id if self.run.attempt > 1 else self.run.of
-        read: set[RunId] = set()
-        while source is not None and source not in read:
-            read.add(source)
-            following = None
-            for recorded in await self._stream_of(source):
-                body = recorded.body
-                if isinstance(body, e.RunTriggered):
-                    following = body.of
-                elif isinstance(body, e.StepSucceeded) and body.form != BLOCK:
-                    self.finished_steps.setdefault(body.name, body)
-            source = following
+        """Learn which steps need not be done again: of earlier attempts, and of the run that this repeats."""
+        streams: list[Sequence[e.Recorded]] = []
+        source = self.run.run_id if self.run.attempt > 1 or self.run.of else None
+        while source is not None:
+            streams.insert(0, await self._stream_of(source))
+            source = steps.repeated_by(streams[0])
+        known = steps.recall(streams)
+        self.finished_steps = {name: done for name, done in known.items() if done is not None}
 
     async def _read_again(self) -> None:
         state: RunState | None = None

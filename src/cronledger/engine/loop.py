@@ -269,7 +269,7 @@ class Engine:
     async def _every_second(self, now: datetime, term: Term) -> None:
         """Do what need not be done at once: look for lost runs, keep the views near the head."""
         elapsed = self._world.clock.monotonic()
-        if elapsed >= self._recover_at:
+        if elapsed >= self._recover_at or self._recovery.is_asked:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await self._recovery.tick(now, term)
             await features.tick(self._world, self.board, self._plan.features, term)

@@ -34,6 +34,11 @@ class Recovery:
         self._board = board
         self._forget_at = world.clock.monotonic() + FORGET_SECONDS
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for a run to end that nobody performs."""
+        return any(state.cancel_requested for state in self._board.waiting.values())
+
     async def tick(self, now: datetime, term: Term) -> None:
         """Decide every run that waits in vain or has lost its instance; Fenced once the term is over."""
         items = [

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from cronledger.clock import Clock
 from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
-from cronledger.engine.attempt import BLOCK, Attempt, ClaimLost
+from cronledger.domain.steps import BLOCK
+from cronledger.engine.attempt import Attempt, ClaimLost
 from cronledger.engine.notes import STEP
 from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work

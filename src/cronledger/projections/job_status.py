@@ -22,7 +22,7 @@ def _job(recorded: Recorded) -> Key | None:
     return None if recorded.job is None else (recorded.job,)
 
 
-PROJECTION = Projection(name="job_status", version=1, rows=JOB_STATUS, key=_job, evolve=job.evolve)
+PROJECTION = Projection(name="job_status", version=2, rows=JOB_STATUS, key=_job, evolve=job.evolve)
 
 
 def all_jobs(connection: Connection) -> dict[JobName, JobState]:

@@ -218,6 +218,98 @@ def test_a_schedule_is_read_with_all_settings_of_its_definition() -> None:
     )
 
 
+# --- pausing --------------------------------------------------------------------------------------------
+
+RESUMED = said(e.JobResumed(reason="rest"))
+
+
+def passed_over(first: datetime, last: datetime, count: int) -> e.Event:
+    return said(e.FireTimesSkipped(first_at=first, last_at=last, count=count, reason="paused"))
+
+
+def folded(state: JobState, *told: tuple[e.Event, datetime]) -> JobState:
+    """Fold events that were recorded at some instants."""
+    for event, when in told:
+        after = job.evolve(state, recorded(event, version=state.version + 1, at=when))
+        assert after is not None
+        state = after
+    return state
+
+
+def test_pausing_and_resuming_are_recorded_if_they_change_anything() -> None:
+    paused = msgspec.structs.replace(ACTIVE, paused=True)
+
+    assert [said(e.JobPaused(reason="rest"))] == job.pause(ACTIVE, ANN, "rest")
+    assert [] == job.pause(paused, ANN, "rest")
+    assert [] == job.resume(ACTIVE, ANN, "rest", now=at(15))
+    assert [RESUMED] == job.resume(paused, ANN, "rest", now=at(12, 59))
+
+
+def test_the_fire_times_of_a_pause_are_one_skip_in_the_append_that_ends_it() -> None:
+    paused = folded(ACTIVE, (said(e.JobPaused()), at(12, 30)))
+
+    assert [passed_over(at(13), at(15), 3), RESUMED] == job.resume(paused, ANN, "rest", now=at(15, 30))
+
+
+def test_each_fire_time_of_a_pause_is_counted_by_the_definition_that_held_then() -> None:
+    half_hourly = replaced(HOURLY, schedule="0 30 * * * *")
+    paused = folded(
+        ACTIVE,
+        (said(e.JobPaused()), at(12, 30)),
+        (said(e.JobRedefined(definition=half_hourly)), at(14, 15)),
+    )
+
+    assert Decision() == job.due(paused, at(16))
+    assert None is job.next_fire(paused)
+    assert [passed_over(at(13), at(15, 30), 4), RESUMED] == job.resume(paused, ANN, "rest", now=at(16))
+
+
+def test_what_is_due_of_a_paused_job_ends_with_its_being_disabled() -> None:
+    paused = folded(ACTIVE, (said(e.JobPaused()), at(12, 30)), (said(e.JobDisabled()), at(14, 15)))
+
+    assert [passed_over(at(13), at(14), 2), RESUMED] == job.resume(paused, ANN, "rest", now=at(20))
+
+
+def test_a_paused_job_that_is_retired_leaves_no_fire_time_undecided() -> None:
+    gone = folded(ACTIVE, (said(e.JobPaused()), at(12, 30)), (said(e.JobRetired()), at(14, 15)))
+
+    assert at(13) == job.next_fire(gone)
+    assert Decision((skipped(at(13), at(14), 2, "paused"),)) == job.due(gone, at(15))
+
+
+def test_fire_times_before_a_pause_are_decided_by_the_planner_also_after_its_end() -> None:
+    """A skip of the pause took the fire times before it along when no instance was up."""
+    paused = folded(ACTIVE, (said(e.JobPaused()), at(14, 30)))
+    events = job.resume(paused, ANN, "rest", now=at(16, 30))
+    resumed = folded(paused, *[(event, at(16, 30)) for event in events])
+
+    assert [passed_over(at(15), at(16), 2), RESUMED] == events
+    assert at(13) == job.next_fire(resumed)
+    assert (skipped(at(13), at(13), 1, "misfire"),) == job.due(resumed, at(16, 59)).skips
+    assert triggers(14) == job.due(resumed, at(16, 59)).triggers
+    assert at(17) == job.next_fire_after(resumed, at(16, 59))
+
+
+def test_a_fire_time_between_the_look_and_the_record_of_a_resume_is_skipped_too() -> None:
+    paused = folded(ACTIVE, (said(e.JobPaused()), at(12, 30)))
+    events = job.resume(paused, ANN, "rest", now=at(13, 59, 59))
+    resumed = folded(paused, *[(event, at(14, 0, 1)) for event in events])
+
+    assert Decision((skipped(at(14), at(14), 1, "paused"),)) == job.due(resumed, at(14, 0, 2))
+
+
+def test_what_an_earlier_pause_has_left_is_not_part_of_a_later_one() -> None:
+    left = Window(at(8), at(9), HOURLY, paused=True)
+    since = Window(at(9), at(11), HOURLY)
+    paused = msgspec.structs.replace(ACTIVE, paused=True, undecided=(left, since))
+    events = job.resume(paused, ANN, "rest", now=at(14))
+    resumed = folded(paused, *[(event, at(14)) for event in events])
+
+    assert [passed_over(at(13), at(14), 2), RESUMED] == events
+    assert (left, since) == resumed.undecided
+    assert "paused" == job.due(resumed, at(14)).skips[0].body.reason  # type: ignore[attr-defined] # a skip
+
+
 # --- fold -----------------------------------------------------------------------------------------------
 
 BUSY = JobState(
@@ -246,6 +338,7 @@ PAUSED = msgspec.structs.replace(BUSY, paused=True)
         (OVERRIDDEN, e.JobReset(reason="noise"),
             {"override": None, "override_by": None, "override_reason": None, "override_at": None}),
         (BUSY, e.JobPaused(reason="noise"), {"paused": True}),
+        (PAUSED, e.JobResumed(), {"paused": False}),
     ],
     ids=lambda value: value.type if isinstance(value, e.Body) else "",
 )  # fmt: skip
@@ -264,13 +357,12 @@ def test_a_change_of_a_job_changes_what_it_is_about_and_ends_what_was_decided_be
 @pytest.mark.parametrize(
     ("before", "body", "changed"),
     [
-        (PAUSED, e.JobResumed(), {"paused": False}),
         (BUSY, e.Unrecognized(), {}),
         (BUSY, e.FireTimesSkipped(), {}),
         (BUSY, e.FireTimesSkipped(last_at=at(15), count=3), {"skipped": 83, "planned_until": at(15)}),
         (BUSY, e.FireTimesSkipped(last_at=at(11), count=3), {"skipped": 83}),
     ],
-    ids=["resumed", "unrecognized", "erased skip", "skip", "skip of what was decided"],
+    ids=["unrecognized", "erased skip", "skip", "skip of what was decided"],
 )
 def test_other_events_of_a_job_leave_its_windows_alone(
     before: JobState, body: e.Body, changed: dict[str, Any]

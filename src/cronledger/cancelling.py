@@ -1,0 +1,66 @@
+"""Cancelling: somebody asks a run to stop, and whoever looks after it ends it.
+
+That is the instance that performs it, or the leader while it waits. Where nobody leads, a waiting run is
+ended by the process that waits for its end; the version it was decided at keeps a claim from being undone.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from cronledger.domain import run
+from cronledger.domain.events import Actor
+from cronledger.domain.ids import RunId, run_stream
+from cronledger.domain.leadership import is_vacant
+from cronledger.domain.run import Phase, RunState
+from cronledger.errors import Conflict, Refusal
+from cronledger.ledger.api import Head, Write, require_current
+from cronledger.ledger.database import Store
+from cronledger.manual import TRIES, folded, followed
+
+
+def request(store: Store, run_id: RunId, actor: Actor, reason: str | None) -> tuple[RunState, bool]:
+    """Ask a run to stop; return it as it stood then, and whether nobody had asked before.
+
+    Raises Refusal for a run that has ended, Conflict if its stream never holds still, or an `Outdated` if
+    only a newer version may decide here.
+    """
+    require_current(store.ledger)
+    conflict: Conflict | None = None
+    for _ in range(TRIES):
+        state = folded(store, run_id)
+        if state.outcome is not None:
+            raise Refusal(f"run '{run_id}' has ended already: {state.outcome}")
+        events = run.request_cancel(state, actor, reason)
+        if not events:
+            return state, False
+        try:
+            store.ledger.append(Write(run_stream(run_id), tuple(events), expected=state.version))
+        except Conflict as error:
+            conflict = error
+            continue
+        return state, True
+    assert conflict is not None
+    raise conflict
+
+
+async def until_ended(store: Store, run_id: RunId, actor: Actor, *, seconds: float | None) -> RunState:
+    """Wait until a run that was asked to stop has ended. Raises TimeoutError once time is up."""
+
+    def end_if_left_alone(state: RunState) -> None:
+        if state.phase is Phase.WAITING and is_leaderless(store.ledger.head()):
+            try:
+                events = tuple(run.cancel_waiting(state, actor))
+                store.ledger.append(Write(run_stream(run_id), events, expected=state.version))
+            except Conflict:
+                return  # somebody looks after it after all
+
+    with anyio.move_on_after(seconds):
+        (state,) = await followed(store, [run_id], wait=True, look=end_if_left_alone)
+        return state
+    raise TimeoutError(run_id)
+
+
+def is_leaderless(head: Head) -> bool:
+    """Whether no instance leads."""
+    return is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock)

@@ -1,0 +1,119 @@
+"""What an operator decides about a job: on or off, and whether its schedule goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cronledger.cli.context import Application, application
+from cronledger.cli.known_jobs import find_state
+from cronledger.cli.render import emit, note
+from cronledger.domain import job
+from cronledger.domain.events import Actor, Event, FireTimesSkipped
+from cronledger.domain.ids import job_stream
+from cronledger.domain.job import JobState
+from cronledger.errors import Conflict
+from cronledger.ledger.api import Write, require_current
+from cronledger.projections import job_status
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept in the ledger.")]
+Reset = Annotated[bool, typer.Option("--reset", help="Take the last decision back: follow the files again.")]
+Decide = Callable[[JobState, Actor, str | None], list[Event]]
+TRIES = 20
+
+
+def enable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
+    """Switch a job on; every instance obeys at once, whatever its files say."""
+    _switch(ctx, name, job.reset if reset else job.enable, reason)
+
+
+def disable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
+    """Switch a job off; every instance obeys at once, whatever its files say."""
+    _switch(ctx, name, job.reset if reset else job.disable, reason)
+
+
+def pause(ctx: typer.Context, name: Name, *, reason: Reason = None) -> None:
+    """Suspend a job's schedule until it is resumed; runs under way go on, and `run` still runs it."""
+    state, events = _decided(application(ctx), name, job.pause, reason)
+    message = f"Job '{state.name}' {'has been' if events else 'is already'} paused"
+    _answer(ctx, state, message, changed=bool(events))
+    note(ctx, f"it fires again after `cronledger infra jobs resume {state.name}`")
+
+
+def resume(ctx: typer.Context, name: Name, *, reason: Reason = None) -> None:
+    """Let a paused job's schedule go on; what came due meanwhile is recorded as skipped, and never runs."""
+    opened = application(ctx)
+
+    def decide(state: JobState, actor: Actor, why: str | None) -> list[Event]:
+        return job.resume(state, actor, why, now=opened.store().ledger.head().clock)
+
+    state, events = _decided(opened, name, decide, reason)
+    skipped = sum(event.body.count for event in events if isinstance(event.body, FireTimesSkipped))
+    message = f"Job '{state.name}' {'has been resumed' if events else 'is not paused'}"
+    if skipped:
+        message += f": {skipped} fire time{'s were' if skipped > 1 else ' was'} skipped"
+    _answer(ctx, state, message, changed=bool(events), skipped=skipped)
+    if not state.is_enabled:
+        note(ctx, f"job '{state.name}' is disabled: it will not fire")
+
+
+def _switch(ctx: typer.Context, name: str, verb: Decide, reason: str | None) -> None:
+    state, events = _decided(application(ctx), name, verb, reason)
+    word = "enabled" if state.is_enabled else "disabled"
+    message = f"Job '{state.name}' {'has been' if events else 'is already'} {word}"
+    if verb is job.reset:
+        message = f"Job '{state.name}' follows the configuration{'' if events else ' already'}: it is {word}"
+    _answer(ctx, state, message, changed=bool(events))
+
+
+def _answer(ctx: typer.Context, state: JobState, message: str, *, changed: bool, **more: int) -> None:
+    """Say what has changed, and how the job stands now."""
+    document = {
+        "name": state.name,
+        "enabled": state.is_enabled,
+        "paused": state.paused,
+        "changed": changed,
+        "position": application(ctx).store().ledger.head().position,
+        **more,
+        "message": message,
+    }
+    emit(ctx, document, text=message)
+
+
+def _decided(
+    opened: Application, name: str, verb: Decide, reason: str | None
+) -> tuple[JobState, list[Event]]:
+    """Append what an operator decides; return how the job stands now, and the events, if any."""
+    conflict: Conflict | None = None
+    ledger = opened.store().ledger
+    require_current(ledger)
+    for _ in range(TRIES):
+        state = _found(opened, name)
+        events = verb(state, opened.operator, reason)
+        if not events:
+            return _as_defined(opened, state), []
+        try:
+            ledger.append(Write(job_stream(state.name), tuple(events), expected=state.version))
+        except Conflict as error:
+            conflict = error
+        else:
+            return _as_defined(opened, _found(opened, state.name)), events
+    assert conflict is not None
+    raise conflict
+
+
+def _found(opened: Application, name: str) -> JobState:
+    with opened.views().reading() as connection:
+        return find_state(opened, job_status.all_jobs(connection), name)
+
+
+def _as_defined(opened: Application, state: JobState) -> JobState:
+    """Return how a job stands; before any instance has registered it, by the files that are here."""
+    if state.definition is not None:
+        return state
+    here = {each.name: each for each in opened.resolution.definitions}
+    return msgspec.structs.replace(state, definition=here.get(state.name))

@@ -1,0 +1,147 @@
+"""Stopping a run on every database, whoever looks after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cronledger import Scheduler
+from cronledger.domain import run
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.events import Actor, AttemptFailed, Body, Cause, Event, JobRegistered, RunSucceeded
+from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_stream
+from cronledger.ledger.api import Write
+from cronledger.ledger.database import Store
+from tests.checker import problems
+from tests.cli_runner import APP, Result, forever, run_cli
+from tests.conftest import lines_of
+from tests.waiting import eventually
+
+Cli = Callable[..., Result]
+
+FOREVER = JobDefinition(name=JobName("forever"), extension="house", job="forever", idempotent=True)
+RUN = manual_run(FOREVER.name, "0001")
+
+
+@pytest.fixture
+def cli(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Return the program on a fresh ledger, in an empty folder, with the code of a house."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
+    return lambda *args: run_cli(*args, env=env)
+
+
+@pytest.fixture
+def waiting(store: Store) -> RunId:
+    """Return a run that waits for an instance; there is none."""
+    registered = Event(body=JobRegistered(definition=FOREVER), actor=Actor.engine("config"), job=FOREVER.name)
+    store.ledger.append(Write(job_stream(FOREVER.name), (registered,)))
+    begun = run.trigger(FOREVER, RUN, Cause.MANUAL, Actor.operator("ann"), reason="to see")
+    store.ledger.append(Write(run_stream(RUN), (begun,)))
+    return RUN
+
+
+def started(store: Store, *bodies: Body) -> None:
+    """Let an instance that is gone have claimed the run, and have said this of it."""
+    begun = run.trigger(FOREVER, RUN, Cause.MANUAL, Actor.operator("ann"))
+    claimed = run.start_of(begun)
+    said = [Event(body=body, actor=claimed.actor, job=FOREVER.name, run_id=RUN, attempt=1) for body in bodies]
+    store.ledger.append(Write(run_stream(RUN), (claimed, *said), expected=1))
+
+
+def types(url: str) -> list[str]:
+    return [line["type"] for line in lines_of(url) if line["run_id"] == RUN]
+
+
+def test_a_run_is_stopped_on_the_instance_that_performs_it(cli: Cli, ledger_url: str) -> None:
+    with Scheduler(database_url=ledger_url, jobs=[forever]).background():
+        (begun,) = cli("jobs", "run", "forever", "--no-wait", "--json").json["runs"]
+        is_running = eventually(lambda: cli("runs", "list", "--status", "running", "--json").json["runs"])
+        result = cli("infra", "jobs", "cancel", "forever!", "--reason", "enough", "--json")
+    lines = lines_of(ledger_url)
+    (asked,) = (line for line in lines if line["type"] == "run.cancel_requested")
+
+    assert is_running
+    assert 0 == result.exit_code
+    assert {
+        "run_id": begun["run_id"],
+        "job": "forever",
+        "outcome": "cancelled",
+        "changed": True,
+        "message": f"Run '{begun['run_id']}' has been cancelled",
+    } == result.json
+    assert ("operator", "enough") == (asked["actor"]["kind"], asked["actor"]["reason"])
+    assert [] == problems(lines)
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_ended_by_the_leader(
+    cli: Cli, store: Store, waiting: RunId, ledger_url: str
+) -> None:
+    started(store, AttemptFailed(error="away", claim_from=store.ledger.head().clock + timedelta(hours=1)))
+    with Scheduler(database_url=ledger_url, jobs=[forever]).background():
+        result = cli("runs", "cancel", waiting, "--json")
+    (ended,) = (line for line in lines_of(ledger_url) if line["type"] == "run.cancelled")
+
+    assert (0, "cancelled") == (result.exit_code, result.json["outcome"])
+    assert ("engine", "recovery") == (ended["actor"]["kind"], ended["actor"]["name"])
+
+
+def test_a_waiting_run_ends_also_where_nobody_leads(
+    cli: Cli, store: Store, waiting: RunId, ledger_url: str
+) -> None:
+    result = cli("runs", "cancel", waiting, "--reason", "enough")
+    shown = cli("runs", "show", waiting, "--json").json["run"]
+
+    assert 0 == result.exit_code
+    assert "no instance leads" in result.stderr
+    assert ["run.triggered", "run.cancel_requested", "run.cancelled"] == types(ledger_url)
+    assert ("cancelled", "enough") == (shown["outcome"], shown["reason"])
+
+
+def test_a_request_need_not_be_waited_for_and_is_made_once(
+    cli: Cli, store: Store, waiting: RunId, ledger_url: str
+) -> None:
+    first, second = (cli("runs", "cancel", waiting, "--no-wait", "--json") for _ in range(2))
+
+    assert [(0, True, None), (0, False, None)] == [
+        (each.exit_code, each.json["changed"], each.json["outcome"]) for each in (first, second)
+    ]
+    assert "had already been asked to stop" in second.json["message"]
+    assert ["run.triggered", "run.cancel_requested"] == types(ledger_url)
+
+
+def test_a_run_that_does_not_stop_in_time_is_exit_code_124(
+    cli: Cli, store: Store, waiting: RunId, ledger_url: str
+) -> None:
+    """Its instance is gone, and nobody is up who could say so."""
+    started(store)
+    result = cli("runs", "cancel", waiting, "--timeout", "0.3s")
+
+    assert 124 == result.exit_code
+    assert "has not stopped within 0.3s" in result.stderr
+    assert ["run.triggered", "run.started", "run.cancel_requested"] == types(ledger_url)
+
+
+def test_a_run_that_has_ended_is_refused_with_its_outcome(
+    cli: Cli, store: Store, waiting: RunId, ledger_url: str
+) -> None:
+    started(store, RunSucceeded(message="done"))
+    before = store.ledger.head().position
+    result = cli("runs", "cancel", waiting)
+
+    assert 4 == result.exit_code
+    assert "has ended already: succeeded" in result.stderr
+    assert before == store.ledger.head().position
+
+
+@pytest.mark.parametrize(("args", "code"), [(["nothing"], 3), ([RUN, "--timeout", "soon"], 2)])
+def test_bad_input_writes_nothing(cli: Cli, store: Store, waiting: RunId, args: list[str], code: int) -> None:
+    before = store.ledger.head().position
+
+    assert code == cli("runs", "cancel", *args).exit_code
+    assert before == store.ledger.head().position
