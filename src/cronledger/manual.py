@@ -25,14 +25,16 @@ from cronledger.domain.ids import InstanceId, RunId, keyed_run, manual_run, run_
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
+from cronledger.domain.requests import Requested
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances
 from cronledger.ledger.api import Quiet, Write, require_current
+from cronledger.ledger.borrowed import Home, write
 from cronledger.ledger.database import Store
-from cronledger.ledger.normal import normalised
+from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
 from cronledger.projections import job_status
 from cronledger.projections.replay import current
 
@@ -160,6 +162,29 @@ def trigger(
         return run_id
     assert conflict is not None
     raise conflict
+
+
+def request_over(
+    connection: object, home: Home, request: Request, *, clock: Clock, entropy: Entropy
+) -> RunId:
+    """Ask for a run over an application's connection, in its transaction; return the run's name.
+
+    Raises UsageError before anything is written; see `cronledger.ledger.borrowed`.
+    """
+    for what, text in (("the key", request.key), ("the actor", request.actor)):
+        if text is not None and cleaned(text) != text:
+            raise UsageError(f"{what} cannot be kept", hint="use text without NUL and lone surrogates")
+    now = clock.now()
+    requested = Requested(
+        id=uuid7(now, entropy),
+        job=request.definition.name,
+        actor=request.actor,
+        parameters=checked_parameters(request.parameters),
+        key=request.key or None,
+        reason=request.reason and truncated(cleaned(request.reason), MESSAGE_BYTES),
+    )
+    write(connection, home, requested, now)
+    return requested.run_id
 
 
 async def perform(
