@@ -62,9 +62,9 @@ def sequence(state: JobState | None, requests: Sequence[Requested]) -> Sequenced
         return Sequenced(tuple(_unknown(request) for request in requests))
     readable = [request for request in requests if request.problem is None]
     admitted = admit(definition.overlap, len(readable), in_flight=len(state.in_flight))
-    going = state.in_flight[0] if state.in_flight else None
-    way = readable[admitted[-1]].run_id if going is None and admitted else going
-    taken = {readable[index].run_id for index in admitted}
+    taken = [readable[index].run_id for index in admitted]
+    replaces = bool(taken) and definition.overlap is Overlap.REPLACE
+    in_the_way = (taken if replaces else [*state.in_flight, *taken])[:1]
     runs: list[tuple[e.Event, ...]] = []
     for request in requests:
         triggered = _trigger(definition, request)
@@ -73,8 +73,7 @@ def sequence(state: JobState | None, requests: Sequence[Requested]) -> Sequenced
         elif request.run_id in taken:
             runs.append((triggered,))
         else:
-            runs.append((triggered, _refused(triggered, way)))
-    replaces = bool(taken) and definition.overlap is Overlap.REPLACE
+            runs.append((triggered, _refused(triggered, *in_the_way)))
     return Sequenced(tuple(runs), state.in_flight if replaces else ())
 
 
@@ -99,6 +98,6 @@ def _failed(triggered: e.Event, reason: str, why: str) -> e.Event:
     return msgspec.structs.replace(triggered, body=body, actor=SEQUENCER)
 
 
-def _refused(triggered: e.Event, in_the_way: RunId | None) -> e.Event:
+def _refused(triggered: e.Event, in_the_way: RunId) -> e.Event:
     body = e.RunCancelled(reason="overlap", message=f"{in_the_way} is in the way")
     return msgspec.structs.replace(triggered, body=body, actor=SEQUENCER)
