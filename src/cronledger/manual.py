@@ -10,6 +10,7 @@ import difflib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -31,7 +32,7 @@ from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances
-from cronledger.ledger.api import Quiet, Write, require_current
+from cronledger.ledger.api import Item, Quiet, Write, require_current
 from cronledger.ledger.borrowed import Home, write
 from cronledger.ledger.database import Store
 from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cronledger.instance")
 TRIES = 20
 POLL_SECONDS = 0.2
+WITHDRAWN = e.Actor.engine("instance")
 
 
 MOST_PARAMETERS = 100
@@ -149,8 +151,8 @@ def trigger(
         if request.key and store.ledger.read_stream(run_stream(run_id)):
             return run_id  # looked at last: the run that is in the way may be this very one
         policy = (state.definition or definition).overlap
-        if not admit(policy, 1, in_flight=len(state.in_flight)):
-            raise Overlap(definition.name, state.in_flight[0])
+        if not admit(policy, 1, in_flight=len(state.in_the_way)):
+            raise Overlap(definition.name, state.in_the_way[0])
         quiet = None if policy is OverlapPolicy.ALLOW else Quiet(definition.name, state.position)
         writes = [Write(run_stream(run_id), (event,), quiet_since=quiet)]
         writes += _replaced(store, state, actor) if policy is OverlapPolicy.REPLACE else []
@@ -216,6 +218,22 @@ async def perform(
         return None
 
     refusal = await anyio.to_thread.run_sync(triggered)
+    states = await see_through(scheduler, store, mine, others, wait=wait, seconds=seconds)
+    if refusal is not None:
+        raise refusal
+    return states
+
+
+async def see_through(
+    scheduler: Scheduler,
+    store: Store,
+    mine: Sequence[RunId],
+    others: Sequence[RunId] = (),
+    *,
+    wait: bool,
+    seconds: float | None,
+) -> list[RunState]:
+    """Perform `mine` here and follow all runs to their end; TimeoutError once `seconds` have passed."""
     with anyio.move_on_after(seconds) as deadline:
         if mine:
             await _perform_here(scheduler, store, mine, deadline)
@@ -223,61 +241,90 @@ async def perform(
             states = await _followed(store, [*mine, *others], wait=wait)
     if deadline.cancel_called:
         raise TimeoutError(f"not all runs had ended after {seconds:g} s")
-    if refusal is not None:
-        raise refusal
     return states
 
 
 async def _perform_here(
-    scheduler: Scheduler, store: Store, mine: list[RunId], deadline: anyio.CancelScope
+    scheduler: Scheduler, store: Store, mine: Sequence[RunId], deadline: anyio.CancelScope
 ) -> None:
     """Be an instance for these runs only; when time is up, hand them back before going."""
     plan = Plan(
         kind=Kind.ONESHOT,
-        max_runs=len(mine),
+        max_runs=min(len(mine), scheduler.settings.max_runs),
         only=frozenset(mine),
         drain_seconds=scheduler.settings.drain_seconds,
     )
+    have_ended = False
     with anyio.CancelScope(shield=True):
-        async with scheduler.instance_at_work(store, plan) as engine:
-            try:
-                with anyio.CancelScope(deadline=deadline.deadline) as limit:
-                    await _followed(store, mine, wait=True)
-            except BaseException:
-                engine.abandon()
-                raise
-            if limit.cancelled_caught:
-                deadline.cancel()
-                engine.abandon()
+        try:
+            async with scheduler.instance_at_work(store, plan) as engine:
+                try:
+                    with anyio.CancelScope(deadline=deadline.deadline) as limit:
+                        await _followed(store, mine, wait=True)
+                        have_ended = True
+                except BaseException:
+                    engine.abandon()
+                    raise
+                if limit.cancelled_caught:
+                    deadline.cancel()
+                    engine.abandon()
+        finally:
+            if not have_ended:
+                await anyio.to_thread.run_sync(_withdraw, store, mine)
+
+
+def _withdraw(store: Store, mine: Sequence[RunId]) -> None:
+    """End those that nobody else may begin, as far as the ledger listens."""
+    with suppress(LedgerUnreachable):
+        asked = [
+            Item((Write(run_stream(state.run_id), tuple(events), expected=state.version),))
+            for state in _states(store, mine)
+            if (events := run.withdraw(state, WITHDRAWN))
+        ]
+        store.ledger.submit([store.ledger.prepare(item) for item in asked])
 
 
 async def _followed(store: Store, run_ids: Sequence[RunId], *, wait: bool) -> list[RunState]:
     """Read the runs' streams until all have ended, however long the ledger is away: they go on meanwhile."""
-
-    def folded() -> list[RunState]:
-        states = []
-        for run_id in run_ids:
-            state: RunState | None = None
-            for recorded in store.ledger.read_stream(run_stream(run_id)):
-                state = run.evolve(state, recorded)
-            assert state is not None, "it has just been triggered"
-            states.append(state)
-        return states
-
+    ended: list[RunState] = []
     trouble = ""
     while True:
         try:
-            states = await anyio.to_thread.run_sync(folded)
+            if not wait:
+                return await anyio.to_thread.run_sync(_states, store, run_ids)
+            ended += await anyio.to_thread.run_sync(_ended, store, run_ids[len(ended) :])
         except LedgerUnreachable as error:
             if not wait:
                 raise
             if str(error) != trouble:
                 log.warning("the ledger does not answer: %s", error)
             trouble = str(error)
-        else:
-            if not wait or all(state.phase is Phase.ENDED for state in states):
-                return states
+        if len(ended) == len(run_ids):
+            return ended
         await anyio.sleep(POLL_SECONDS)
+
+
+def _ended(store: Store, run_ids: Sequence[RunId]) -> list[RunState]:
+    """Return those at the beginning that have ended; of thousands only the next one is asked for again."""
+    ended = []
+    for run_id in run_ids:
+        (state,) = _states(store, [run_id])
+        if state.phase is not Phase.ENDED:
+            break
+        ended.append(state)
+    return ended
+
+
+def _states(store: Store, run_ids: Sequence[RunId]) -> list[RunState]:
+    states = [_folded(store, run_id) for run_id in run_ids]
+    return [state for state in states if state is not None]
+
+
+def _folded(store: Store, run_id: RunId) -> RunState | None:
+    state: RunState | None = None
+    for recorded in store.ledger.read_stream(run_stream(run_id)):
+        state = run.evolve(state, recorded)
+    return state
 
 
 def _state(store: Store, definition: JobDefinition) -> JobState:
@@ -289,10 +336,8 @@ def _state(store: Store, definition: JobDefinition) -> JobState:
 def _replaced(store: Store, state: JobState, actor: e.Actor) -> list[Write]:
     """Ask the runs in the way to stop."""
     writes = []
-    for run_id in state.in_flight:
-        other: RunState | None = None
-        for recorded in store.ledger.read_stream(run_stream(run_id)):
-            other = run.evolve(other, recorded)
+    for run_id in state.in_the_way:
+        other = _folded(store, run_id)
         events = run.request_cancel(other, actor, "replaced by a manual run") if other else []
         if other and events:
             writes.append(Write(run_stream(run_id), tuple(events), expected=other.version))

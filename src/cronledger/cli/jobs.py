@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cronledger.cli.backfill import backfill
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, emit, note
@@ -137,6 +138,7 @@ def disable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Res
 
 app.command()(run)
 app.command("history")(history)
+app.command()(backfill)
 
 # --- deciding -------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from cronledger.errors import CronledgerError, NotFound, UsageError
 COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
 FAILED = 1
 TOOK_TOO_LONG = 124
+STILL = "see `cronledger runs list --status running`"
 
 
 class TimeoutPassed(CronledgerError):
@@ -47,14 +48,12 @@ def run(
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
 ) -> None:
     """Run jobs now, beside their schedule; exit code 1 if one of the runs failed."""
-    given = dict(_parameter(each) for each in parameters or ())
+    given = given_parameters(parameters)
     seconds = duration(timeout).total_seconds() if timeout else None
     opened = application(ctx)
     chosen = _chosen(opened, names or [], every=every, tag=tag)
     for each in chosen:
-        if not each.is_enabled or each.state.paused:
-            word = "paused" if each.is_enabled else "disabled"
-            note(ctx, f"job '{each.definition.name}' is {word}; it runs all the same, because you ask for it")
+        note_switched_off(ctx, each)
     started = opened.scheduler.run_manually(
         [each.definition.name for each in chosen],
         parameters=given,
@@ -67,9 +66,20 @@ def run(
     try:
         ended = asyncio.run(started)
     except TimeoutError:
-        hint = "see `cronledger runs list --status running`"
-        raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=hint) from None
+        raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=STILL) from None
     _answer(ctx, ended)
+
+
+def given_parameters(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return the parameters that `-p KEY=VALUE` gives; raises UsageError for another form."""
+    return dict(_parameter(each) for each in texts or ())
+
+
+def note_switched_off(ctx: typer.Context, known: KnownJob) -> None:
+    """Say so if a job that is run by hand would not run by itself."""
+    if not known.is_enabled or known.state.paused:
+        word = "paused" if known.is_enabled else "disabled"
+        note(ctx, f"job '{known.definition.name}' is {word}; it runs all the same, because you ask for it")
 
 
 def _parameter(text: str) -> tuple[str, str]:

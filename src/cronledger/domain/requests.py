@@ -61,10 +61,10 @@ def sequence(state: JobState | None, requests: Sequence[Requested]) -> Sequenced
     if state is None or definition is None:
         return Sequenced(tuple(_unknown(request) for request in requests))
     readable = [request for request in requests if request.problem is None]
-    admitted = admit(definition.overlap, len(readable), in_flight=len(state.in_flight))
+    admitted = admit(definition.overlap, len(readable), in_flight=len(state.in_the_way))
     taken = [readable[index].run_id for index in admitted]
     replaces = bool(taken) and definition.overlap is Overlap.REPLACE
-    in_the_way = (taken if replaces else [*state.in_flight, *taken])[:1]
+    in_the_way = (taken if replaces else [*state.in_the_way, *taken])[:1]
     runs: list[tuple[e.Event, ...]] = []
     for request in requests:
         triggered = _trigger(definition, request)
@@ -74,7 +74,7 @@ def sequence(state: JobState | None, requests: Sequence[Requested]) -> Sequenced
             runs.append((triggered,))
         else:
             runs.append((triggered, _refused(triggered, *in_the_way)))
-    return Sequenced(tuple(runs), state.in_flight if replaces else ())
+    return Sequenced(tuple(runs), state.in_the_way if replaces else ())
 
 
 def _unknown(request: Requested) -> tuple[e.Event, ...]:
