@@ -274,7 +274,7 @@ async def _perform_here(
 
 
 def _withdraw(store: Store, mine: Sequence[RunId]) -> None:
-    """End those that nobody else may begin, as far as the ledger listens."""
+    """End those that wait for this process alone, as far as the ledger listens."""
     with suppress(LedgerUnreachable):
         asked = [
             Item((Write(run_stream(state.run_id), tuple(events), expected=state.version),))

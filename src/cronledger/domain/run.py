@@ -197,8 +197,8 @@ def cancel_waiting(run: RunState, actor: e.Actor) -> list[e.Event]:
 
 
 def withdraw(run: RunState, actor: e.Actor) -> list[e.Event]:
-    """End a run that only a process that goes could have begun."""
-    if run.phase is not Phase.WAITING or run.attempt or run.bound_to is None:
+    """End a run that waits for a process that goes: nobody else may perform it."""
+    if run.phase is not Phase.WAITING or run.bound_to is None:
         return []
     return [about(run, e.RunCancelled(reason="drain"), actor)]
 
