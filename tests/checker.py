@@ -281,7 +281,7 @@ def _decisions(name: str, events: list[Line], due: list[datetime], until: dateti
 
 
 def _overlaps(events: list[Line]) -> Iterator[str]:
-    """T2: a fire time is triggered only if the overlap policy of its job lets it join."""
+    """T2: a fire time is triggered only if its job's overlap policy lets it join; backfill does not count."""
     policies: dict[str, set[str]] = defaultdict(set)
     for event in events:
         definition = (event["body"] or {}).get("definition")
@@ -296,7 +296,7 @@ def _overlaps(events: list[Line]) -> Iterator[str]:
             for policy in policies[event["job"]] if len(policies[event["job"]]) == 1 else ():
                 if len(others) > IN_FLIGHT_BESIDE.get(policy, len(others)):
                     yield f"T2: {event['run_id']} is triggered under '{policy}' beside {sorted(others)}"
-        if event["type"] == "run.triggered":
+        if event["type"] == "run.triggered" and event["cause"] != "backfill":
             others.add(event["run_id"])
         elif event["type"] in ENDS:
             others.discard(event["run_id"])

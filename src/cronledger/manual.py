@@ -10,6 +10,7 @@ import difflib
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +27,16 @@ from cronledger.domain.ids import InstanceId, RunId, keyed_run, manual_run, retr
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap as OverlapPolicy
 from cronledger.domain.overlap import admit
+from cronledger.domain.requests import Requested
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.ledger import instances
-from cronledger.ledger.api import Quiet, Write, require_current
+from cronledger.ledger.api import Item, Quiet, Write, require_current
+from cronledger.ledger.borrowed import Home, write
 from cronledger.ledger.database import Store
-from cronledger.ledger.normal import normalised
+from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
 from cronledger.projections import job_status
 from cronledger.projections.replay import current
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cronledger.instance")
 TRIES = 20
 POLL_SECONDS = 0.2
+WITHDRAWN = e.Actor.engine("instance")
 
 
 MOST_PARAMETERS = 100
@@ -155,8 +159,8 @@ def trigger(
         if request.key and store.ledger.read_stream(run_stream(run_id)):
             return run_id  # looked at last: the run that is in the way may be this very one
         policy = (state.definition or definition).overlap
-        if not admit(policy, 1, in_flight=len(state.in_flight)):
-            raise Overlap(definition.name, state.in_flight[0])
+        if not admit(policy, 1, in_flight=len(state.in_the_way)):
+            raise Overlap(definition.name, state.in_the_way[0])
         quiet = None if policy is OverlapPolicy.ALLOW else Quiet(definition.name, state.position)
         writes = [Write(run_stream(run_id), (event,), quiet_since=quiet)]
         writes += _replaced(store, state, actor) if policy is OverlapPolicy.REPLACE else []
@@ -168,6 +172,29 @@ def trigger(
         return run_id
     assert conflict is not None
     raise conflict
+
+
+def request_over(
+    connection: object, home: Home, request: Request, *, clock: Clock, entropy: Entropy
+) -> RunId:
+    """Ask for a run over an application's connection, in its transaction; return the run's name.
+
+    Raises UsageError before anything is written; see `cronledger.ledger.borrowed`.
+    """
+    for what, text in (("the key", request.key), ("the actor", request.actor)):
+        if text is not None and cleaned(text) != text:
+            raise UsageError(f"{what} cannot be kept", hint="use text without NUL and lone surrogates")
+    now = clock.now()
+    requested = Requested(
+        id=uuid7(now, entropy),
+        job=request.definition.name,
+        actor=request.actor,
+        parameters=checked_parameters(request.parameters),
+        key=request.key or None,
+        reason=request.reason and truncated(cleaned(request.reason), MESSAGE_BYTES),
+    )
+    write(connection, home, requested, now)
+    return requested.run_id
 
 
 async def perform(
@@ -199,6 +226,22 @@ async def perform(
         return None
 
     refusal = await anyio.to_thread.run_sync(triggered)
+    states = await see_through(scheduler, store, mine, others, wait=wait, seconds=seconds)
+    if refusal is not None:
+        raise refusal
+    return states
+
+
+async def see_through(
+    scheduler: Scheduler,
+    store: Store,
+    mine: Sequence[RunId],
+    others: Sequence[RunId] = (),
+    *,
+    wait: bool,
+    seconds: float | None,
+) -> list[RunState]:
+    """Perform `mine` here and follow all runs to their end; TimeoutError once `seconds` have passed."""
     with anyio.move_on_after(seconds) as deadline:
         if mine:
             await _perform_here(scheduler, store, mine, deadline)
@@ -206,32 +249,47 @@ async def perform(
             states = await followed(store, [*mine, *others], wait=wait)
     if deadline.cancel_called:
         raise TimeoutError(f"not all runs had ended after {seconds:g} s")
-    if refusal is not None:
-        raise refusal
     return states
 
 
 async def _perform_here(
-    scheduler: Scheduler, store: Store, mine: list[RunId], deadline: anyio.CancelScope
+    scheduler: Scheduler, store: Store, mine: Sequence[RunId], deadline: anyio.CancelScope
 ) -> None:
     """Be an instance for these runs only; when time is up, hand them back before going."""
     plan = Plan(
         kind=Kind.ONESHOT,
-        max_runs=len(mine),
+        max_runs=min(len(mine), scheduler.settings.max_runs),
         only=frozenset(mine),
         drain_seconds=scheduler.settings.drain_seconds,
     )
+    have_ended = False
     with anyio.CancelScope(shield=True):
-        async with scheduler.instance_at_work(store, plan) as engine:
-            try:
-                with anyio.CancelScope(deadline=deadline.deadline) as limit:
-                    await followed(store, mine, wait=True)
-            except BaseException:
-                engine.abandon()
-                raise
-            if limit.cancelled_caught:
-                deadline.cancel()
-                engine.abandon()
+        try:
+            async with scheduler.instance_at_work(store, plan) as engine:
+                try:
+                    with anyio.CancelScope(deadline=deadline.deadline) as limit:
+                        await followed(store, mine, wait=True)
+                        have_ended = True
+                except BaseException:
+                    engine.abandon()
+                    raise
+                if limit.cancelled_caught:
+                    deadline.cancel()
+                    engine.abandon()
+        finally:
+            if not have_ended:
+                await anyio.to_thread.run_sync(_withdraw, store, mine)
+
+
+def _withdraw(store: Store, mine: Sequence[RunId]) -> None:
+    """End those that wait for this process alone, as far as the ledger listens."""
+    with suppress(LedgerUnreachable):
+        asked = [
+            Item((Write(run_stream(run_id), tuple(events), expected=state.version),))
+            for run_id in mine
+            if (events := run.withdraw(state := folded(store, run_id), WITHDRAWN))
+        ]
+        store.ledger.submit([store.ledger.prepare(item) for item in asked])
 
 
 async def followed(
@@ -239,28 +297,30 @@ async def followed(
 ) -> list[RunState]:
     """Read the runs' streams until all have ended, however long the ledger is away: they go on meanwhile.
 
-    `look` is shown each run each time, in a thread.
+    Of thousands only the next one is read again, and `look` is shown it each time, in a thread.
     """
+    ended: list[RunState] = []
 
-    def looked_at() -> list[RunState]:
-        states = [folded(store, run_id) for run_id in run_ids]
-        for state in states:
+    def look_on() -> None:
+        for run_id in run_ids[len(ended) :]:
+            state = folded(store, run_id)
             look(state)
-        return states
+            if wait and state.phase is not Phase.ENDED:
+                break
+            ended.append(state)
 
     trouble = ""
     while True:
         try:
-            states = await anyio.to_thread.run_sync(looked_at)
+            await anyio.to_thread.run_sync(look_on)
         except LedgerUnreachable as error:
             if not wait:
                 raise
             if str(error) != trouble:
                 log.warning("the ledger does not answer: %s", error)
             trouble = str(error)
-        else:
-            if not wait or all(state.phase is Phase.ENDED for state in states):
-                return states
+        if len(ended) == len(run_ids):
+            return ended
         await anyio.sleep(POLL_SECONDS)
 
 
@@ -291,7 +351,7 @@ def _state(store: Store, definition: JobDefinition) -> JobState:
 def _replaced(store: Store, state: JobState, actor: e.Actor) -> list[Write]:
     """Ask the runs in the way to stop."""
     writes = []
-    for run_id in state.in_flight:
+    for run_id in state.in_the_way:
         other = folded(store, run_id)
         events = run.request_cancel(other, actor, "replaced by a manual run")
         if events:

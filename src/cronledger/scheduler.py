@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -44,11 +44,14 @@ from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
 from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
+from cronledger.ledger.borrowed import Home, home_of
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
 from cronledger.reload import Reloader
 from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
+
+T = TypeVar("T")
 
 
 class Scheduler:
@@ -106,6 +109,7 @@ class Scheduler:
         self._world: ProcessWorld | None = None
         self._reloader: Reloader | None = None
         self._farewell: Farewell | None = None
+        self._home: Home | None = None
 
     # --- what is configured -----------------------------------------------------------------------------
 
@@ -218,6 +222,7 @@ class Scheduler:
         job: str,
         params: Mapping[str, Any] | None = None,
         *,
+        connection: object | None = None,
         key: str | None = None,
         actor: str | None = None,
         reason: str | None = None,
@@ -225,24 +230,30 @@ class Scheduler:
         """Trigger a manual run of a job, durably, and return its name without waiting for it.
 
         The same `key` from the same actor triggers one run, however often it is asked for.
-        Raises UnknownJob, Overlap or Conflict.
+        With a `connection` to the ledger's database (SQLAlchemy, psycopg, sqlite3) the run depends on the
+        transaction that is open there: committed, it is triggered within about a second; rolled back, never.
+        Raises UnknownJob, UsageError, and without a connection Overlap or Conflict.
         """
         definition = manual.definition_of(self.resolution, job)
         request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
+        if connection is None:
+            return await anyio.to_thread.run_sync(
+                self._ask, lambda store: manual.trigger(store, request, self.clock, self.entropy)
+            )
+        # On this thread, as everything over a connection that is not ours; the home is learned once.
+        self._home = self._home or self._ask(home_of)
+        return manual.request_over(connection, self._home, request, clock=self.clock, entropy=self.entropy)
+
+    def _ask(self, function: Callable[[Store], T]) -> T:
+        """Call a function with the store of the instance here, else with one opened for this call."""
         if self._world is not None:
             # Not through the world: the caller's loop need not be the one that the instance lives in.
-            return await anyio.to_thread.run_sync(
-                manual.trigger, self._world.store, request, self.clock, self.entropy
-            )
-
-        def once() -> RunId:
-            store = self.open()
-            try:
-                return manual.trigger(store, request, self.clock, self.entropy)
-            finally:
-                store.close()
-
-        return await anyio.to_thread.run_sync(once)
+            return function(self._world.store)
+        store = self.open()
+        try:
+            return function(store)
+        finally:
+            store.close()
 
     async def run_manually(
         self,

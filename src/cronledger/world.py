@@ -31,11 +31,12 @@ from cronledger.domain.ids import (
     instance_stream,
     run_stream,
 )
+from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
-from cronledger.ledger import instances
+from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
@@ -185,9 +186,17 @@ class ProcessWorld:
         """Read the folds from the views, brought up to the head first."""
         return await self.read(self._load)
 
-    async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
+    async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
         """Fold the streams of the named runs."""
         return await self.read(self._runs, tuple(run_ids))
+
+    async def requests(self, limit: int) -> list[Requested]:
+        """Return the oldest requests of the inbox."""
+        return await self.read(self._requests, limit)
+
+    async def remove_requests(self, ids: Sequence[str]) -> None:
+        """Remove requests whose runs are durable."""
+        await self.read(self._remove_requests, ids)
 
     async def instances(self) -> list[Instance]:
         """Return every process with a row, marked dead where its end is proved or it has fallen silent."""
@@ -280,6 +289,15 @@ class ProcessWorld:
         with self.store.writing() as connection:
             for instance in gone:
                 instances.retire(connection, instance)
+
+    def _requests(self, limit: int) -> list[Requested]:
+        with self.store.reading() as connection:
+            return inbox.waiting(connection, limit)
+
+    def _remove_requests(self, ids: Sequence[str]) -> None:
+        # Relaxed: a row that comes back after a power cut is found to have its run.
+        with self.store.writing(relaxed=True) as connection:
+            inbox.remove(connection, ids)
 
     def _known_builds(self) -> frozenset[str]:
         with self.store.reading() as connection:

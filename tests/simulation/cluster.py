@@ -19,6 +19,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, RunId
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import Lease
+from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
@@ -117,6 +118,8 @@ class Cluster:
         self.start = start
         self.clock = LedgerClock(start)
         self.log = MemoryLog()
+        self.inbox: dict[str, Requested] = {}
+        self.log.has_requests = lambda: bool(self.inbox)
         self.lock = Lock()
         self.latency = 0.002
         self.skewed = skewed

@@ -33,6 +33,8 @@ DRAIN_SECONDS = 5.0 + 1.0 + CALM_SECONDS
 cancelled runs to be handed back, and one look of the loop."""
 LOOKS_A_SECOND = 100
 """A loop has reason to look when something was appended or is due: in these worlds some thirty times."""
+NOBODYS_FAULT = ("unprovided", "unknown_job")
+"""Runs that end because no instance has their job, by the configuration that is current then."""
 DEAF_DRAIN_SECONDS = FAREWELL_SECONDS
 """What it may take beyond that when the ledger does not answer: one deadline stands over all that is left."""
 
@@ -45,6 +47,7 @@ def judge(history: History) -> list[str]:
         *(f"D2: {death}" for death in history.cluster.deaths),
         *problems(lines, all_ended=False, decided_until=history.decided_until),
         *unfinished,
+        *(f"R3: the request for {each.run_id} still waits" for each in history.cluster.inbox.values()),
         *(wrong for export in history.exports for wrong in prefix_problems(export, lines_of(history))),
         *effect_problems(lines, history.effects.lines),
         *_steps(lines, history.effects.steps),
@@ -98,7 +101,11 @@ def _outcomes(lines: list[dict[str, Any]]) -> Iterator[str]:
     always = {"run.succeeded", "run.cancelled", "run.lost"}
     for line in lines:
         kind, reason = line["type"], (line["body"] or {}).get("reason")
-        if kind in ENDS and kind not in always | may_end.get(line["job"], set()) and reason != "unprovided":
+        if (
+            kind in ENDS
+            and kind not in always | may_end.get(line["job"], set())
+            and reason not in NOBODYS_FAULT
+        ):
             yield f"X6: {line['run_id']} ended as {kind}: {line['body']}"
         if kind == "run.succeeded" and line["job"] in may_end:
             yield f"X6: {line['run_id']} succeeded"

@@ -23,6 +23,7 @@ from cronledger.domain import job, run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, RunId, job_stream, keyed_run, manual_run, run_stream
 from cronledger.domain.job import JobState
+from cronledger.domain.requests import Requested
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import Conflict
 from cronledger.ledger.api import Item, Write
@@ -411,6 +412,14 @@ class Simulation:
         else:
             run_id = manual_run(hand, f"{self._clients:032x}")
         self._tasks.start_soon(self._ask_for, run_id)
+        if self._clients % 2:
+            self._request(hand)
+
+    def _request(self, name: JobName) -> None:
+        """Let an application commit a transaction of its own that asks for a run."""
+        request = Requested(id=f"{self._clients:08x}{0:024x}", job=name, actor="shop")
+        self.cluster.inbox[request.id] = request
+        self.acknowledged.append(request.run_id)
 
     async def _ask_for(self, run_id: RunId) -> None:
         state = self.cluster.folded().jobs[JobName("hand")]

@@ -22,6 +22,7 @@ from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, Position, RunId, Term, instance_id, run_stream
 from cronledger.domain.line import Line
 from cronledger.domain.progress import Progress
+from cronledger.domain.requests import Requested
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerUnreachable
@@ -378,7 +379,17 @@ class SimulatedWorld:
     async def load(self) -> Loaded:
         return await self._ask(self.cluster.loaded)
 
-    async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
+    async def requests(self, limit: int) -> list[Requested]:
+        return await self._ask(lambda: sorted(self.cluster.inbox.values(), key=lambda each: each.id)[:limit])
+
+    async def remove_requests(self, ids: Sequence[str]) -> None:
+        def remove() -> None:
+            for each in ids:
+                self.cluster.inbox.pop(each, None)
+
+        await self._ask(remove)
+
+    async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
         def found() -> dict[RunId, run.RunState]:
             runs = self.cluster.folded().runs
             return {run_id: runs[run_id] for run_id in sorted(run_ids) if run_id in runs}

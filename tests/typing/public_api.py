@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 from typing import Any, assert_type
 
@@ -153,6 +154,8 @@ async def application() -> None:
     async with scheduler.running() as running:
         assert_type(running, Scheduler)
         assert_type(await scheduler.trigger("bare", {"days": 7}, key="once", actor="me"), RunId)
+        with sqlite3.connect("shop.db") as connection:
+            assert_type(await scheduler.trigger("bare", connection=connection, reason="paid"), RunId)
     async with scheduler.lifespan(object()):
         pass
     with scheduler.background():

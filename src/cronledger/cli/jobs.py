@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cronledger.cli.backfill import backfill
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import Name, disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
@@ -124,6 +125,7 @@ for command in (enable, disable, pause, resume, cancel):
     app.command()(command)
 app.command()(run)
 app.command("history")(history)
+app.command()(backfill)
 
 # --- showing --------------------------------------------------------------------------------------------
 

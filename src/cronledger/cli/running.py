@@ -18,6 +18,7 @@ from cronledger.errors import CronledgerError, NotFound, UsageError
 COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
 FAILED = 1
 TOOK_TOO_LONG = 124
+STILL = "see `cronledger runs list --status running`"
 
 
 class TimeoutPassed(CronledgerError):
@@ -47,14 +48,12 @@ def run(
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
 ) -> None:
     """Run jobs now, beside their schedule; exit code 1 if one of the runs failed."""
-    given = dict(_parameter(each) for each in parameters or ())
+    given = given_parameters(parameters)
     seconds = duration(timeout).total_seconds() if timeout else None
     opened = application(ctx)
     chosen = _chosen(opened, names or [], every=every, tag=tag)
     for each in chosen:
-        if not each.is_enabled or each.state.paused:
-            word = "paused" if each.is_enabled else "disabled"
-            note(ctx, f"job '{each.definition.name}' is {word}; it runs all the same, because you ask for it")
+        note_switched_off(ctx, each)
     started = opened.scheduler.run_manually(
         [each.definition.name for each in chosen],
         parameters=given,
@@ -72,8 +71,7 @@ def performed(runs: Coroutine[Any, Any, list[RunState]], timeout: str | None) ->
     try:
         return asyncio.run(runs)
     except TimeoutError:
-        hint = "see `cronledger runs list --status running`"
-        raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=hint) from None
+        raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=STILL) from None
 
 
 def answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
@@ -85,6 +83,18 @@ def answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
     emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "No jobs to run.")
     if failed:
         raise typer.Exit(FAILED)
+
+
+def given_parameters(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return the parameters that `-p KEY=VALUE` gives; raises UsageError for another form."""
+    return dict(_parameter(each) for each in texts or ())
+
+
+def note_switched_off(ctx: typer.Context, known: KnownJob) -> None:
+    """Say so if a job that is run by hand would not run by itself."""
+    if not known.is_enabled or known.state.paused:
+        word = "paused" if known.is_enabled else "disabled"
+        note(ctx, f"job '{known.definition.name}' is {word}; it runs all the same, because you ask for it")
 
 
 def _parameter(text: str) -> tuple[str, str]:

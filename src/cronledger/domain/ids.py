@@ -71,6 +71,20 @@ def retry_run(run_id: RunId, number: int) -> RunId:
     return RunId(f"{run_id}!retry-{number}")
 
 
+def backfill_run(job: JobName, fire_at: datetime, number: int) -> RunId:
+    """Name the run that makes up for a fire time, the first, the second and so on.
+
+    >>> backfill_run(JobName("tidy"), datetime(2026, 1, 1, 3, tzinfo=UTC), 1)
+    'tidy@20260101T030000Z!backfill-1'
+    """
+    return RunId(f"{scheduled_run(job, fire_at)}!backfill-{number}")
+
+
+def is_backfill(run_id: RunId) -> bool:
+    """Whether a run makes up for a fire time, or repeats one that does."""
+    return "!backfill-" in run_id
+
+
 def job_of(run_id: RunId) -> JobName:
     """Return the job whose run this is.
 

@@ -17,7 +17,7 @@ from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.ids import JobName, Position, RunId, scheduled_run
+from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
 from cronledger.domain.windows import (
     PAUSED,
@@ -80,6 +80,14 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
         return self.definition is not None and self.definition.enabled
 
     @property
+    def in_the_way(self) -> tuple[RunId, ...]:
+        """The unfinished runs that the overlap policy counts.
+
+        Not backfill: it may wait for days, and must not keep the schedule or an operator from anything.
+        """
+        return tuple(run_id for run_id in self.in_flight if not is_backfill(run_id))
+
+    @property
     def is_active(self) -> bool:
         """Whether new fire times of the job become due."""
         return self.has_fire_times and not self.paused
@@ -139,10 +147,10 @@ def due(state: JobState, now: datetime) -> Decision:
     for window in _open_windows(state, now):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
-        _decide(come, now, skips, triggers, in_flight=state.in_flight)
+        _decide(come, now, skips, triggers, in_flight=state.in_the_way)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
-    return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
+    return Decision(tuple(skips), tuple(triggers), state.in_the_way if replaces else ())
 
 
 def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:

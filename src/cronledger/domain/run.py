@@ -202,10 +202,27 @@ def cancel_waiting(run: RunState, actor: e.Actor) -> list[e.Event]:
     return [about(run, e.RunCancelled(reason=run.reason), actor)]
 
 
-def expire(run: RunState, definition: JobDefinition | None, now: datetime, actor: e.Actor) -> list[e.Event]:
-    """End a run that nobody has been able to claim: no living instance provides its job."""
+def withdraw(run: RunState, actor: e.Actor) -> list[e.Event]:
+    """End a run that waits for a process that goes: nobody else may perform it."""
+    if run.phase is not Phase.WAITING or run.bound_to is None:
+        return []
+    return [about(run, e.RunCancelled(reason="drain"), actor)]
+
+
+def expire(
+    run: RunState,
+    definition: JobDefinition | None,
+    now: datetime,
+    actor: e.Actor,
+    *,
+    free_since: datetime | None = None,
+) -> list[e.Event]:
+    """End a run that nobody has been able to claim: no living instance provides its job.
+
+    `free_since`: when the run of the job that it stood in line behind ended, if there was one.
+    """
     seconds = definition.claim_timeout_seconds if definition else 3600
-    since = max(run.triggered_at, run.claim_from or run.triggered_at)
+    since = max(at for at in (run.triggered_at, run.claim_from, free_since) if at is not None)
     if run.phase is not Phase.WAITING or now < since + timedelta(seconds=seconds):
         return []
     error = f"unprovided: no instance that provides job '{run.job}' claimed the run within {seconds} s"

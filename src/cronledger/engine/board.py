@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cronledger.domain import events as e
 from cronledger.domain import job, revisions, run
-from cronledger.domain.ids import JobName, Position, RunId
+from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
 from cronledger.domain.understanding import require_understood
 from cronledger.engine.world import Loaded, World
 from cronledger.errors import LedgerRegressed
+from cronledger.ledger.api import Write
 
 log = logging.getLogger("cronledger.engine")
 PAGE = 1000
@@ -101,6 +102,16 @@ class Board:
             found = self.runs.get(run_id)
             if found is not None:
                 yield found
+
+    def cancels(self, run_ids: Iterable[RunId], actor: e.Actor, reason: str) -> list[Write]:
+        """Return what asks unfinished runs to stop."""
+        writes = []
+        for run_id in run_ids:
+            state = self.runs.get(run_id)
+            events = run.request_cancel(state, actor, reason) if state else []
+            if state and events:
+                writes.append(Write(run_stream(run_id), tuple(events), expected=state.version))
+        return writes
 
     def _fold_job(self, recorded: e.Recorded, name: JobName) -> None:
         before = self.jobs.get(name)

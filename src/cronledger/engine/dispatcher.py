@@ -11,7 +11,7 @@ from datetime import datetime
 
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.ids import JobName, RunId, run_stream
+from cronledger.domain.ids import JobName, RunId, is_backfill, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap, may_start
 from cronledger.domain.run import RunState
@@ -95,9 +95,10 @@ class Dispatcher:
             and (self._only is None or state.run_id in self._only)
         )
 
-    def _order(self, state: RunState) -> tuple[int, int]:
+    def _order(self, state: RunState) -> tuple[bool, int, int]:
+        """Put the highest priority first, then the oldest; backfill takes what room is left."""
         definition = self._definition_of(state.job)
-        return (-(definition.priority if definition else 0), state.position)
+        return is_backfill(state.run_id), -(definition.priority if definition else 0), state.position
 
     def _claim(self, state: RunState) -> Item:
         """Ask for the run; a policy that counts the others also asks that the job has been quiet."""

@@ -24,6 +24,7 @@ from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
 from cronledger.engine.executor import Executor, Provision
 from cronledger.engine.farewell import FLUSH_SECONDS, Farewell, hand_over
+from cronledger.engine.inbox import Inbox
 from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
@@ -52,6 +53,7 @@ class Engine:
         self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
         self._recovery = Recovery(world, self.board)
+        self._inbox = Inbox(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
             world,
@@ -258,6 +260,8 @@ class Engine:
         again = await self._planner.tick(
             now, term, may_claim=self._dispatcher.may_claim, claimed=self._perform_triggered
         )
+        if head.has_requests:
+            again |= await self._inbox.tick(term)
         await self._every_second(now, term)
         return again
 

@@ -7,12 +7,12 @@ and the append, one item per job: a job whose item conflicts is read and decided
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain import job, run
-from cronledger.domain.ids import JobName, Position, RunId, Term, job_stream, run_stream
+from cronledger.domain.ids import JobName, Position, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
 from cronledger.engine.board import Board
@@ -132,17 +132,8 @@ class Planner:
             assert trigger.run_id is not None
             events = [trigger] + [run.start_of(trigger) for claim in claims if claim is trigger]
             writes.append(Write(run_stream(trigger.run_id), tuple(events)))
-        writes += self._cancels(decision.replaced)
+        writes += self._board.cancels(decision.replaced, job.PLANNER, "replaced by a newer run")
         return Item(tuple(writes), fence=term)
-
-    def _cancels(self, replaced: Iterable[RunId]) -> list[Write]:
-        writes = []
-        for run_id in replaced:
-            state = self._board.runs.get(run_id)
-            events = run.request_cancel(state, job.PLANNER, "replaced by a newer run") if state else []
-            if state and events:
-                writes.append(Write(run_stream(run_id), tuple(events), expected=state.version))
-        return writes
 
 
 def _at_once(trigger: e.Event) -> bool:

@@ -61,7 +61,10 @@ class Recovery:
             known = self._board.jobs.get(state.job)
             definition = known.definition if known else None
             if state.phase is Phase.WAITING:
-                ended = run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR)
+                ended = run.cancel_waiting(state, ACTOR)
+                if known is None or not known.running:  # else it stands in line
+                    free_since = known.last_ended_at if known else None
+                    ended = ended or run.expire(state, definition, now, ACTOR, free_since=free_since)
                 decided.append((state, ended))
             elif state.instance != self._world.instance:
                 if living is None:

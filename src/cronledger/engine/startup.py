@@ -69,7 +69,7 @@ async def have_ended(world: World, board: Board, configuration: Configuration) -
         return False
     missing = expected - board.ended_startup
     if missing:
-        known = await world.startup_runs(missing - board.runs.keys())
+        known = await world.known_runs(missing - board.runs.keys())
         ended = {run_id for run_id, state in known.items() if state.phase is run.Phase.ENDED}
         board.ended_startup |= ended
         missing -= ended

@@ -15,6 +15,7 @@ from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
 from cronledger.domain.line import Line
 from cronledger.domain.progress import Progress
+from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same
@@ -119,8 +120,14 @@ class World(Protocol):
     async def load(self) -> Loaded:
         """Return the folds up to about the head, without reading all of history again."""
 
-    async def startup_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
+    async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
         """Return those of the named runs that exist."""
+
+    async def requests(self, limit: int) -> list[Requested]:
+        """Return the oldest requests of the inbox."""
+
+    async def remove_requests(self, ids: Sequence[str]) -> None:
+        """Remove requests whose runs are durable; one that comes back all the same has been seen to."""
 
     async def instances(self) -> list[Instance]:
         """Return every process that has given a sign of life, the dead ones marked."""

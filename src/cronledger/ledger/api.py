@@ -112,7 +112,10 @@ Answer = Appended | Same | Refusal
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The one row that orders appends. `clock` is the ledger's clock at the moment of reading."""
+    """The one row that orders appends. `clock` is the ledger's clock at the moment of reading.
+
+    `has_requests`: rows wait in the inbox; known only from `Ledger.head()`.
+    """
 
     position: Position
     recorded_at: datetime
@@ -123,6 +126,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str
     min_writer: int
     clock: datetime
+    has_requests: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

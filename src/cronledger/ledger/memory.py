@@ -45,6 +45,8 @@ class MemoryLog:
         self.latest: dict[str, int] = {}
         self.used: dict[bytes, Kept] = {}
         self.listeners: list[Callable[[], None]] = []
+        self.has_requests: Callable[[], bool] = lambda: False
+        """Asked without the lock: whoever has an inbox has a lock of its own round it."""
         self.head = Head(
             position=Position(0),
             recorded_at=EPOCH,
@@ -108,8 +110,9 @@ class MemoryLedger:
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         """Append each item or refuse it."""
         with self.log.lock:
-            require_writer(self.head())
-            admitted = admit(self.head(), self.log.facts(batch), batch, instance=self._instance)
+            head = self._head()
+            require_writer(head)
+            admitted = admit(head, self.log.facts(batch), batch, instance=self._instance)
             for row in admitted.rows:
                 self.log.add(row)
             self.log.head = admitted.head
@@ -125,7 +128,7 @@ class MemoryLedger:
     def renew(self, term: Term, lease: timedelta) -> Head:
         """Set the lease of the current term to end `lease` from now."""
         with self.log.lock:
-            head = self.head()
+            head = self._head()
             if head.term != term:
                 raise Fenced(term, head.term)
             until = head.clock + lease if lease else None
@@ -134,8 +137,7 @@ class MemoryLedger:
 
     def head(self) -> Head:
         """Return the head as it stands."""
-        with self.log.lock:
-            return msgspec.structs.replace(self.log.head, clock=self._clock.now())
+        return msgspec.structs.replace(self._head(), has_requests=self.log.has_requests())
 
     def read_all(self, after: Position, limit: int) -> list[Recorded]:
         """Return up to `limit` events after a position, in order."""
@@ -167,6 +169,10 @@ class MemoryLedger:
             return Position(
                 bisect_right(self.log.events, to_micros(instant), key=lambda each: each.recorded_at)
             )
+
+    def _head(self) -> Head:
+        with self.log.lock:
+            return msgspec.structs.replace(self.log.head, clock=self._clock.now())
 
 
 def contiguous(stored: list[Stored], after: int) -> list[Stored]:

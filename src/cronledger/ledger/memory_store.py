@@ -18,7 +18,8 @@ from sqlalchemy.pool import StaticPool
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError
+from cronledger.errors import CronledgerError, SchemaOutdated
+from cronledger.ledger import inbox
 from cronledger.ledger.api import Concern
 from cronledger.ledger.failures import translated
 from cronledger.ledger.instances import Instance
@@ -57,6 +58,7 @@ class MemoryStore:
         self.url = f"memory://{name}"
         self._name = name
         self._place = _enter(name, entropy)
+        self._place.log.has_requests = self._has_requests
         self.ledger = MemoryLedger(instance, clock, entropy, self._place.log)
         self._open = True
 
@@ -117,6 +119,13 @@ class MemoryStore:
                         yield connection
                 finally:
                     place.connection = None
+
+    def _has_requests(self) -> bool:
+        try:
+            with self.reading() as connection:
+                return inbox.has_requests(connection)
+        except SchemaOutdated:
+            return False  # without tables there is no inbox; the ledger itself needs none
 
     def _problem(self, error: BaseException) -> CronledgerError | None:
         return problem(self.url, error)

@@ -50,7 +50,7 @@ TRUSTED_SECONDS = 5.0
 
 _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
-    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM head"
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT 1 FROM inbox) FROM head"
 )
 _APPEND: LiteralString = (
     f"SELECT set_config('synchronous_commit', {DURABLE}, true), set_config('lock_timeout', '5s', true), "
@@ -361,6 +361,7 @@ class _Head(msgspec.Struct):
     lineage: str
     min_writer: int
     clock: int
+    has_requests: bool = False
 
 
 def _renewed(reply: str, server: str) -> Head:
@@ -369,5 +370,5 @@ def _renewed(reply: str, server: str) -> Head:
 
 def _head(row: Sequence[Any], server: str) -> Head:
     """Return the head; its lineage names the ledger and the server's history that it stands in."""
-    head = head_of(row, from_micros(row[8]))
+    head = head_of(row, from_micros(row[8]), has_requests=row[9])
     return msgspec.structs.replace(head, lineage=f"{head.lineage}/{server}" if server else head.lineage)

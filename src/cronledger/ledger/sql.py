@@ -139,8 +139,8 @@ class SqlLedger:
         return Position(0 if low < start else low)
 
 
-def head_of(row: Sequence[Any], clock: datetime) -> Head:
-    """Return the head from its columns, in the order of the table, and the ledger's clock."""
+def head_of(row: Sequence[Any], clock: datetime, *, has_requests: bool = False) -> Head:
+    """Return the head from its columns, in the order of the table, the ledger's clock, and the inbox."""
     return Head(
         position=Position(row[0]),
         recorded_at=from_micros(row[1]),
@@ -151,6 +151,7 @@ def head_of(row: Sequence[Any], clock: datetime) -> Head:
         lineage=row[6],
         min_writer=row[7],
         clock=clock,
+        has_requests=has_requests,
     )
 
 

@@ -27,7 +27,7 @@ IDS_AT_A_TIME = 500
 
 _HEAD = (
     "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
-    "(SELECT id FROM event AS e WHERE e.position = ?) FROM head"
+    "(SELECT id FROM event AS e WHERE e.position = ?), EXISTS (SELECT 1 FROM inbox) FROM head"
 )
 _VERSIONS = (
     "SELECT s.value, coalesce((SELECT max(version) FROM event WHERE stream = s.value), 0) "
@@ -173,7 +173,7 @@ class SqliteAppender:
             self._mark = self._begin_history(mark)
         if self._mark is None or self._mark.lineage != row[6]:
             self._mark = mark
-        return head_of(row, self._clock.now())
+        return head_of(row, self._clock.now(), has_requests=bool(row[9]))
 
     def _begin_history(self, lost: Mark) -> Mark:
         """Give the ledger's history another name: it is not the one in which this event was acknowledged."""

@@ -62,6 +62,14 @@ def history(
     return RUN_HISTORY.read(connection, newest), total
 
 
+def of_fire_times(connection: Connection, job: JobName, since: datetime, until: datetime) -> list[RunState]:
+    """Return the runs for the fire times of a job from `since` to before `until`, oldest trigger first."""
+    between = (_c.fire_at >= to_micros(since), _c.fire_at < to_micros(until))
+    return RUN_HISTORY.read(
+        connection, RUN_HISTORY.select().where(_c.job == job, *between).order_by(_c.position)
+    )
+
+
 def document(state: RunState) -> dict[str, Any]:
     """Return a run as `infra jobs history` shows it; its outcome is null until it has ended."""
     return {

@@ -13,7 +13,7 @@ from cronledger.domain import events as e
 from cronledger.domain import job
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Dst, Fold, JobDefinition
-from cronledger.domain.ids import JobName, Position, scheduled_run
+from cronledger.domain.ids import JobName, Position, backfill_run, scheduled_run
 from cronledger.domain.job import Decision, JobState, Window
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.run import Outcome
@@ -146,6 +146,16 @@ def test_a_job_that_replaces_its_runs_leaves_them_alone_while_nothing_is_due() -
     state = msgspec.structs.replace(ACTIVE, definition=definition, in_flight=(FIRST,))
 
     assert Decision() == job.due(state, at(12, 59))
+
+
+@pytest.mark.parametrize("policy", [Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE])
+def test_backfill_is_in_nobodys_way_and_is_not_replaced(policy: Overlap) -> None:
+    backfill = tuple(backfill_run(TIDY, at(hour), 1) for hour in (1, 2, 3))
+    state = msgspec.structs.replace(
+        ACTIVE, definition=replaced(HOURLY, overlap=policy), in_flight=backfill, running=backfill[:1]
+    )
+
+    assert Decision((), triggers(13)) == job.due(state, at(13))
 
 
 def test_what_an_earlier_window_triggers_takes_the_room_of_a_later_one() -> None:

@@ -227,6 +227,24 @@ def test_a_run_that_nobody_can_claim_fails_after_its_time(
     assert said(e.RunFailed(error=failed.body.error, reason="unprovided"), None) == failed
 
 
+def test_a_run_that_stood_in_line_has_its_time_from_when_the_line_was_empty() -> None:
+    state = given(TRIGGERED)
+    free_since = state.triggered_at + timedelta(hours=5)
+    deadline = free_since + timedelta(hours=1)
+
+    assert [] == run.expire(state, None, deadline - timedelta(seconds=1), ENGINE, free_since=free_since)
+    assert 1 == len(run.expire(state, None, deadline, ENGINE, free_since=free_since))
+
+
+def test_only_a_run_that_nobody_else_may_perform_is_withdrawn() -> None:
+    bound = given(msgspec.structs.replace(TRIGGERED, body=e.RunTriggered(instance=HERE)))
+    (event,) = run.withdraw(bound, ENGINE)
+
+    assert e.RunCancelled(reason="drain") == event.body
+    assert [] == run.withdraw(given(TRIGGERED), ENGINE)
+    assert [] == run.withdraw(msgspec.structs.replace(bound, phase=run.Phase.RUNNING), ENGINE)
+
+
 def test_jitter_delays_the_claim_by_the_same_time_everywhere() -> None:
     definition = msgspec.structs.replace(TIDY, jitter_seconds=60)
     first = run.trigger(definition, RUN, e.Cause.SCHEDULE, ENGINE, fire_at=NOON)

@@ -1,0 +1,240 @@
+"""Triggering in an application's own transaction: committed means one run, rolled back means none."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.orm import Session
+
+from cronledger import Scheduler, job
+from cronledger.domain.ids import RunId
+from cronledger.errors import UnknownJob, UsageError
+from cronledger.ledger import inbox
+from cronledger.ledger.database import Store
+from tests.conftest import lines_of, opened
+from tests.waiting import eventually
+
+
+@job(extension="shop")
+def ship() -> None:
+    """Send what was ordered."""
+
+
+def shop(url: str) -> Scheduler:
+    return Scheduler(database_url=url, jobs=[ship])
+
+
+def asked(scheduler: Scheduler, connection: object, **more: Any) -> RunId:
+    return asyncio.run(scheduler.trigger("ship", {"order": 7}, connection=connection, **more))
+
+
+def rows(url: str) -> list[Any]:
+    store = opened(url)
+    with store.reading() as connection:
+        found = inbox.waiting(connection, 10)
+    store.close()
+    return found
+
+
+def application(url: str) -> Engine:
+    """Return the application's own engine for the database that also holds the ledger."""
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
+
+
+@pytest.fixture
+def engine(sql_url: str) -> Iterator[Engine]:
+    """Return the application's own engine, with a table of its own."""
+    engine = application(sql_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE orders (id INTEGER)"))
+    yield engine
+    engine.dispose()
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_seen_once_it_is_committed(store: Store, ledger_url: str) -> None:
+    with store.writing() as connection:
+        run_id = asked(shop(ledger_url), connection, reason="paid")
+    (found,) = rows(ledger_url)
+
+    assert store.ledger.head().has_requests
+    assert (run_id, "ship", {"order": 7}, "application", "paid") == (
+        found.run_id, found.job, found.parameters, found.actor, found.reason,
+    )  # fmt: skip
+
+
+def test_a_request_that_is_rolled_back_leaves_nothing(store: Store, ledger_url: str) -> None:
+    def fail() -> None:
+        with store.writing() as connection:
+            asked(shop(ledger_url), connection)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert not store.ledger.head().has_requests
+
+
+def over_a_connection(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO orders VALUES (7)"))
+        ask(connection)
+        connection.commit() if commit else connection.rollback()
+
+
+def over_a_session(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:
+    with Session(engine) as session:
+        session.execute(text("INSERT INTO orders VALUES (7)"))
+        ask(session)
+        session.commit() if commit else session.rollback()
+
+
+def over_the_driver(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:
+    """Whatever rows the application wants to get from its connection."""
+    connection: Any
+    if engine.dialect.name == "sqlite":
+        connection = sqlite3.connect(str(engine.url.database))
+        connection.row_factory = lambda _cursor, row: {"first": row[0]}
+    else:
+        address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = psycopg.connect(address, row_factory=dict_row)
+    connection.execute("INSERT INTO orders VALUES (7)")
+    ask(connection)
+    connection.commit() if commit else connection.rollback()
+    connection.close()
+
+
+WAYS = pytest.mark.parametrize("way", [over_a_connection, over_a_session, over_the_driver])
+
+
+@WAYS
+@pytest.mark.parametrize("commit", [True, False])
+def test_the_request_shares_the_fate_of_the_application_s_own_rows(
+    engine: Engine, sql_url: str, way: Callable[..., None], commit: bool
+) -> None:
+    scheduler = shop(sql_url)
+    way(engine, lambda connection: asked(scheduler, connection), commit=commit)
+    with engine.connect() as connection:
+        orders = connection.execute(text("SELECT count(*) FROM orders")).scalar_one()
+
+    assert (int(commit), int(commit)) == (orders, len(rows(sql_url)))
+
+
+def test_the_same_key_names_the_same_run(engine: Engine, sql_url: str) -> None:
+    scheduler = shop(sql_url)
+    with engine.begin() as connection:
+        names = {asked(scheduler, connection, key="order-7", actor="shop") for _ in range(2)}
+
+    assert 1 == len(names)
+
+
+# --- refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"job": "shipp"}, UnknownJob),
+        ({"job": "ship", "params": {"order": object()}}, UsageError),
+        ({"job": "ship", "params": {"": 1}}, UsageError),
+        ({"job": "ship", "key": "a\0b"}, UsageError),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_written(
+    engine: Engine, sql_url: str, arguments: dict[str, Any], problem: type[Exception]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO orders VALUES (7)"))
+        with pytest.raises(problem):
+            asyncio.run(shop(sql_url).trigger(**arguments, connection=connection))
+        connection.execute(text("INSERT INTO orders VALUES (8)"))
+
+    assert [] == rows(sql_url)
+
+
+def test_a_connection_to_another_ledger_is_refused(
+    sqlite_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    refused = []
+    with sqlite3.connect(tmp_path / "other.db") as empty, application(postgres_url).connect() as other:
+        for connection in (empty, other):
+            with pytest.raises(UsageError, match="does not lead to the ledger sqlite:") as caught:
+                asked(shop(sqlite_url), connection)
+            refused.append(str(caught.value))
+        still_usable = other.execute(text("SELECT 1")).scalar_one()
+    empty.close()
+
+    assert (2, 1) == (len(refused), still_usable)
+
+
+def test_a_transaction_outlives_a_connection_that_leads_elsewhere(
+    postgres_url: str, empty_postgres_url: str
+) -> None:
+    """A statement that fails would spoil it on PostgreSQL."""
+    engine = application(empty_postgres_url)
+    with engine.begin() as connection:
+        with pytest.raises(UsageError, match="does not lead to the ledger"):
+            asked(shop(postgres_url), connection)
+        connection.execute(text("CREATE TABLE orders (id INTEGER)"))
+    engine.dispose()
+
+
+def test_a_copy_of_the_tables_is_not_the_ledger(sqlite_url: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    shop(other).open().close()
+    with application(other).connect() as connection, pytest.raises(UsageError, match="does not lead"):
+        asked(shop(sqlite_url), connection)
+
+
+@pytest.mark.parametrize("thing", ["a text", 7, application])
+def test_what_is_no_connection_is_refused(memory_url: str, thing: object) -> None:
+    with pytest.raises(UsageError, match="is no connection that a run can be triggered over"):
+        asked(shop(memory_url), thing)
+
+
+# --- sequenced by a leader ------------------------------------------------------------------------------
+
+
+def runs(url: str) -> dict[str, list[str]]:
+    """Return what the ledger says of each manual run."""
+    found: dict[str, list[str]] = {}
+    for line in lines_of(url):
+        if line["cause"] == "manual":
+            found.setdefault(line["run_id"], []).append(line["type"])
+    return found
+
+
+def test_a_leader_makes_one_run_of_each_request_and_empties_the_inbox(ledger_url: str) -> None:
+    async def program() -> list[RunId]:
+        async with shop(ledger_url).running() as scheduler:
+            wanted = [await one(scheduler, key) for key in ("a", "b", "b", None)]
+            assert await asyncio.to_thread(eventually, have_ended)
+            return wanted
+
+    def have_ended() -> bool:
+        ends = [events[-1] for events in runs(ledger_url).values()]
+        return 3 == len(ends) and set(ends) <= {"run.succeeded", "run.cancelled"}
+
+    async def one(scheduler: Scheduler, key: str | None) -> RunId:
+        store = opened(ledger_url)
+        with store.writing() as connection:
+            run_id = await scheduler.trigger("ship", connection=connection, key=key)
+        store.close()
+        return run_id
+
+    wanted = asyncio.run(program())
+    found = runs(ledger_url)
+
+    assert set(wanted) == set(found)
+    assert [1, 1, 1] == [events.count("run.triggered") for events in found.values()]
+    assert [] == rows(ledger_url)
