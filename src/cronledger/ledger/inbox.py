@@ -55,7 +55,7 @@ def _requested(row: Row[Any]) -> Requested:
     problem = None
     try:
         parameters = _parameters(row.parameters)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         problem = f"the parameters are not a JSON object: {error}"
     return Requested(
         id=row.id,
