@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from cronledger import backfill
+from cronledger import Scheduler, backfill, manual
 from cronledger.backfill import Range
+from cronledger.clock import SystemClock
 from cronledger.domain import run
 from cronledger.domain.backfill import Only
 from cronledger.domain.definition import JobDefinition
@@ -27,7 +28,8 @@ from cronledger.domain.events import (
     RunSucceeded,
 )
 from cronledger.domain.ids import JobName, RunId, job_stream, run_stream, scheduled_run
-from cronledger.errors import UsageError
+from cronledger.entropy import SystemEntropy
+from cronledger.errors import Overlap, UsageError
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from tests.cli_runner import APP, Result, run_cli
@@ -175,6 +177,16 @@ def test_a_job_without_a_schedule_has_nothing_to_make_up_for(cli: Cli, seeded: S
     assert "has no schedule" in refused.stderr
 
 
+def test_an_operator_is_not_refused_because_backfill_waits(seeded: Store) -> None:
+    proposed = backfill.plan(seeded, Range(TIDY, at(0), at(6)))
+    backfill.trigger(seeded, TIDY, proposed.runs, actor="ann", parameters={})
+    by_hand = manual.trigger(seeded, manual.Request(TIDY, {}, "bob"), SystemClock(), SystemEntropy())
+    with pytest.raises(Overlap) as refused:
+        manual.trigger(seeded, manual.Request(TIDY, {}, "bob"), SystemClock(), SystemEntropy())
+
+    assert by_hand == refused.value.in_the_way
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
@@ -227,3 +239,21 @@ def test_runs_that_were_cut_short_do_not_keep_the_next_call_from_them(cli: Cli, 
     assert 124 == begun.exit_code
     assert {"run.cancelled"} == {types[-1] for types in ended.values()}
     assert 6 == len(ended)
+
+
+def test_a_living_instance_that_provides_the_job_performs_the_runs(ledger_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("scheduler: {jobs: [{name: tidy, extension: house, schedule: '0 0 * * * *'}]}")
+    options = ("--database-url", ledger_url, "--config", str(config), "--app", APP)
+    with Scheduler(database_url=ledger_url, config=config, app=[APP]).background():
+        made_up = run_cli(*options, "jobs", "backfill", "tidy", *RANGE, "--json").json["runs"]
+        quickly = run_cli(
+            *options, "jobs", "backfill", "tidy", *RANGE, "--json", "--only", "all", "--no-wait"
+        )
+    lines = lines_of(ledger_url)
+    performers = {line["instance"] for line in lines if line["type"] == "run.started"}
+    services = {line["instance"] for line in lines if line["type"] == "leader.elected"}
+
+    assert ["succeeded"] * 6 == [each["outcome"] for each in made_up]
+    assert 0 == quickly.json["total"]
+    assert performers == services

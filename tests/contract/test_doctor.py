@@ -15,11 +15,14 @@ from cronledger.cli.cluster_checks import CHECKS, HERE
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import Actor, ConfigApplied, Event, InstanceStarted, JobRegistered
 from cronledger.domain.ids import CONFIG, InstanceId, JobName, instance_id, instance_stream, job_stream
+from cronledger.domain.requests import Requested
 from cronledger.domain.zone import Transitions
 from cronledger.domain.zone_rules import rules_for
-from cronledger.ledger import instances
+from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Item, Ledger, Write
 from cronledger.ledger.database import Store
+from cronledger.ledger.instants import to_micros
+from cronledger.ledger.schema import INBOX
 from tests.cli_runner import Result, run_cli
 from tests.conftest import opened
 from tests.events import election, submit
@@ -244,3 +247,23 @@ def test_an_instance_records_its_time_zone_data_and_doctor_finds_it_well(
     # The server of the tests trades durability for speed, and `database` says so.
     assert {"ok"} == {check(result, name)["status"] for name in CHECKS if name != "database"}
     assert started.tzdata in check(result, "fire_times")["message"]
+
+
+# --- the inbox ------------------------------------------------------------------------------------------
+
+
+def test_requests_of_applications_that_wait_for_long_are_told(
+    store: Store, doctor: Callable[[], Result]
+) -> None:
+    now = store.ledger.head().clock
+    request = Requested(id="0" * 32, job=REPORT.name, actor="shop")
+    with store.writing() as connection:
+        connection.execute(INBOX.insert(), inbox.columns(request, now))
+    fresh = check(doctor(), "inbox")
+    with store.writing() as connection:
+        connection.execute(INBOX.update().values(written_at=to_micros(now - timedelta(minutes=1))))
+    old = check(doctor(), "inbox")
+
+    assert ("ok", 1) == (fresh["status"], fresh["requests"])
+    assert ("warn", 1) == (old["status"], old["requests"])
+    assert "1 request in the inbox, the oldest since" in old["message"]

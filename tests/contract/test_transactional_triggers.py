@@ -19,6 +19,7 @@ from cronledger.domain.ids import RunId
 from cronledger.errors import UnknownJob, UsageError
 from cronledger.ledger import inbox
 from cronledger.ledger.database import Store
+from cronledger.ledger.schema import INBOX
 from tests.conftest import lines_of, opened
 from tests.waiting import eventually
 
@@ -83,6 +84,32 @@ def test_a_request_that_is_rolled_back_leaves_nothing(store: Store, ledger_url: 
         fail()
 
     assert not store.ledger.head().has_requests
+
+
+@pytest.mark.parametrize("parameters", ["nonsense", "[1]", "", '{"a": ' + "[" * 2000])
+def test_parameters_that_somebody_else_has_written_badly_are_told_as_a_problem(
+    store: Store, parameters: str
+) -> None:
+    row = {"id": "0" * 32, "written_at": 1, "job": "ship", "parameters": parameters, "actor": "x"}
+    with store.writing() as connection:
+        connection.execute(INBOX.insert(), row)
+    with store.reading() as connection:
+        (found,) = inbox.waiting(connection, 10)
+
+    assert {} == found.parameters
+    assert "the parameters are not a JSON object" in (found.problem or "")
+
+
+def test_the_oldest_requests_come_first_and_no_more_than_asked_for(store: Store) -> None:
+    row = {"written_at": 1, "job": "ship", "parameters": "{}", "actor": "x"}
+    with store.writing() as connection:
+        connection.execute(INBOX.insert(), [row | {"id": f"{number:032x}"} for number in (3, 1, 2)])
+        oldest = inbox.waiting(connection, 2)
+        inbox.remove(connection, [each.id for each in oldest])
+        left = inbox.waiting(connection, 2)
+
+    assert [f"{1:032x}", f"{2:032x}"] == [each.id for each in oldest]
+    assert [f"{3:032x}"] == [each.id for each in left]
 
 
 def over_a_connection(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:

@@ -17,6 +17,7 @@ from cronledger.domain.ids import CONFIG, instance_stream
 from cronledger.domain.leadership import is_vacant
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
+from cronledger.ledger import inbox
 from cronledger.ledger.api import require_current
 from cronledger.ledger.database import Store
 from cronledger.ledger.instances import Instance
@@ -27,6 +28,7 @@ from cronledger.projections.replay import current as current_views
 HERE = "here"
 """What this process is called beside the names of instances."""
 MOST_SECONDS_OFF = 1.0
+REQUEST_PATIENCE = timedelta(seconds=5)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -58,6 +60,20 @@ def leader(opened: Application, store: Store) -> Finding:
         return Finding(check="leader", status="warn", message=message, hint=hint, details=details)
     message = f"{head.leader} leads in term {head.term}, with a lease until {fire_time(head.lease_until)}"
     return Finding(check="leader", status="ok", message=message, details=details)
+
+
+def requests(opened: Application, store: Store) -> Finding:
+    """Say whether what applications ask for in their own transactions becomes runs."""
+    del opened
+    with store.reading() as connection:
+        count, oldest = inbox.backlog(connection)
+    details = {"requests": count, "oldest_at": moment(oldest)}
+    if oldest is None or store.ledger.head().clock - oldest < REQUEST_PATIENCE:
+        message = "no request of an application waits for long"
+        return Finding(check="inbox", status="ok", message=message, details=details)
+    message = f"{counted(count, 'request')} in the inbox, the oldest since {moment(oldest)}"
+    hint = "the leader makes runs of them within a second: see the check `leader`"
+    return Finding(check="inbox", status="warn", message=message, hint=hint, details=details)
 
 
 def up(opened: Application, store: Store) -> Finding:
@@ -180,6 +196,7 @@ def fire_times(opened: Application, store: Store) -> Finding:
 CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
     "database": database,
     "leader": leader,
+    "inbox": requests,
     "instances": up,
     "revisions": revisions,
     "events": events,

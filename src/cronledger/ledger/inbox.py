@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, exists, func, select
 
 from cronledger.domain.ids import JobName
 from cronledger.domain.requests import Requested
-from cronledger.ledger.instants import to_micros
+from cronledger.ledger.instants import from_micros, to_micros
 from cronledger.ledger.schema import INBOX
 
 _parameters = msgspec.json.Decoder(dict[str, Any]).decode
@@ -40,6 +40,12 @@ def waiting(connection: Connection, limit: int) -> list[Requested]:
     return [_requested(row) for row in rows]
 
 
+def backlog(connection: Connection) -> tuple[int, datetime | None]:
+    """Return how many requests wait, and when the oldest was written by the clock of its application."""
+    count, oldest = connection.execute(select(func.count(), func.min(INBOX.c.written_at))).one()
+    return count, None if oldest is None else from_micros(oldest)
+
+
 def has_requests(connection: Connection) -> bool:
     """Whether any request waits."""
     return bool(connection.execute(select(exists(select(INBOX.c.id)))).scalar_one())
@@ -55,7 +61,7 @@ def _requested(row: Row[Any]) -> Requested:
     problem = None
     try:
         parameters = _parameters(row.parameters)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         problem = f"the parameters are not a JSON object: {error}"
     return Requested(
         id=row.id,
