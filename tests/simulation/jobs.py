@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from cronledger.domain.overlap import Overlap
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import Retry
 from cronledger.jobs.api import Job, JobContext
+from cronledger.jobs.pipeline import Pipeline, PipelineStep
 from tests.simulation.cluster import Cluster, definition
 
 
@@ -104,6 +106,22 @@ class Stepped(Probe):
         return len(step)
 
 
+class Beside(Probe):
+    """Two steps side by side, and one that needs both."""
+
+    async def work(self, ctx: JobContext) -> JobResult:
+        steps = [
+            PipelineStep("left", partial(self._part, "left")),
+            PipelineStep("right", partial(self._part, "right")),
+            PipelineStep("both", partial(self._part, "both"), needs=["left", "right"]),
+        ]
+        return await Pipeline(steps, parallel=True).execute(ctx)
+
+    async def _part(self, step: str, ctx: JobContext) -> None:
+        self._effects.write("start", ctx, step)
+        await anyio.sleep(0.9)
+
+
 KINDS: dict[str, type[Probe]] = {
     "quick": Probe,
     "slow": Slow,
@@ -112,6 +130,7 @@ KINDS: dict[str, type[Probe]] = {
     "flaky": Flaky,
     "endless": Endless,
     "stepped": Stepped,
+    "beside": Beside,
 }
 
 
@@ -137,6 +156,7 @@ def definitions() -> list[JobDefinition]:
         definition("flaky", schedule="*/13 * * * * *", retry=Retry(max_attempts=3, backoff_seconds=1.0)),
         definition("endless", schedule="3/20 * * * * *", timeout_seconds=4.0),
         definition("stepped", schedule="*/10 * * * * *", idempotent=True, jitter_seconds=3),
+        definition("beside", schedule="4/15 * * * * *", idempotent=True),
         definition("hand", job="slow", schedule="", overlap=Overlap.ALLOW, idempotent=True),
         definition("boot", job="quick", schedule="", startup=Startup.CLUSTER),
         definition("mine", job="quick", schedule="", startup=Startup.INSTANCE, claim_timeout_seconds=15),
