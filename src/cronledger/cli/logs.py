@@ -164,7 +164,7 @@ def _show(ctx: typer.Context, wanted: Wanted, limit: int) -> None:
 
 
 def _follow(ctx: typer.Context, wanted: Wanted, limit: int, seconds: float | None) -> None:
-    """Show the newest lines and then those that come, one a line, for so long; wait for a ledger that went."""
+    """Show the newest lines and then those that come, one a line; wait for a ledger that is away."""
     opened, clock = application(ctx), ctx.obj.clock
     until = None if seconds is None else clock.monotonic() + seconds
     store = opened.store()
