@@ -23,6 +23,7 @@ from cronledger.domain import events as e
 from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.line import Line
 from cronledger.engine.plan import Plan
+from cronledger.errors import LedgerUnreachable
 from cronledger.ledger import progress
 from cronledger.ledger.database import Store
 from cronledger.ledger.logs import Wanted, write_lines
@@ -285,6 +286,36 @@ def test_a_follower_shows_events_and_lines_once_as_they_come(store: Store) -> No
     ]
     assert [] == nothing
     assert ["three"] == messages(follower.look())
+
+
+def test_a_look_that_fails_loses_nothing(store: Store) -> None:
+    away = Away(store)
+    follower = Follower(away, Wanted())  # type: ignore[arg-type] # as much of a store as is read
+    store.ledger.append(trigger())
+    write(store, "one")
+    away.is_away = True
+    with pytest.raises(LedgerUnreachable):
+        follower.look()
+    away.is_away = False
+
+    assert ["one", "triggered"] == sorted(each.split()[0] for each in messages(follower.look()))
+    assert [] == follower.look()
+
+
+class Away:
+    """A store whose tables cannot be read at times."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.ledger = store.ledger
+        self.is_away = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        if self.is_away:
+            raise LedgerUnreachable("away")
+        with self._store.reading() as connection:
+            yield connection
 
 
 def test_a_follower_shows_what_is_wanted_only(store: Store) -> None:

@@ -12,12 +12,12 @@ import typer
 
 from cronledger.cli.context import Application, application
 from cronledger.cli.options import Output
-from cronledger.cli.render import emit, print_json_line, print_line
+from cronledger.cli.render import emit, note, print_json_line, print_line
 from cronledger.cli.runs import Since, Until
 from cronledger.cli.times import duration
 from cronledger.domain.ids import JobName, RunId
 from cronledger.domain.line import Line
-from cronledger.errors import UsageError
+from cronledger.errors import LedgerUnreachable, UsageError
 from cronledger.ledger.logs import Wanted
 from cronledger.projections import log_lines
 from cronledger.projections.log_lines import Follower, document
@@ -164,7 +164,7 @@ def _show(ctx: typer.Context, wanted: Wanted, limit: int) -> None:
 
 
 def _follow(ctx: typer.Context, wanted: Wanted, limit: int, seconds: float | None) -> None:
-    """Show the newest lines and then those that come, one a line, for so long."""
+    """Show the newest lines and then those that come, one a line; wait for a ledger that is away."""
     opened, clock = application(ctx), ctx.obj.clock
     until = None if seconds is None else clock.monotonic() + seconds
     store = opened.store()
@@ -172,6 +172,7 @@ def _follow(ctx: typer.Context, wanted: Wanted, limit: int, seconds: float | Non
     ctx.obj.closing.callback(store.wake(hint.set).close)
     follower = Follower(store, wanted)
     lines = log_lines.view(store, wanted, limit=limit, seen=follower.begun)
+    trouble = ""
     while True:
         for line in lines:
             _put(line, opened.output)
@@ -182,7 +183,12 @@ def _follow(ctx: typer.Context, wanted: Wanted, limit: int, seconds: float | Non
         hint.wait(left)
         never.wait(min(PAUSE_SECONDS, left))
         hint.clear()
-        lines = follower.look()
+        try:
+            lines, trouble = follower.look(), ""
+        except LedgerUnreachable as error:
+            if not trouble:
+                note(ctx, f"waiting: {error}")
+            lines, trouble = [], str(error)
 
 
 def _put(line: Line, output: Output) -> None:

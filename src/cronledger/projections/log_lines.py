@@ -72,7 +72,10 @@ def summary(store: Store, wanted: Wanted) -> dict[str, Any]:
 
 
 class Follower:
-    """Reads on: each look returns the lines that have come since the one before, by their time."""
+    """Reads on: each look returns the lines that have come since the one before, by their time.
+
+    A look that fails has seen nothing: the next one returns what it would have.
+    """
 
     def __init__(self, store: Store, wanted: Wanted) -> None:
         self._store = store
@@ -87,14 +90,15 @@ class Follower:
         self._shown: set[int] = set()
 
     def look(self) -> list[Line]:
-        """Return what is new."""
-        said = [line_of(recorded) for recorded in self._events()]
-        return [line for line in merge(said, self._lines(), key=_at) if self._fits(line)]
-
-    def _events(self) -> Iterator[Recorded]:
-        while page := self._store.ledger.read_all(self._position, PAGE):
-            yield from page
-            self._position = page[-1].position
+        """Return what is new. Raises LedgerUnreachable."""
+        said: list[Line] = []
+        position = self._position
+        while page := self._store.ledger.read_all(position, PAGE):
+            said += map(line_of, page)
+            position = page[-1].position
+        written = self._lines()
+        self._position = position
+        return [line for line in merge(said, written, key=_at) if self._fits(line)]
 
     def _lines(self) -> list[Line]:
         """Return new lines; their numbers are given before their commits, so some are found a look later."""

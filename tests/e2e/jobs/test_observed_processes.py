@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from cronledger.domain.line import Line
 from cronledger.ledger import logs, progress
 from cronledger.ledger.logs import Wanted
 from tests.conftest import opened
 from tests.e2e.jobs.nursery import Nursery
+from tests.events import HERE, NOON
 from tests.waiting import eventually_within
 
 CONFIG = """
@@ -51,6 +53,15 @@ def kept(url: str) -> int:
     return found
 
 
+def say(url: str, message: str) -> None:
+    store = opened(url)
+    with store.writing() as connection:
+        logs.write_lines(
+            connection, [Line(at=NOON, level="INFO", logger="job", instance=HERE, message=message)]
+        )
+    store.close()
+
+
 def said(project: Path) -> int:
     path = project / "said"
     return int(path.read_text() or 0) if path.exists() else 0
@@ -70,6 +81,21 @@ def test_a_killed_process_loses_its_last_lines_only(sql_url: str, project: Path,
     assert last + 1 - LOST_AT_MOST <= written <= last + 2
     assert 0 < written
     assert 1 == len(far)
+
+
+def test_a_follower_waits_for_a_ledger_that_is_away(sqlite_url: str, project: Path, nursery: Nursery) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    follower = nursery.start(project, sqlite_url, "logs", "view", "-f")
+    say(sqlite_url, "before")
+    assert eventually_within(60, lambda: follower.log.exists() and "before" in follower.log.read_text())
+    path.rename(path.with_name("away"))
+    assert eventually_within(20, lambda: "waiting: " in follower.log.read_text())
+    path.with_name("away").rename(path)
+    say(sqlite_url, "after")
+
+    assert eventually_within(20, lambda: "after" in follower.log.read_text())
+    assert 1 == follower.log.read_text().count("waiting: ")
+    assert follower.status is None
 
 
 def test_a_follower_ends_when_it_is_interrupted(sql_url: str, project: Path, nursery: Nursery) -> None:
