@@ -270,8 +270,8 @@ class Scheduler:
 
         Raises UnknownJob, Overlap, Conflict, or TimeoutError once `timeout` seconds have passed.
         """
-        definitions = [manual.definition_of(self.resolution, name) for name in names]
-        requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in definitions]
+        jobs = [manual.definition_of(self.resolution, name) for name in names]
+        requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in jobs]
         return await self.perform(requests, local=local, wait=wait, timeout=timeout)
 
     async def perform(
@@ -300,16 +300,11 @@ class Scheduler:
 
     def _provision(self) -> Provision:
         registry = self.registry
-
-        def find(extension: str, job: str) -> Job | None:
-            registered = registry.find(extension, job)
-            return registered.job if registered else None
-
         db = self._db
         if db is None and self.settings.application_database_url:
             db = application_engine(self._secrets.reveal(self.settings.application_database_url))
         return Provision(
-            find=find,
+            find=registry.code,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             config=self._application(),
@@ -328,7 +323,7 @@ class Scheduler:
         Raises an `Outdated` if only a newer version may take part in this ledger.
         """
         await anyio.to_thread.run_sync(require_current, store.ledger)
-        configuration = _configuration(self.resolution)
+        configuration = Configuration(self.resolution.definitions, self.resolution.revision)
         provision = self._provision()
         world = ProcessWorld(
             store,
@@ -368,10 +363,12 @@ class Scheduler:
     def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
-            plan, configuration = self._service_plan(), _configuration(resolution)
+            plan, configuration = (
+                self._service_plan(),
+                Configuration(resolution.definitions, resolution.revision),
+            )
             given = msgspec.structs.replace(provision, config=self._application())
-            jobs = presence.provided(plan, configuration, given)
-            engine.reconfigure(configuration, plan, given, jobs=jobs)
+            engine.reconfigure(configuration, plan, given, jobs=presence.provided(plan, configuration, given))
 
         carried = (self.settings, self.resolution)
         return Reloader(self._sources, self.registry, world, carried=carried, adopt=adopt)
@@ -393,10 +390,6 @@ class Scheduler:
             is_blocked = self._farewell is not None and self._farewell.was_cut_short
             with anyio.move_on_after(LEAST_SECONDS if is_blocked else None, shield=True):
                 await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
-
-
-def _configuration(resolution: Resolution) -> Configuration:
-    return Configuration(resolution.definitions, resolution.revision)
 
 
 async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engine) -> None:

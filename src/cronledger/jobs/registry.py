@@ -111,6 +111,11 @@ class Registry:
         """Return the job that an extension provides under a name."""
         return self._jobs.get((extension, job))
 
+    def code(self, extension: str, job: str) -> Job | None:
+        """Return the code of the job that an extension provides under a name."""
+        registered = self.find(extension, job)
+        return registered.job if registered else None
+
     def extensions(self) -> dict[str, list[Registered]]:
         """Return the jobs of each loaded extension; one without jobs is there with an empty list."""
         grouped: dict[str, list[Registered]] = {name: [] for name in sorted(self._extensions)}
