@@ -19,13 +19,7 @@ from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
-from cronledger.domain.windows import (
-    PAUSED,
-    fire_times,
-    passed_over,
-    planned,
-    skipped_whole,
-)
+from cronledger.domain.windows import PAUSED, fire_times, passed_over, planned, skipped_whole
 from cronledger.domain.windows import Window as Window  # noqa: PLC0414 - a job is told with its windows
 from cronledger.domain.windows import schedule_for as schedule_for  # noqa: PLC0414 - as above
 
@@ -160,7 +154,10 @@ def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
     """
     if state.definition is None or state.definition.idempotent:
         return ()
-    lost = [skipped_whole([window], "lineage") for window in _open_windows(state, until)]
+    lost = [
+        skipped_whole([window], PAUSED if window.paused else "lineage")
+        for window in _open_windows(state, until)
+    ]
     return tuple(_skipped(state.name, skipped) for skipped in lost if skipped)
 
 

@@ -308,6 +308,16 @@ def test_a_fire_time_between_the_look_and_the_record_of_a_resume_is_skipped_too(
     assert Decision((skipped(at(14), at(14), 1, "paused"),)) == job.due(resumed, at(14, 0, 2))
 
 
+def test_what_is_left_of_a_pause_is_not_decided_twice_in_a_lost_history() -> None:
+    left = Window(at(8), at(9), HOURLY, paused=True)
+    state = msgspec.structs.replace(ACTIVE, undecided=(left,))
+    forgone = job.forgo(state, at(13))
+    after = folded(state, *[(event, at(13)) for event in forgone])
+
+    assert (skipped(at(9), at(9), 1, "paused"), skipped(at(13), at(13), 1, "lineage")) == forgone
+    assert Decision() == job.due(after, at(13))
+
+
 def test_what_an_earlier_pause_has_left_is_not_part_of_a_later_one() -> None:
     left = Window(at(8), at(9), HOURLY, paused=True)
     since = Window(at(9), at(11), HOURLY)
