@@ -533,6 +533,25 @@ def test_whatever_a_step_raises_side_by_side_is_its_own_failure(error: BaseExcep
     assert {"raises": "failed", "fine": "succeeded", "after": "skipped"} == outcomes(performed(pipeline))
 
 
+def test_a_step_that_the_job_itself_gives_up_is_no_failure_of_the_step() -> None:
+    """The job's own time limit is what ends it, and comes out as such."""
+
+    async def code(ctx: JobContext) -> JobResult:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ctx.step("native", anyio.sleep_forever), 0.01)
+            return JobResult.failure("never given up")
+        with anyio.move_on_after(0.01):
+            await ctx.step("scope", anyio.sleep_forever)
+            return JobResult.failure("never given up")
+        await ctx.step("after", fine)
+        return JobResult.success().with_message("went on")
+
+    done = performed(code)
+
+    assert (Outcome.SUCCEEDED, "went on") == (done.run.outcome, done.run.message)
+    assert ["native", "scope", "after"] == [step.name for step in done.steps]
+
+
 def test_a_time_out_ends_all_steps_that_are_at_work(ledger_url: str, tmp_path: Path) -> None:
     ended: list[str] = []
 

@@ -14,7 +14,7 @@ QUICKEST = {
     "local clock, no early guard": 2,
     "no recovery": 1,
     "positions by identity column": 1,
-    "fresh ids on retry": 2,
+    "fresh ids on retry": 25,
 }
 """A world in which each mutant shows; the worlds after it are tried as well, should it have changed."""
 

@@ -8,6 +8,7 @@ until the code does.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call_apart, is_cancellation, said
+from cronledger.jobs.calling import call_apart, said
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
 
@@ -154,7 +155,10 @@ class Executor:
                     return _ended(returned, attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
-            if is_cancellation(error):
+            if (
+                isinstance(error, anyio.get_cancelled_exc_class())
+                and anyio.current_effective_deadline() == -math.inf
+            ):
                 raise
             return _raised(error)
         if timed_out:

@@ -62,8 +62,10 @@ async def call_apart(
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether somebody has told the calling task to stop; code may raise the same by itself, as a failure."""
-    stopped = isinstance(error, anyio.get_cancelled_exc_class())
-    return stopped and anyio.current_effective_deadline() == -math.inf
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return anyio.current_effective_deadline() == -math.inf or (task is not None and task.cancelling() > 0)
 
 
 def said(error: BaseException) -> str:
