@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread, current_thread
+from threading import enumerate as threads
 from time import monotonic
 from typing import Any
 
@@ -226,6 +227,7 @@ def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
         milliseconds = asyncio.run(flooded(hung, ledger_url, tmp_path))  # type: ignore[arg-type]
     finally:
         hung.may_answer.set()
+        assert eventually(lambda: "cronledger-notes" not in {thread.name for thread in threads()})
 
     assert hung.has_asked.is_set()
     assert milliseconds < 1000 * FLOOD_SECONDS
