@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cronledger.config import check
+from cronledger.config import calendar_checks, check
 from cronledger.config.check import Check, Wrong
 from cronledger.config.model import Fields, Written
 from cronledger.config.problem import Problems, nearest, quoted
@@ -28,7 +28,7 @@ SCALARS: dict[str, Check] = {
     "drain_seconds": check.number(0, DAY),
     "max_runs": check.whole(1, 10_000),
 }
-SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "defaults", "jobs"})
+SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "calendars", "defaults", "jobs"})
 PROFILE_SCHEDULER = frozenset({*SCALARS, "jobs"})
 
 RETRY: dict[str, Check] = {
@@ -65,11 +65,19 @@ JOB: dict[str, Check] = {
     "jitter_seconds": check.whole(0, DAY),
     "priority": check.whole(-1000, 1000),
     "queue": check.name,
-    "calendar": check.undefined("calendar"),
+    "calendar": check.name_or_none,
     "notify": check.undefined("notice"),
 }
 NESTED: dict[str, dict[str, Check] | None] = {"retry": RETRY, "dst": DST, "parameters": None}
 """Mappings whose parts are fields of their own, so that each layer may change one of them."""
+
+CALENDAR: dict[str, Check] = {
+    "extend": calendar_checks.names,
+    "exclude": check.several(calendar_checks.date),
+    "only": check.several(calendar_checks.date),
+    "weekdays": check.several(calendar_checks.weekdays),
+    "blackout": calendar_checks.blackouts,
+}
 
 DEFAULTS = frozenset({*JOB, *NESTED})
 ENTRY = frozenset({*IDENTITY, *DEFAULTS})

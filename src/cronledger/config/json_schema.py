@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cronledger.config import check, fields
 from cronledger.config.check import Check, Schema
+from cronledger.domain.ids import NAME
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -35,6 +36,12 @@ DESCRIPTIONS = {
     "grace_seconds": "how late still counts as on time",
     "idempotent": "may be started again when its instance was lost",
     "jitter_seconds": "delays the claim by a stable fraction of it",
+    "calendar": "takes fire times away: one of scheduler.calendars",
+    "extend": "calendars that take away as well",
+    "exclude": "dates, ranges of dates and yearly dates on which nothing fires",
+    "only": "the only dates on which anything fires",
+    "weekdays": "the only days of the week on which anything fires",
+    "blackout": "hours of the day, in the job's zone, in which nothing fires",
     "dst": "what a fixed local time does that the clock skips or shows twice",
 }
 
@@ -55,6 +62,11 @@ def schema() -> Schema:
         | {
             "extensions": _named("extensions", check.schema_of(check.several(check.module))),
             "bootstrap_jobs": _named("bootstrap_jobs", check.schema_of(check.several(check.bootstrap))),
+            "calendars": {
+                "type": ["object", "null"],
+                "patternProperties": {f"^{NAME.pattern}$": {"$ref": "#/$defs/calendar"}},
+                "additionalProperties": False,
+            },
             "defaults": {"$ref": "#/$defs/defaults"},
             "jobs": _list("entry"),
         }
@@ -73,6 +85,7 @@ def schema() -> Schema:
         "title": "cronledger configuration",
         **top,
         "$defs": {
+            "calendar": _mapping(fields.CALENDAR),
             "entry": _named("entry", entry),
             "override": override,
             "defaults": _named("defaults", defaults),

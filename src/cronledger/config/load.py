@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cronledger.config import check, fields
+from cronledger.config import calendars, check, fields
 from cronledger.config.files import Document, Marks, Reading
-from cronledger.config.model import Fields, JobEntry, Override, Settings, Written
+from cronledger.config.model import CalendarEntry, Fields, JobEntry, Override, Settings, Written
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.schedule import check_written
 from cronledger.config.yaml_text import Value
@@ -39,8 +39,9 @@ def load(
     for document in reading.read(profile, includes=False) if profile else ():
         files.append(document.file)
         merge.add_profile(document)
+    settings = merge.settings(tuple(files))
     problems.refuse()
-    return merge.settings(tuple(files))
+    return settings
 
 
 def find_config(folder: Path) -> Path | None:
@@ -64,6 +65,7 @@ class _Merge:
         self._defaults: Fields = {}
         self._extensions: Fields = {}
         self._bootstrap: Fields = {}
+        self._calendars: dict[str, CalendarEntry] = {}
         self._jobs: list[JobEntry] = []
         self._overrides: list[Override] = []
 
@@ -74,6 +76,7 @@ class _Merge:
         self._join(self._scalars, self._scalars_of(scheduler), "scheduler.")
         self._extensions |= self._list(scheduler, "extensions", check.module)
         self._bootstrap |= self._list(scheduler, "bootstrap_jobs", check.bootstrap)
+        self._add_calendars(scheduler)
         defaults = self._block(scheduler, "defaults", fields.DEFAULTS)
         self._join(self._defaults, self._checked(defaults, "defaults: "), "defaults.")
         self._jobs += [entry for item in self._items(scheduler) if (entry := self._entry(*item))]
@@ -89,12 +92,16 @@ class _Merge:
         application = {key: written.value for key, written in self._application.items()}
         placed = {**self._scalars, **{f"bootstrap_jobs.{key}": each for key, each in self._bootstrap.items()}}
         scalars: dict[str, Any] = {key: written.value for key, written in self._scalars.items()}
+        said = [("defaults: ", self._defaults), *((each.title, each.fields) for each in self._jobs)]
+        said += [(each.title, each.fields) for each in self._overrides]
+        calendars.check_names(self._calendars, said, self._problems)
         return Settings(
             **scalars,
             extensions=tuple(self._extensions),
             bootstrap_jobs=tuple(self._bootstrap),
             jobs=tuple(self._jobs),
             overrides=tuple(self._overrides),
+            calendars=calendars.resolved(self._calendars, self._problems),
             defaults=self._defaults,
             application_database_url=application.pop("database_url", None),
             application=application,
@@ -107,6 +114,14 @@ class _Merge:
     def _top(self, document: Document, known: frozenset[str]) -> dict[str, Value]:
         whole = Value(document.entries, Place(document.file, 1, 1))
         return fields.known_entries(whole, known, "", self._problems)
+
+    def _add_calendars(self, scheduler: dict[str, Value]) -> None:
+        for entry in (
+            calendars.read(scheduler["calendars"], self._problems) if "calendars" in scheduler else ()
+        ):
+            first = self._calendars.setdefault(entry.name, entry)
+            if first is not entry:
+                self._problems.add(entry.place, f"{entry.title}already defined at {first.place}")
 
     def _block(self, entries: dict[str, Value], key: str, known: frozenset[str]) -> dict[str, Value]:
         if key not in entries:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cronledger.domain.calendar import Calendar
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
@@ -64,6 +65,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         scheduled: Whether a config entry lists the job; without one it only runs by hand.
         startup: Resolved from code, entry and scope: the two-layer startup rule has been applied.
         enforce: False: destructive jobs count and report, and change nothing.
+        calendar: What takes fire times away, as it stood when the definition was recorded.
         grace_seconds, timeout_seconds, claim_timeout_seconds, jitter_seconds: Seconds; None: not set.
     """
 
@@ -95,3 +97,4 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     jitter_seconds: int = 0
     priority: int = 0
     queue: str = "default"
+    calendar: Calendar | None = None

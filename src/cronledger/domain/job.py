@@ -20,12 +20,11 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
 from cronledger.domain.schedule import Schedule, schedule_of
+from cronledger.domain.sifting import MOST, Sifting, ranges
 from cronledger.errors import CronledgerError
 
 PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
-FIRE_TIMES_PER_DECISION = 10_000_000
-"""More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -108,7 +107,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def next_fire(state: JobState) -> datetime | None:
-    """Return the earliest fire time that is not decided yet, None if there is none."""
+    """Return the earliest fire time that is not decided yet, None if there is none.
+
+    Those that a calendar takes away are left out, and decided together with the one that comes after them;
+    of a long time without one, now and then one is returned nevertheless (`Schedule.next_to_decide`).
+    """
     for window in state.undecided:
         fire_at = next(_fire_times(window), None)
         if fire_at is not None:
@@ -116,7 +119,7 @@ def next_fire(state: JobState) -> datetime | None:
     if not state.is_active or state.definition is None or state.planned_until is None:
         return None
     schedule = schedule_for(state.definition)
-    return schedule.next_after(state.planned_until) if schedule else None
+    return schedule.next_to_decide(state.planned_until) if schedule else None
 
 
 def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
@@ -135,10 +138,11 @@ def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
-    for window in _open_windows(state, now):
+    for number, window in enumerate(_open_windows(state, now)):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
-        _decide(come, now, skips, triggers, in_flight=state.in_flight)
+        goes_on = number >= len(state.undecided)
+        _decide(come, now, skips, triggers, in_flight=state.in_flight, goes_on=goes_on)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_flight if replaces else ())
@@ -151,14 +155,8 @@ def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
     """
     if state.definition is None or state.definition.idempotent:
         return ()
-    skips = []
-    for window in _open_windows(state, until):
-        first, last, count = None, None, 0
-        for fire_at in _fire_times(window):
-            first, last, count = first or fire_at, fire_at, count + 1
-        if first and last:
-            skips.append(_skipped(state.name, Skipped(first, last, count, "lineage")))
-    return tuple(skips)
+    found = (ranges(_fire_times(window), "lineage") for window in _open_windows(state, until))
+    return tuple(_skipped(state.name, skipped) for parts in found for skipped in parts)
 
 
 def define(
@@ -210,6 +208,7 @@ def schedule_for(definition: JobDefinition) -> Schedule | None:
             timezone=definition.timezone,
             day_match=definition.day_match,
             dst=definition.dst,
+            calendar=definition.calendar,
         )
     except CronledgerError:
         return None
@@ -229,19 +228,26 @@ def _decide(
     triggers: list[e.Event],
     *,
     in_flight: tuple[RunId, ...],
+    goes_on: bool,
 ) -> None:
     definition = window.definition
+    schedule = schedule_for(definition)
+    if schedule is None:
+        return
     grace = timedelta(seconds=definition.grace_seconds) if definition.grace_seconds is not None else None
+    sifting = Sifting(schedule, window.after, window.until)
     decided = catch_up(
-        definition.catch_up, _fire_times(window), now=now, grace=grace, limit=definition.catch_up_limit
+        definition.catch_up, sifting.left(), now=now, grace=grace, limit=definition.catch_up_limit
     )
-    skips += [_skipped(definition.name, skipped) for skipped in decided.skipped]
     going = len(in_flight) + len(triggers)
     admitted = admit(definition.overlap, len(decided.fire), in_flight=going)
     refused = decided.fire[: admitted.start] + decided.fire[admitted.stop :]
-    if refused:
-        overlap = Skipped(refused[0], refused[-1], len(refused), "overlap")
-        skips.append(_skipped(definition.name, overlap, in_the_way=in_flight[0] if in_flight else None))
+    found = sifting.told(goes_on=goes_on)
+    found = found + [part for skipped in decided.skipped for part in sifting.apart(skipped)]
+    found += ranges(refused, "overlap", sifting.taken)
+    for skipped in sorted(found, key=lambda each: each.first_at):
+        in_the_way = in_flight[0] if in_flight and skipped.reason == "overlap" else None
+        skips.append(_skipped(definition.name, skipped, in_the_way=in_the_way))
     for index in admitted:
         fire_at = decided.fire[index]
         run_id = scheduled_run(definition.name, fire_at)
@@ -252,7 +258,7 @@ def _fire_times(window: Window) -> Iterator[datetime]:
     schedule = schedule_for(window.definition)
     if schedule is None:
         return iter(())
-    return schedule.fire_times(window.after, window.until, FIRE_TIMES_PER_DECISION)
+    return schedule.ruled(window.after, window.until, MOST)
 
 
 def _skipped(job: JobName, skipped: Skipped, in_the_way: RunId | None = None) -> e.Event:
