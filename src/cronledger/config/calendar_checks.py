@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from cronledger.config import check
 from cronledger.config.check import Check, Wrong
 from cronledger.config.problem import quoted
@@ -58,7 +60,8 @@ def _blackout(item: Value) -> Blackout:
         raise Wrong(f"each item must be a mapping of from, to and days, not {check.spelled(item)}", at=item)
     for key, entry in entries.items():
         if key not in ("from", "to", "days"):
-            raise Wrong(f"unknown key {quoted(key)} (known: from, to, days)", at=entry)
+            at = msgspec.structs.replace(entry, place=entry.key or entry.place)
+            raise Wrong(f"unknown key {quoted(key)} (known: from, to, days)", at=at)
     if not entries.keys() >= {"from", "to"}:
         raise Wrong("each item needs from and to", 'such as {from: "22:00", to: "06:00"}', at=item)
     begin, end = (_part(key, entries[key], time) for key in ("from", "to"))
