@@ -1,4 +1,4 @@
-"""The calendars of the configuration: what stands under `scheduler.calendars`, read and put together.
+"""The calendars of the configuration: what stands under `scheduler.calendars`, put together.
 
 A calendar that extends others becomes one that takes away what any of them does, so that a definition can
 carry all of it: what held then stays known when the files say something else.
@@ -9,33 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cronledger.config import check, fields
-from cronledger.config.model import CalendarEntry, Fields, KnownCalendar
+from cronledger.config.model import Fields, KnownCalendar, NamedEntry
 from cronledger.config.problem import Problems, nearest, quoted
-from cronledger.config.yaml_text import Value
 from cronledger.domain.calendar import Calendar, joined
-from cronledger.domain.ids import is_name
 from cronledger.errors import InvalidSchedule
 
 RULES = ("exclude", "only", "weekdays", "blackout")
-
-
-def read(block: Value, problems: Problems) -> list[CalendarEntry]:
-    """Return the calendars of one file; note what is wrong with them."""
-    if block.data is not None and not isinstance(block.data, dict):
-        problems.add(
-            block.place, f"calendars: must be a mapping of names to rules, not {check.spelled(block)}"
-        )
-    found = []
-    for name, value in (block.data if isinstance(block.data, dict) else {}).items():
-        title = f"calendars.{name}: " if is_name(name) else f"calendars: {quoted(name)} "
-        if not is_name(name):
-            problems.add(value.key or value.place, f"{title}is not a name: {check.NAME_RULE}")
-        said: Fields = {}
-        for key, part in fields.known_entries(value, frozenset(fields.CALENDAR), title, problems).items():
-            fields.keep(said, key, part, fields.CALENDAR[key], title=title, problems=problems)
-        found.append(CalendarEntry(name=name, title=title, place=value.key or value.place, fields=said))
-    return found
 
 
 def check_names(known: Iterable[str], said: Iterable[tuple[str, Fields]], problems: Problems) -> None:
@@ -48,7 +27,7 @@ def check_names(known: Iterable[str], said: Iterable[tuple[str, Fields]], proble
             problems.add(written.place, what, _meant(written.value, names))
 
 
-def resolved(entries: Mapping[str, CalendarEntry], problems: Problems) -> dict[str, KnownCalendar]:
+def resolved(entries: Mapping[str, NamedEntry], problems: Problems) -> dict[str, KnownCalendar]:
     """Return each calendar together with all that it extends; note circles, and what cannot be joined."""
     known: dict[str, KnownCalendar] = {}
     for name in entries:
@@ -58,7 +37,7 @@ def resolved(entries: Mapping[str, CalendarEntry], problems: Problems) -> dict[s
 
 def _resolve(
     name: str,
-    entries: Mapping[str, CalendarEntry],
+    entries: Mapping[str, NamedEntry],
     known: dict[str, KnownCalendar],
     *,
     chain: tuple[str, ...],
@@ -88,7 +67,7 @@ def _resolve(
     return found
 
 
-def _own(entry: CalendarEntry) -> KnownCalendar:
+def _own(entry: NamedEntry) -> KnownCalendar:
     said = {key: entry.fields[key] for key in RULES if key in entry.fields}
     values: dict[str, Any] = {key: written.value for key, written in said.items()}
     values["weekdays"] = tuple(dict.fromkeys(day for days in values.get("weekdays", ()) for day in days))

@@ -29,6 +29,8 @@ DESCRIPTIONS = {
     "at": "instead of schedule: once, such as 2026-12-24T18:00:00",
     "startup": "never: keeps a job that runs at start from doing so",
     "startup_scope": "once per boot of the cluster, or once in every process",
+    "queue": "the runs of all jobs in it count together where scheduler.queues limits it",
+    "max_concurrent": "how many runs at once, on all instances together",
     "parameters": "what ctx.params holds",
     "enforce": "false: destructive jobs count and report, and change nothing",
     "overlap": "what a fire time does while another run is in flight",
@@ -62,11 +64,8 @@ def schema() -> Schema:
         | {
             "extensions": _named("extensions", check.schema_of(check.several(check.module))),
             "bootstrap_jobs": _named("bootstrap_jobs", check.schema_of(check.several(check.bootstrap))),
-            "calendars": {
-                "type": ["object", "null"],
-                "patternProperties": {f"^{NAME.pattern}$": {"$ref": "#/$defs/calendar"}},
-                "additionalProperties": False,
-            },
+            "calendars": _by_name({"$ref": "#/$defs/calendar"}),
+            "queues": _by_name(_mapping(fields.QUEUE) | {"type": "object", "required": ["max_concurrent"]}),
             "defaults": {"$ref": "#/$defs/defaults"},
             "jobs": _list("entry"),
         }
@@ -108,6 +107,11 @@ def _mapping(kinds: dict[str, Check], **more: Schema) -> Schema:
 def _closed(properties: dict[str, Schema]) -> Schema:
     """Return a mapping of known keys; an empty one may be left without a word."""
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
+
+def _by_name(kind: Schema) -> Schema:
+    patterns = {f"^{NAME.pattern}$": kind}
+    return {"type": ["object", "null"], "patternProperties": patterns, "additionalProperties": False}
 
 
 def _list(definition: str) -> Schema:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cronledger.config import calendars, check, fields
 from cronledger.config.files import Document, Marks, Reading
-from cronledger.config.model import CalendarEntry, Fields, JobEntry, Override, Settings, Written
+from cronledger.config.model import Fields, JobEntry, NamedEntry, Override, Settings, Written
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.schedule import check_written
 from cronledger.config.yaml_text import Value
@@ -65,7 +65,8 @@ class _Merge:
         self._defaults: Fields = {}
         self._extensions: Fields = {}
         self._bootstrap: Fields = {}
-        self._calendars: dict[str, CalendarEntry] = {}
+        self._calendars: dict[str, NamedEntry] = {}
+        self._queues: dict[str, NamedEntry] = {}
         self._jobs: list[JobEntry] = []
         self._overrides: list[Override] = []
 
@@ -76,7 +77,12 @@ class _Merge:
         self._join(self._scalars, self._scalars_of(scheduler), "scheduler.")
         self._extensions |= self._list(scheduler, "extensions", check.module)
         self._bootstrap |= self._list(scheduler, "bootstrap_jobs", check.bootstrap)
-        self._add_calendars(scheduler)
+        if block := scheduler.get("calendars"):
+            found = fields.named(block, "calendars", fields.CALENDAR, self._problems)
+            self._add_named(self._calendars, found)
+        if block := scheduler.get("queues"):
+            found = fields.named(block, "queues", fields.QUEUE, self._problems, needed="max_concurrent")
+            self._add_named(self._queues, found)
         defaults = self._block(scheduler, "defaults", fields.DEFAULTS)
         self._join(self._defaults, self._checked(defaults, "defaults: "), "defaults.")
         self._jobs += [entry for item in self._items(scheduler) if (entry := self._entry(*item))]
@@ -102,6 +108,7 @@ class _Merge:
             jobs=tuple(self._jobs),
             overrides=tuple(self._overrides),
             calendars=calendars.resolved(self._calendars, self._problems),
+            queues=self._limits(),
             defaults=self._defaults,
             application_database_url=application.pop("database_url", None),
             application=application,
@@ -115,13 +122,15 @@ class _Merge:
         whole = Value(document.entries, Place(document.file, 1, 1))
         return fields.known_entries(whole, known, "", self._problems)
 
-    def _add_calendars(self, scheduler: dict[str, Value]) -> None:
-        for entry in (
-            calendars.read(scheduler["calendars"], self._problems) if "calendars" in scheduler else ()
-        ):
-            first = self._calendars.setdefault(entry.name, entry)
+    def _add_named(self, known: dict[str, NamedEntry], entries: list[NamedEntry]) -> None:
+        for entry in entries:
+            first = known.setdefault(entry.name, entry)
             if first is not entry:
                 self._problems.add(entry.place, f"{entry.title}already defined at {first.place}")
+
+    def _limits(self) -> Fields:
+        limited = (each for each in self._queues.values() if "max_concurrent" in each.fields)
+        return {each.name: each.fields["max_concurrent"] for each in limited}
 
     def _block(self, entries: dict[str, Value], key: str, known: frozenset[str]) -> dict[str, Value]:
         if key not in entries:

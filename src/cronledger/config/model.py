@@ -65,8 +65,8 @@ def _place_of(item: JobEntry | Override, fields: tuple[str, ...]) -> Place:
     return next((place for place in places if place), item.place)
 
 
-class CalendarEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One calendar as it was written, under its name in `scheduler.calendars`."""
+class NamedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One calendar or queue as it was written, under its name."""
 
     name: str
     title: str
@@ -95,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         drain_seconds: How long a stopping instance waits for its runs.
         max_runs: How many runs one instance performs at once.
         calendars: What calendars there are, each complete.
+        queues: How many runs of a queue are performed at once, by its name.
         defaults: Fields for every job, weaker than its entry.
         application_database_url: The application's database, or a reference to it.
         application: Whatever else stands under `application:`; jobs see it as `ctx.config`.
@@ -113,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[JobEntry, ...] = ()
     overrides: tuple[Override, ...] = ()
     calendars: dict[str, KnownCalendar] = {}
+    queues: Fields = {}
     defaults: Fields = {}
     application_database_url: str | None = None
     application: dict[str, Any] = {}

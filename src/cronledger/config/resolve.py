@@ -14,9 +14,9 @@ import msgspec
 
 from cronledger.config.model import Fields, KnownCalendar, Override, Settings, Written
 from cronledger.config.pairing import Pair, bootstrap, overrides, pairs
-from cronledger.config.problem import Problems
+from cronledger.config.problem import Problems, nearest
 from cronledger.config.schedule import check_effective
-from cronledger.domain.definition import Dst, JobDefinition, Startup
+from cronledger.domain.definition import DEFAULT_QUEUE, Dst, JobDefinition, Startup
 from cronledger.domain.ids import JobName
 from cronledger.domain.job import schedule_for
 from cronledger.domain.overlap import Overlap
@@ -52,6 +52,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
     overridden = overrides(settings, problems)
     booted = bootstrap(settings, paired, problems)
     merged = [_merged(settings, pair, overridden[pair.code.extension, pair.code.name]) for pair in paired]
+    merged = [fields | _limit(settings, fields) for fields in merged]
     for pair, fields in zip(paired, merged, strict=True):
         check_effective(fields, pair, problems, calendars=settings.calendars)
     problems.refuse()
@@ -66,6 +67,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         rules = {f"calendar.{rule}": place for rule, place in calendar.origins.items()} if calendar else {}
         origins[pair.name] = {**_origins(fields), **rules, "startup": origin}
         warnings += _advice(pair, fields, definition, booted.get(pair.name))
+        warnings += _advice_on_queue(settings, fields, definition)
     return Resolution(
         definitions=tuple(definitions),
         origins=origins,
@@ -94,6 +96,12 @@ def _merged(settings: Settings, pair: Pair, overriding: list[Override]) -> Field
         if override.name in (None, pair.name):
             fields |= override.fields
     return fields
+
+
+def _limit(settings: Settings, fields: Fields) -> Fields:
+    """Return the limit of a job's queue, where there is one."""
+    queue = fields["queue"].value if "queue" in fields else DEFAULT_QUEUE
+    return {"queue_limit": settings.queues[queue]} if queue in settings.queues else {}
 
 
 def _said_by_code(code: Registered) -> Fields:
@@ -204,3 +212,13 @@ def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str |
         remarks = advice_on(schedule, day_match=definition.day_match) if schedule else []
         advice += [f"{place}: '{pair.name}': {remark}" for remark in remarks]
     return advice
+
+
+def _advice_on_queue(settings: Settings, fields: Fields, definition: JobDefinition) -> list[str]:
+    """Ask whether a queue without a limit was meant to be one that has one."""
+    said = fields.get("queue")
+    near = nearest(definition.queue, settings.queues)
+    if said is None or definition.queue in settings.queues or near is None:
+        return []
+    what = f"queue '{definition.queue}' has no limit: did you mean '{near}'?"
+    return [f"{said.origin}: '{definition.name}': {what}"]

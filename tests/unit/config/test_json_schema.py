@@ -69,6 +69,7 @@ GOOD = {
             },
             "both": {"extend": ["base", "bank"]},
         },
+        "queues": {"printer": {"max_concurrent": 1}},
         "defaults": {"retry": {"on": ["error"]}, "calendar": "bank"},
         "jobs": [
             {
@@ -105,6 +106,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"scheduler": {"calendars": {"bank": {"blackout": [{"from": "22:00"}]}}}},
         "$.scheduler.calendars.bank.blackout[0].to is missing",
     ),
+    ({"scheduler": {"queues": {"printer": {}}}}, "$.scheduler.queues.printer.max_concurrent is missing"),
     ({"scheduler": {"jobs": {}}}, "$.scheduler.jobs is not"),
 ]
 
@@ -139,4 +141,6 @@ def test_every_key_is_known_to_it() -> None:
 
 
 def test_every_description_is_of_a_key() -> None:
-    assert set() == DESCRIPTIONS.keys() - fields.ENTRY - fields.SCHEDULER - fields.CALENDAR.keys()
+    known = fields.ENTRY | fields.SCHEDULER | fields.CALENDAR.keys() | fields.QUEUE.keys()
+
+    assert set() == DESCRIPTIONS.keys() - known
