@@ -56,7 +56,9 @@ class Recovery:
             known = self._board.jobs.get(state.job)
             definition = known.definition if known else None
             if state.phase is Phase.WAITING:
-                ended = run.cancel_waiting(state, ACTOR) or run.expire(state, definition, now, ACTOR)
+                ended = run.cancel_waiting(state, ACTOR)
+                if not ended and (expired := run.expire(state, definition, now, ACTOR)):
+                    ended = [] if await self._waits_its_turn(state, definition) else expired
                 decided.append((state, ended))
             elif state.instance != self._world.instance:
                 if living is None:
@@ -65,6 +67,15 @@ class Recovery:
                     known_as = definition or JobDefinition(name=state.job)
                     decided.append((state, run.lose(state, known_as, ACTOR, now=now)))
         return decided
+
+    async def _waits_its_turn(self, state: RunState, definition: JobDefinition | None) -> bool:
+        """Whether it is for its queue that a run waits: somebody alive could perform it."""
+        if definition is None or definition.queue_limit is None:
+            return False
+        return any(
+            state.job in each.jobs and not each.is_dead and state.bound_to in (None, each.id)
+            for each in await self._world.instances()
+        )
 
     async def _forget(self, now: datetime) -> None:
         """Take those off the list of instances that have been dead for so long that nobody looks for them."""
