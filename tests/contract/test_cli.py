@@ -247,6 +247,7 @@ def test_what_the_calendar_of_a_job_takes_away_is_shown_when_asked_for(cli: Cli,
     assert left["fire_times"] == [shown["next_fire_at"]]
     assert {"name": "none", "exclude": ["*-01-01..*-12-30"]} == shown["definition"]["calendar"]
     assert f"{config}:2" == shown["origin"]["calendar.exclude"]
+    assert "calendar.exclude" in cli("--config", str(config), "jobs", "show", "tidy").stdout
 
 
 # --- deciding -------------------------------------------------------------------------------------------

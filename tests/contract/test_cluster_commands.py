@@ -292,7 +292,7 @@ def test_status_names_queues_in_which_runs_wait_for_their_turn(
     store.ledger.append(Write(run_stream(run_id), (begun,), expected=1))
     why = cli("status", "--json").json["why"]
 
-    assert {"1 runs wait for queue printer: 1 of 1 are running"} == {*why} - {*waiting}
+    assert {"queue printer is full: 1 of 1 running, 1 run waiting"} == {*why} - {*waiting}
 
 
 def test_status_shows_what_was_rejected_until_files_are_accepted(cli: Cli, store: Store) -> None:

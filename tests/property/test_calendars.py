@@ -18,6 +18,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.schedule import Schedule, schedule_of
+from cronledger.projections import job_status
 from tests.property.test_due import Fold
 
 EVE = datetime(2026, 3, 27, 12, tzinfo=UTC)
@@ -208,6 +209,22 @@ def test_a_night_of_a_job_that_fires_every_second_is_one_event() -> None:
 
     assert [("calendar", 28_800)] == [(body.reason, body.count) for body in skips]
     assert EVE.replace(hour=6, minute=0, second=10) + timedelta(days=1) == max(fold.decided())
+
+
+def test_what_is_shown_as_next_will_fire_even_if_something_is_decided_before() -> None:
+    closed = Calendar(name="closed", exclude=("2026-03-28..2026-06-30",))
+    definition = JobDefinition(name=JobName("tidy"), schedule="@daily", calendar=closed)
+    state = job.JobState(name=definition.name, definition=definition, planned_until=EVE)
+    decides_at = job.next_fire(state)
+    assert decides_at is not None
+
+    (told,) = job.due(state, decides_at).skips
+
+    assert isinstance(told.body, e.FireTimesSkipped)
+    assert datetime(2026, 4, 28, tzinfo=UTC) == decides_at
+    assert datetime(2026, 7, 1, tzinfo=UTC) == job_status.next_fire_at(state, EVE)
+    assert datetime(2026, 7, 1, tzinfo=UTC) == job_status.next_fire_at(state, decides_at)
+    assert ("calendar", 32) == (told.body.reason, told.body.count)
 
 
 def test_a_change_in_the_midst_of_a_night_tells_it_in_two_parts() -> None:

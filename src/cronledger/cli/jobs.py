@@ -265,10 +265,13 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
         if field not in ("definition", "origin", "name", "schedule_in_words")
     ]
     words = {"field": "schedule_in_words", "value": document["schedule_in_words"], "origin": "schedule"}
+    fields = {field: value for field, value in document["definition"].items() if field != "enabled"}
+    if calendar := fields["calendar"]:
+        fields["calendar"] = calendar["name"]
+        fields |= {f"calendar.{rule}": said for rule, said in calendar.items() if rule != "name"}
     defined = [
         {"field": field, "value": value, "origin": document["origin"].get(field, "default")}
-        for field, value in document["definition"].items()
-        if field != "enabled"
+        for field, value in fields.items()
     ]
     return [*defined[:1], words, *standing, *defined[1:]]
 

@@ -197,7 +197,8 @@ def _full_queues(standing: Standing) -> Iterator[str]:
             waiting[queue] += held[name]
     for queue, limit in sorted(limits.items()):
         if waiting[queue] and running[queue] >= limit:
-            yield f"{waiting[queue]} runs wait for queue {queue}: {running[queue]} of {limit} are running"
+            are = f"{running[queue]} of {limit} running, {counted(waiting[queue], 'run')} waiting"
+            yield f"queue {queue} is full: {are}"
 
 
 def _inactive(jobs: list[JobState]) -> str:

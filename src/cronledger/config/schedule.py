@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -11,11 +12,12 @@ from cronledger.config.model import Fields, KnownCalendar
 from cronledger.config.pairing import Pair
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.domain.definition import Dst
-from cronledger.domain.fire_times import EPOCH
 from cronledger.domain.schedule import Schedule, describe, schedule_of
 from cronledger.domain.zone import zone
 from cronledger.errors import InvalidCron, InvalidSchedule, UnknownZone
 
+_BEFORE_ANY = datetime(2026, 1, 1, tzinfo=UTC)
+"""No ledger is older, so no job has fired before."""
 _BLANKS = re.compile("[ \t]+")
 
 
@@ -46,7 +48,7 @@ def check_effective(
     if found is None or named is None or named.value is None:
         return
     kept = msgspec.structs.replace(found, calendar=calendars[named.value].calendar)
-    if kept.next_after(EPOCH) is None:
+    if found.next_after(_BEFORE_ANY) is not None and kept.next_after(_BEFORE_ANY) is None:
         what = f"calendar: '{named.value}' takes away every fire time of {quoted(schedule.value)}"
         problems.add(named.place or place, pair.entry.title + what)
 

@@ -114,7 +114,7 @@ class Schedule(msgspec.Struct, frozen=True):
                 _, known_until, is_open = self.calendar.stretch(found, self.zone)
                 if not is_open and found < give_up_at:
                     closed += 1
-                    found = self.first_from(known_until)
+                    found = self.first_from(min(known_until, give_up_at))
                     continue
             closed = 0
             yield found

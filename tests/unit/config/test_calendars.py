@@ -267,3 +267,9 @@ def test_a_calendar_that_leaves_nothing_any_more_is_worth_a_second_look_and_no_e
     document = checked(load(Path("c.yaml"), None), resolution, datetime(2026, 3, 3, tzinfo=UTC))
 
     assert ["'tidy': calendar 'a' leaves no fire time from now on"] == document["warnings"]
+
+
+def test_a_moment_that_has_gone_by_is_no_mistake_of_its_calendar() -> None:
+    text = calendars("a: {only: [2026-03-02]}", job="{name: tidy, at: 2025-12-24T18:00:00, calendar: a}")
+
+    assert () == resolved(text).warnings
