@@ -179,7 +179,10 @@ class Nemesis:
         self._later(self._chance.uniform(4.0, 10.0), lambda: self._ask_to_end(second))
 
     def _replace(self, old: Instance) -> None:
-        if old in self._usable():
+        """Put a new process in the place of an old one: one at a time, however slowly they come up."""
+        if len(self._usable()) > self._instances:
+            self._later(1.0, partial(self._replace, old))
+        elif old in self._usable():
             self._hand_over(old, self.begin(old.label))
 
     def _hand_over(self, old: Instance, new: Instance) -> None:

@@ -229,6 +229,27 @@ def test_the_coming_fire_times_of_a_job(cli: Cli, seeded: Store) -> None:
     assert [] == cli("jobs", "next", "boom", "--json").json["fire_times"]
 
 
+def test_what_the_calendar_of_a_job_takes_away_is_shown_when_asked_for(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "calendars.yaml"
+    config.write_text(
+        "scheduler:\n  calendars: {none: {exclude: ['*-01-01..*-12-30']}}\n"
+        "  jobs: [{name: tidy, extension: house, calendar: none}]\n"
+    )
+    left = cli("--config", str(config), "jobs", "next", "tidy", "-n", "1", "--json").json
+    every = cli("--config", str(config), "jobs", "next", "tidy", "-n", "400", "--all", "--json").json
+    shown = cli("--config", str(config), "jobs", "show", "tidy", "--json").json
+
+    assert ["12-31T03:00:00Z"] == [at[5:] for at in left["fire_times"]]
+    assert "none" == every["calendar"]
+    assert left["fire_times"] == every["fire_times"][:1]
+    assert 400 == len(every["fire_times"]) + len(every["taken"])
+    assert {"exclude *-01-01..*-12-30"} == {each["by"] for each in every["taken"]}
+    assert left["fire_times"] == [shown["next_fire_at"]]
+    assert {"name": "none", "exclude": ["*-01-01..*-12-30"]} == shown["definition"]["calendar"]
+    assert f"{config}:2" == shown["origin"]["calendar.exclude"]
+    assert "calendar.exclude" in cli("--config", str(config), "jobs", "show", "tidy").stdout
+
+
 # --- deciding -------------------------------------------------------------------------------------------
 
 

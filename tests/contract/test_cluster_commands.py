@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from cronledger.domain.events import Actor, ConfigApplied, ConfigLoaded, ConfigRejected, Event
-from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position, instance_id
+from cronledger.domain.events import Actor, ConfigApplied, ConfigLoaded, ConfigRejected, Event, RunStarted
+from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position, instance_id, run_stream
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
 from cronledger.ledger.codec import exported
@@ -272,6 +272,27 @@ def test_status_names_runs_that_nobody_can_perform(
 
     assert {"waiting": 1, "running": 0} == found["runs"]
     assert "runs wait for an instance that has the code of boom" in found["why"]
+
+
+def test_status_names_queues_in_which_runs_wait_for_their_turn(
+    cli: Cli, store: Store, come: Callable[..., InstanceId]
+) -> None:
+    Path("nightly.yaml").write_text(
+        "scheduler: {queues: {printer: {max_concurrent: 1}}, "
+        "jobs: [{name: boom, extension: house, queue: printer, overlap: allow}]}"
+    )
+    cli("config", "apply")
+    come("one", revision_of(cli, "nightly"), "boom")
+    for _ in range(2):
+        cli("infra", "jobs", "run", "boom", "--no-wait")
+    waiting = cli("status", "--json").json["why"]
+    run_id = store.ledger.read_all(Position(0), 100)[-1].run_id
+    assert run_id
+    begun = Event(body=RunStarted(), actor=ENGINE, job=JobName("boom"), run_id=run_id, attempt=1)
+    store.ledger.append(Write(run_stream(run_id), (begun,), expected=1))
+    why = cli("status", "--json").json["why"]
+
+    assert {"queue printer is full: 1 of 1 running, 1 run waiting"} == {*why} - {*waiting}
 
 
 def test_status_shows_what_was_rejected_until_files_are_accepted(cli: Cli, store: Store) -> None:

@@ -17,6 +17,7 @@ from cronledger.entropy import SeededEntropy
 from cronledger.ledger import codec
 from cronledger.ledger.normal import DEPTH, bounded, cleaned, normalised, truncated
 from tests.events import PLANNER
+from tests.property.test_calendars import CALENDARS
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 INSTANTS = st.datetimes(timezones=st.just(UTC))
@@ -43,6 +44,8 @@ DEFINITIONS = st.builds(
     tags=st.lists(LETTERS, max_size=3).map(tuple),
     max_concurrent=st.none() | st.integers(1, 9),
     timeout_seconds=st.none() | st.floats(0, 1e6),
+    queue_limit=st.none() | st.integers(1, 9),
+    calendar=st.none() | CALENDARS,
 )
 NAMES = st.lists(LETTERS, max_size=3).map(tuple)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {

@@ -20,6 +20,7 @@ from cronledger.config.model import Settings
 from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
+from cronledger.domain.job import schedule_for
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)
@@ -136,7 +137,11 @@ def checked(settings: Settings, resolution: Resolution, now: datetime) -> dict[s
         "ok": True,
         "jobs": sum(definition.scheduled for definition in resolution.definitions),
         "revision": resolution.revision,
-        "warnings": [*resolution.warnings, *_second_opinions(resolution.definitions, now)],
+        "warnings": [
+            *resolution.warnings,
+            *_closed_for_good(resolution.definitions, now),
+            *_second_opinions(resolution.definitions, now),
+        ],
         "files": list(settings.files),
     }
 
@@ -213,6 +218,15 @@ def _by_field(jobs: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
             outer, _, part = field.partition(".")
             value = job[outer][part] if part else job[outer]
             yield {"name": job["name"], "field": field, "value": value, "origin": source}
+
+
+def _closed_for_good(definitions: Iterable[JobDefinition], now: datetime) -> Iterable[str]:
+    """Name the jobs whose calendar leaves nothing of what is to come."""
+    for definition in definitions:
+        calendar = definition.calendar
+        schedule = schedule_for(definition) if calendar else None
+        if schedule and calendar and schedule.next_after(now) is None:
+            yield f"'{definition.name}': calendar '{calendar.name}' leaves no fire time from now on"
 
 
 def _second_opinions(definitions: Iterable[JobDefinition], now: datetime) -> Iterable[str]:

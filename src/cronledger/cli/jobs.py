@@ -100,20 +100,32 @@ def next_(
     name: Name,
     *,
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 5,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that the job's calendar takes away, and by which rule.")
+    ] = False,
 ) -> None:
     """Show when a job fires next."""
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
     schedule = job.schedule_for(found.definition)
-    times = list(schedule.fire_times(opened.now(), LAST, count)) if schedule else []
-    document = {
+    calendar = found.definition.calendar
+    ask = (schedule.ruled if every else schedule.fire_times) if schedule else None
+    times = list(ask(opened.now(), LAST, count)) if ask else []
+    why = {at: closed for at in times if schedule and (closed := schedule.why_closed(at))}
+    document: dict[str, Any] = {
         "name": found.state.name,
         "schedule": found.definition.schedule,
         "timezone": found.definition.timezone,
-        "fire_times": [fire_time(each) for each in times],
+        "fire_times": [fire_time(each) for each in times if each not in why],
     }
-    rows = [{"fire_at": each} for each in document["fire_times"]]
-    emit(ctx, document, columns=["fire_at"], rows=rows, text=NO_MORE if schedule else MANUAL_ONLY)
+    if every:
+        document["calendar"] = calendar.name if calendar else None
+        document["taken"] = [{"fire_at": fire_time(at), "by": rule} for at, rule in why.items()]
+    rows = [{"fire_at": fire_time(each), "taken_by": why.get(each)} for each in times]
+    columns = ["fire_at", "taken_by"] if every else ["fire_at"]
+    emit(ctx, document, columns=columns, rows=rows, text=NO_MORE if schedule else MANUAL_ONLY)
+    if calendar and not every:
+        note(ctx, f"calendar '{calendar.name}' takes fire times away: --all shows which")
     if not found.is_enabled or found.state.paused:
         note(
             ctx,
@@ -217,10 +229,13 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
         if field not in ("definition", "origin", "name", "schedule_in_words")
     ]
     words = {"field": "schedule_in_words", "value": document["schedule_in_words"], "origin": "schedule"}
+    fields = {field: value for field, value in document["definition"].items() if field != "enabled"}
+    if calendar := fields["calendar"]:
+        fields["calendar"] = calendar["name"]
+        fields |= {f"calendar.{rule}": said for rule, said in calendar.items() if rule != "name"}
     defined = [
         {"field": field, "value": value, "origin": document["origin"].get(field, "default")}
-        for field, value in document["definition"].items()
-        if field != "enabled"
+        for field, value in fields.items()
     ]
     return [*defined[:1], words, *standing, *defined[1:]]
 

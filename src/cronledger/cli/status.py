@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -179,6 +180,25 @@ def _why(standing: Standing) -> Iterator[str]:
     if waiting := sorted({each.job for each in standing.runs if each.phase is Phase.WAITING} - provided):
         named = ", ".join(waiting[:JOBS_NAMED]) + (", ..." if len(waiting) > JOBS_NAMED else "")
         yield f"runs wait for an instance that has the code of {named}"
+    yield from _full_queues(standing)
+
+
+def _full_queues(standing: Standing) -> Iterator[str]:
+    """Name the queues in which runs wait for their turn."""
+    limits: dict[str, int] = {}
+    running: Counter[str] = Counter()
+    waiting: Counter[str] = Counter()
+    held = Counter(each.job for each in standing.runs if each.phase is Phase.WAITING)
+    for name, state in standing.jobs.items():
+        if state.definition is not None and state.definition.queue_limit is not None:
+            queue = state.definition.queue
+            limits[queue] = state.definition.queue_limit
+            running[queue] += len(state.running)
+            waiting[queue] += held[name]
+    for queue, limit in sorted(limits.items()):
+        if waiting[queue] and running[queue] >= limit:
+            are = f"{running[queue]} of {limit} running, {counted(waiting[queue], 'run')} waiting"
+            yield f"queue {queue} is full: {are}"
 
 
 def _inactive(jobs: list[JobState]) -> str:

@@ -15,6 +15,7 @@ Check = Callable[[Value], Any]
 Schema = dict[str, Any]
 """A part of a JSON Schema."""
 
+NAME_RULE = "small letters, digits, '_' and '-', beginning with a letter, at most 64"
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", re.ASCII)
 
 
@@ -104,11 +105,13 @@ def name(value: Value) -> str:
     """Accept what a job or an extension may be called: never an import path."""
     found = text(value)
     if not is_name(found):
-        raise Wrong(
-            f"{quoted(found)} is not a name: small letters, digits, '_' and '-', beginning with a letter, "
-            "at most 64 (a name, never an import path)"
-        )
+        raise Wrong(f"{quoted(found)} is not a name: {NAME_RULE} (a name, never an import path)")
     return found
+
+
+def name_or_none(value: Value) -> str | None:
+    """Accept a name, or null where none is wanted after all."""
+    return None if value.data is None else name(value)
 
 
 def module(value: Value) -> str:
@@ -140,7 +143,7 @@ def whole(low: int, high: int, *, unset: bool = False) -> Check:
         return value.data
 
     kind = ["integer", "null"] if unset else "integer"
-    return _described(check, {"type": kind, "minimum": low, "maximum": high})
+    return described(check, {"type": kind, "minimum": low, "maximum": high})
 
 
 def number(low: float, high: float, *, unset: bool = False) -> Check:
@@ -156,7 +159,7 @@ def number(low: float, high: float, *, unset: bool = False) -> Check:
         return float(value.data)
 
     kind = ["number", "null"] if unset else "number"
-    return _described(check, {"type": kind, "minimum": low, "maximum": high})
+    return described(check, {"type": kind, "minimum": low, "maximum": high})
 
 
 def one_of(words: Iterable[str]) -> Check:
@@ -172,7 +175,7 @@ def one_of(words: Iterable[str]) -> Check:
             )
         return known[value.data]
 
-    return _described(check, {"enum": list(known)})
+    return described(check, {"enum": list(known)})
 
 
 def several(check: Check) -> Check:
@@ -185,7 +188,7 @@ def several(check: Check) -> Check:
             raise Wrong(f"must be a list, not {spelled(value)}")
         return tuple(dict.fromkeys(_item(check, item) for item in value.data))
 
-    return _described(check_all, {"type": ["array", "null"], "items": schema_of(check)})
+    return described(check_all, {"type": ["array", "null"], "items": schema_of(check)})
 
 
 def _item(check: Check, item: Value) -> Any:
@@ -203,7 +206,7 @@ def undefined(what: str) -> Check:
         for item in items:
             raise Wrong(f"unknown {what} {quoted(filled(item))} (none is defined)", at=item)
 
-    return _described(check, {"type": "array", "maxItems": 0})
+    return described(check, {"type": "array", "maxItems": 0})
 
 
 def free(value: Value) -> Any:
@@ -247,7 +250,8 @@ def schema_of(check: Check) -> Schema:
     return _SCHEMAS[check]
 
 
-def _described(check: Check, schema: Schema) -> Check:
+def described(check: Check, schema: Schema) -> Check:
+    """Say what a check accepts."""
     _SCHEMAS[check] = schema
     return check
 
@@ -261,6 +265,7 @@ _SCHEMAS |= {
     every: {"type": "string", "pattern": r"\S"},
     at: {"type": "string", "pattern": r"\S"},
     name: {"type": "string", "pattern": f"^{NAME.pattern}$"},
+    name_or_none: {"type": ["string", "null"], "pattern": f"^{NAME.pattern}$"},
     module: {"type": "string", "pattern": f"^{_MODULE.pattern}$"},
     bootstrap: {"type": "string", "pattern": f"^{NAME.pattern}(:{NAME.pattern})?$"},
     free: {},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cronledger.config import check
+from cronledger.config import calendar_checks, check
 from cronledger.config.check import Check, Wrong
-from cronledger.config.model import Fields, Written
+from cronledger.config.model import Fields, NamedEntry, Written
 from cronledger.config.problem import Problems, nearest, quoted
 from cronledger.config.yaml_text import Value
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Fold, Gap
+from cronledger.domain.ids import is_name
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
 
@@ -28,7 +29,7 @@ SCALARS: dict[str, Check] = {
     "drain_seconds": check.number(0, DAY),
     "max_runs": check.whole(1, 10_000),
 }
-SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "defaults", "jobs"})
+SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "calendars", "queues", "defaults", "jobs"})
 PROFILE_SCHEDULER = frozenset({*SCALARS, "jobs"})
 
 RETRY: dict[str, Check] = {
@@ -65,11 +66,20 @@ JOB: dict[str, Check] = {
     "jitter_seconds": check.whole(0, DAY),
     "priority": check.whole(-1000, 1000),
     "queue": check.name,
-    "calendar": check.undefined("calendar"),
+    "calendar": check.name_or_none,
     "notify": check.undefined("notice"),
 }
 NESTED: dict[str, dict[str, Check] | None] = {"retry": RETRY, "dst": DST, "parameters": None}
 """Mappings whose parts are fields of their own, so that each layer may change one of them."""
+
+CALENDAR: dict[str, Check] = {
+    "extend": calendar_checks.names,
+    "exclude": check.several(calendar_checks.date),
+    "only": check.several(calendar_checks.date),
+    "weekdays": check.several(calendar_checks.weekdays),
+    "blackout": calendar_checks.blackouts,
+}
+QUEUE: dict[str, Check] = {"max_concurrent": check.whole(1, 10_000)}
 
 DEFAULTS = frozenset({*JOB, *NESTED})
 ENTRY = frozenset({*IDENTITY, *DEFAULTS})
@@ -91,6 +101,29 @@ def known_entries(value: Value, known: frozenset[str], title: str, problems: Pro
         meant = f", did you mean '{near}'?" if near else f" (known: {', '.join(sorted(known))})"
         problems.add(entry.key or entry.place, f"{title}unknown key {quoted(key)}{meant}")
     return entries
+
+
+def named(
+    block: Value, key: str, kinds: Mapping[str, Check], problems: Problems, *, needed: str | None = None
+) -> list[NamedEntry]:
+    """Return what stands under its names in a mapping such as `calendars`; note what is wrong with it."""
+    if block.data is not None and not isinstance(block.data, dict):
+        what = f"{key}: must be a mapping of names to rules, not {check.spelled(block)}"
+        problems.add(block.place, what)
+    found = []
+    for name, value in (block.data if isinstance(block.data, dict) else {}).items():
+        title, place = f"{key}.{name}: ", value.key or value.place
+        if not is_name(name):
+            title = f"{key}: {quoted(name)} "
+            problems.add(place, f"{title}is not a name: {check.NAME_RULE}")
+        said: Fields = {}
+        for part, item in known_entries(value, frozenset(kinds), title, problems).items():
+            keep(said, part, item, kinds[part], title=title, problems=problems)
+        written = value.data if isinstance(value.data, dict) else {}
+        if needed and needed not in written and written.keys() <= kinds.keys():
+            problems.add(place, f"{title}{needed} is missing")
+        found.append(NamedEntry(name=name, title=title, place=place, fields=said))
+    return found
 
 
 def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fields:

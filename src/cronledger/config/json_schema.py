@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cronledger.config import check, fields
 from cronledger.config.check import Check, Schema
+from cronledger.domain.ids import NAME
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,6 +29,8 @@ DESCRIPTIONS = {
     "at": "instead of schedule: once, such as 2026-12-24T18:00:00",
     "startup": "never: keeps a job that runs at start from doing so",
     "startup_scope": "once per boot of the cluster, or once in every process",
+    "queue": "the runs of all jobs in it count together where scheduler.queues limits it",
+    "max_concurrent": "how many runs at once, on all instances together",
     "parameters": "what ctx.params holds",
     "enforce": "false: destructive jobs count and report, and change nothing",
     "overlap": "what a fire time does while another run is in flight",
@@ -35,6 +38,12 @@ DESCRIPTIONS = {
     "grace_seconds": "how late still counts as on time",
     "idempotent": "may be started again when its instance was lost",
     "jitter_seconds": "delays the claim by a stable fraction of it",
+    "calendar": "takes fire times away: one of scheduler.calendars",
+    "extend": "calendars that take away as well",
+    "exclude": "dates, ranges of dates and yearly dates on which nothing fires",
+    "only": "the only dates on which anything fires",
+    "weekdays": "the only days of the week on which anything fires",
+    "blackout": "hours of the day, in the job's zone, in which nothing fires",
     "dst": "what a fixed local time does that the clock skips or shows twice",
 }
 
@@ -55,6 +64,8 @@ def schema() -> Schema:
         | {
             "extensions": _named("extensions", check.schema_of(check.several(check.module))),
             "bootstrap_jobs": _named("bootstrap_jobs", check.schema_of(check.several(check.bootstrap))),
+            "calendars": _by_name({"$ref": "#/$defs/calendar"}),
+            "queues": _by_name(_mapping(fields.QUEUE) | {"type": "object", "required": ["max_concurrent"]}),
             "defaults": {"$ref": "#/$defs/defaults"},
             "jobs": _list("entry"),
         }
@@ -73,6 +84,7 @@ def schema() -> Schema:
         "title": "cronledger configuration",
         **top,
         "$defs": {
+            "calendar": _mapping(fields.CALENDAR),
             "entry": _named("entry", entry),
             "override": override,
             "defaults": _named("defaults", defaults),
@@ -95,6 +107,11 @@ def _mapping(kinds: dict[str, Check], **more: Schema) -> Schema:
 def _closed(properties: dict[str, Schema]) -> Schema:
     """Return a mapping of known keys; an empty one may be left without a word."""
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
+
+def _by_name(kind: Schema) -> Schema:
+    patterns = {f"^{NAME.pattern}$": kind}
+    return {"type": ["object", "null"], "patternProperties": patterns, "additionalProperties": False}
 
 
 def _list(definition: str) -> Schema:

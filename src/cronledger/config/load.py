@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cronledger.config import check, fields
+from cronledger.config import calendars, check, fields
 from cronledger.config.files import Document, Marks, Reading
-from cronledger.config.model import Fields, JobEntry, Override, Settings, Written
+from cronledger.config.model import Fields, JobEntry, NamedEntry, Override, Settings, Written
 from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.schedule import check_written
 from cronledger.config.yaml_text import Value
@@ -39,8 +39,9 @@ def load(
     for document in reading.read(profile, includes=False) if profile else ():
         files.append(document.file)
         merge.add_profile(document)
+    settings = merge.settings(tuple(files))
     problems.refuse()
-    return merge.settings(tuple(files))
+    return settings
 
 
 def find_config(folder: Path) -> Path | None:
@@ -64,6 +65,8 @@ class _Merge:
         self._defaults: Fields = {}
         self._extensions: Fields = {}
         self._bootstrap: Fields = {}
+        self._calendars: dict[str, NamedEntry] = {}
+        self._queues: dict[str, NamedEntry] = {}
         self._jobs: list[JobEntry] = []
         self._overrides: list[Override] = []
 
@@ -74,6 +77,12 @@ class _Merge:
         self._join(self._scalars, self._scalars_of(scheduler), "scheduler.")
         self._extensions |= self._list(scheduler, "extensions", check.module)
         self._bootstrap |= self._list(scheduler, "bootstrap_jobs", check.bootstrap)
+        if block := scheduler.get("calendars"):
+            found = fields.named(block, "calendars", fields.CALENDAR, self._problems)
+            self._add_named(self._calendars, found)
+        if block := scheduler.get("queues"):
+            found = fields.named(block, "queues", fields.QUEUE, self._problems, needed="max_concurrent")
+            self._add_named(self._queues, found)
         defaults = self._block(scheduler, "defaults", fields.DEFAULTS)
         self._join(self._defaults, self._checked(defaults, "defaults: "), "defaults.")
         self._jobs += [entry for item in self._items(scheduler) if (entry := self._entry(*item))]
@@ -89,12 +98,17 @@ class _Merge:
         application = {key: written.value for key, written in self._application.items()}
         placed = {**self._scalars, **{f"bootstrap_jobs.{key}": each for key, each in self._bootstrap.items()}}
         scalars: dict[str, Any] = {key: written.value for key, written in self._scalars.items()}
+        said = [("defaults: ", self._defaults), *((each.title, each.fields) for each in self._jobs)]
+        said += [(each.title, each.fields) for each in self._overrides]
+        calendars.check_names(self._calendars, said, self._problems)
         return Settings(
             **scalars,
             extensions=tuple(self._extensions),
             bootstrap_jobs=tuple(self._bootstrap),
             jobs=tuple(self._jobs),
             overrides=tuple(self._overrides),
+            calendars=calendars.resolved(self._calendars, self._problems),
+            queues=self._limits(),
             defaults=self._defaults,
             application_database_url=application.pop("database_url", None),
             application=application,
@@ -107,6 +121,16 @@ class _Merge:
     def _top(self, document: Document, known: frozenset[str]) -> dict[str, Value]:
         whole = Value(document.entries, Place(document.file, 1, 1))
         return fields.known_entries(whole, known, "", self._problems)
+
+    def _add_named(self, known: dict[str, NamedEntry], entries: list[NamedEntry]) -> None:
+        for entry in entries:
+            first = known.setdefault(entry.name, entry)
+            if first is not entry:
+                self._problems.add(entry.place, f"{entry.title}already defined at {first.place}")
+
+    def _limits(self) -> Fields:
+        limited = (each for each in self._queues.values() if "max_concurrent" in each.fields)
+        return {each.name: each.fields["max_concurrent"] for each in limited}
 
     def _block(self, entries: dict[str, Value], key: str, known: frozenset[str]) -> dict[str, Value]:
         if key not in entries:

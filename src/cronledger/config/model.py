@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cronledger.config.problem import Place
+from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import DayMatch
 
 
@@ -64,6 +65,22 @@ def _place_of(item: JobEntry | Override, fields: tuple[str, ...]) -> Place:
     return next((place for place in places if place), item.place)
 
 
+class NamedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One calendar or queue as it was written, under its name."""
+
+    name: str
+    title: str
+    place: Place
+    fields: Fields
+
+
+class KnownCalendar(msgspec.Struct, frozen=True, kw_only=True):
+    """A calendar with all that it extends, and where each of its rules was written."""
+
+    calendar: Calendar
+    origins: dict[str, str]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the files say, the profile's scalars already in place. Without files: the defaults.
 
@@ -77,6 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         startup_wait_seconds: How long readiness waits for the startup runs of this boot.
         drain_seconds: How long a stopping instance waits for its runs.
         max_runs: How many runs one instance performs at once.
+        calendars: What calendars there are, each complete.
+        queues: How many runs of a queue are performed at once, by its name.
         defaults: Fields for every job, weaker than its entry.
         application_database_url: The application's database, or a reference to it.
         application: Whatever else stands under `application:`; jobs see it as `ctx.config`.
@@ -94,6 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_runs: int = 100
     jobs: tuple[JobEntry, ...] = ()
     overrides: tuple[Override, ...] = ()
+    calendars: dict[str, KnownCalendar] = {}
+    queues: Fields = {}
     defaults: Fields = {}
     application_database_url: str | None = None
     application: dict[str, Any] = {}

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from cronledger.config.model import Fields, Override, Settings, Written
+from cronledger.config.model import Fields, KnownCalendar, Override, Settings, Written
 from cronledger.config.pairing import Pair, bootstrap, overrides, pairs
-from cronledger.config.problem import Problems
+from cronledger.config.problem import Problems, nearest
 from cronledger.config.schedule import check_effective
-from cronledger.domain.definition import Dst, JobDefinition, Startup
+from cronledger.domain.definition import DEFAULT_QUEUE, Dst, JobDefinition, Startup
 from cronledger.domain.ids import JobName
 from cronledger.domain.job import schedule_for
 from cronledger.domain.overlap import Overlap
@@ -52,18 +52,22 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
     overridden = overrides(settings, problems)
     booted = bootstrap(settings, paired, problems)
     merged = [_merged(settings, pair, overridden[pair.code.extension, pair.code.name]) for pair in paired]
+    merged = [fields | _limit(settings, fields) for fields in merged]
     for pair, fields in zip(paired, merged, strict=True):
-        check_effective(fields, pair, problems)
+        check_effective(fields, pair, problems, calendars=settings.calendars)
     problems.refuse()
     definitions: list[JobDefinition] = []
     origins: dict[JobName, dict[str, str]] = {}
     warnings: list[str] = []
     for pair, fields in zip(paired, merged, strict=True):
         startup, origin = _startup(pair, fields, booted.get(pair.name))
-        definition = _definition(pair, fields, startup)
+        calendar = settings.calendars[said.value] if (said := fields.get("calendar")) and said.value else None
+        definition = _definition(pair, fields, startup, calendar)
         definitions.append(definition)
-        origins[pair.name] = {**_origins(fields), "startup": origin}
+        rules = {f"calendar.{rule}": place for rule, place in calendar.origins.items()} if calendar else {}
+        origins[pair.name] = {**_origins(fields), **rules, "startup": origin}
         warnings += _advice(pair, fields, definition, booted.get(pair.name))
+        warnings += _advice_on_queue(settings, fields, definition)
     return Resolution(
         definitions=tuple(definitions),
         origins=origins,
@@ -94,6 +98,12 @@ def _merged(settings: Settings, pair: Pair, overriding: list[Override]) -> Field
     return fields
 
 
+def _limit(settings: Settings, fields: Fields) -> Fields:
+    """Return the limit of a job's queue, where there is one."""
+    queue = fields["queue"].value if "queue" in fields else DEFAULT_QUEUE
+    return {"queue_limit": settings.queues[queue]} if queue in settings.queues else {}
+
+
 def _said_by_code(code: Registered) -> Fields:
     said = {
         "description": code.description,
@@ -116,7 +126,9 @@ def _said_for_all(settings: Settings) -> Fields:
 _UNSAID = Settings()
 
 
-def _definition(pair: Pair, fields: Fields, startup: Startup) -> JobDefinition:
+def _definition(
+    pair: Pair, fields: Fields, startup: Startup, calendar: KnownCalendar | None
+) -> JobDefinition:
     values: dict[str, Any] = {"parameters": {}, "retry": {}, "dst": {}}
     for key, written in fields.items():
         field, _, part = key.partition(".")
@@ -131,10 +143,13 @@ def _definition(pair: Pair, fields: Fields, startup: Startup) -> JobDefinition:
         job=pair.code.name,
         scheduled=pair.entry is not None,
         startup=startup,
+        calendar=calendar.calendar if calendar else None,
     )
 
 
-_TAKEN = frozenset(JobDefinition.__struct_fields__) - {"name", "extension", "job", "scheduled", "startup"}
+_TAKEN = frozenset(JobDefinition.__struct_fields__) - {
+    "name", "extension", "job", "scheduled", "startup", "calendar",
+}  # fmt: skip
 
 
 def _origins(fields: Fields) -> dict[str, str]:
@@ -188,9 +203,22 @@ def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str |
     if definition.max_concurrent is not None and definition.overlap is not Overlap.ALLOW:
         place = fields["max_concurrent"].origin
         advice.append(f"{place}: '{pair.name}': max_concurrent has no effect without `overlap: allow`")
+    if definition.calendar is not None and not definition.schedule and "calendar" in pair.entry.fields:
+        place = fields["calendar"].origin
+        advice.append(f"{place}: '{pair.name}': calendar has no effect without a schedule")
     if definition.schedule:
         place = fields["schedule"].origin
         schedule = schedule_for(definition)
         remarks = advice_on(schedule, day_match=definition.day_match) if schedule else []
         advice += [f"{place}: '{pair.name}': {remark}" for remark in remarks]
     return advice
+
+
+def _advice_on_queue(settings: Settings, fields: Fields, definition: JobDefinition) -> list[str]:
+    """Ask whether a queue without a limit was meant to be one that has one."""
+    said = fields.get("queue")
+    near = nearest(definition.queue, settings.queues)
+    if said is None or definition.queue in settings.queues or near is None:
+        return []
+    what = f"queue '{definition.queue}' has no limit: did you mean '{near}'?"
+    return [f"{said.origin}: '{definition.name}': {what}"]

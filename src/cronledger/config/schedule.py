@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from cronledger.config.model import Fields
+import msgspec
+
+from cronledger.config.model import Fields, KnownCalendar
 from cronledger.config.pairing import Pair
-from cronledger.config.problem import Place, Problems
+from cronledger.config.problem import Place, Problems, quoted
 from cronledger.domain.definition import Dst
-from cronledger.domain.schedule import describe, schedule_of
+from cronledger.domain.schedule import Schedule, describe, schedule_of
 from cronledger.domain.zone import zone
 from cronledger.errors import InvalidCron, InvalidSchedule, UnknownZone
 
+_BEFORE_ANY = datetime(2026, 1, 1, tzinfo=UTC)
+"""No ledger is older, so no job has fired before."""
 _BLANKS = re.compile("[ \t]+")
 
 
@@ -24,8 +30,10 @@ def check_written(fields: Fields, title: str, problems: Problems) -> None:
         _check_schedule(schedule.value, {}, schedule.place, title=title, problems=problems)
 
 
-def check_effective(fields: Fields, pair: Pair, problems: Problems) -> None:
-    """Note what shows only now that the layers are one: the code's own schedule, and the rule for days."""
+def check_effective(
+    fields: Fields, pair: Pair, problems: Problems, *, calendars: Mapping[str, KnownCalendar]
+) -> None:
+    """Note what shows only with all layers: the code's own schedule, the rule for days, the calendar."""
     schedule, timezone = fields.get("schedule"), fields.get("timezone")
     if pair.entry is None or schedule is None or not schedule.value:
         return
@@ -35,7 +43,14 @@ def check_effective(fields: Fields, pair: Pair, problems: Problems) -> None:
         place = pair.entry.place_of("job", "name")
     if timezone is not None and not _check_zone(timezone.value, timezone.place or place, title, problems):
         return
-    _check_schedule(schedule.value, fields, place, title=title, problems=problems)
+    found = _check_schedule(schedule.value, fields, place, title=title, problems=problems)
+    named = fields.get("calendar")
+    if found is None or named is None or named.value is None:
+        return
+    kept = msgspec.structs.replace(found, calendar=calendars[named.value].calendar)
+    if found.next_after(_BEFORE_ANY) is not None and kept.next_after(_BEFORE_ANY) is None:
+        what = f"calendar: '{named.value}' takes away every fire time of {quoted(schedule.value)}"
+        problems.add(named.place or place, pair.entry.title + what)
 
 
 def _check_zone(name: str, place: Place, title: str, problems: Problems) -> bool:
@@ -47,12 +62,14 @@ def _check_zone(name: str, place: Place, title: str, problems: Problems) -> bool
     return True
 
 
-def _check_schedule(text: str, fields: Fields, place: Place, *, title: str, problems: Problems) -> None:
-    """Note a text that is no schedule under the settings that stand beside it."""
+def _check_schedule(
+    text: str, fields: Fields, place: Place, *, title: str, problems: Problems
+) -> Schedule | None:
+    """Return the schedule; note a text that is none under the settings that stand beside it."""
     settings = {key: fields[key].value for key in ("timezone", "day_match") if key in fields}
     dst = {part: fields[key].value for part in ("gap", "fold") if (key := f"dst.{part}") in fields}
     try:
-        schedule_of(text, **settings, dst=Dst(**dst))
+        return schedule_of(text, **settings, dst=Dst(**dst))
     except InvalidCron as error:
         if error.reason.endswith("instead of six"):
             count = len(_BLANKS.split(text))
@@ -63,6 +80,7 @@ def _check_schedule(text: str, fields: Fields, place: Place, *, title: str, prob
             problems.add(place, f"{title}schedule: {field}{error.reason}", error.hint)
     except InvalidSchedule as error:
         problems.add(place, f"{title}schedule: {error.reason}", error.hint)
+    return None
 
 
 def _with_seconds(text: str) -> str | None:

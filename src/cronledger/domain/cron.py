@@ -25,15 +25,12 @@ from cronledger.domain.cron_text import canonical
 from cronledger.domain.cron_times import times
 from cronledger.domain.definition import DayMatch, Dst, Fold, Gap
 from cronledger.domain.nominal import NO_INSTANT, earliest, latest
-from cronledger.domain.zone import UTC_ZONE, Zone
+from cronledger.domain.zone import HORIZON, PERIOD, UTC_ZONE, Zone
 from cronledger.errors import InvalidCron
 
 DEFAULT_DST = Dst()
 
 _DAY = 86400
-_HORIZON = 19_880_899_200
-"""2600-01-01. From here on the calendar and every zone's rule repeat those of 400 years before."""
-_PERIOD = 146_097 * _DAY
 _READINGS = Dst(gap=Gap.SKIP, fold=Fold.BOTH)
 """The rule of intervals: what the clock shows, as often as it shows it."""
 _SURE_DAYS = (1 << 29) - 2
@@ -117,7 +114,7 @@ class Cron:
 
     def first_from(self, second: int, zone: Zone, dst: Dst) -> int:
         """Return the first fire time from a second since 1970 on."""
-        if not 0 <= second < _HORIZON:
+        if not 0 <= second < HORIZON:
             return self._next_far(second, zone, dst)
         spans = zone.spans
         safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, second) - 1]
@@ -134,7 +131,7 @@ class Cron:
 
     def last_until(self, second: int, zone: Zone, dst: Dst) -> int:
         """Return the last fire time up to a second since 1970, or a negative number."""
-        if not 0 <= second < _HORIZON:
+        if not 0 <= second < HORIZON:
             return self._previous_far(second, zone, dst)
         spans = zone.spans
         safe_from, safe_until, offset = spans.segments[bisect_right(spans.starts, second) - 1]
@@ -152,14 +149,14 @@ class Cron:
     def _next_far(self, instant: int, zone: Zone, dst: Dst) -> int:
         if instant < 0:
             return self.first_from(0, zone, dst)
-        periods = (instant - _HORIZON) // _PERIOD + 1
-        return self.first_from(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
+        periods = (instant - HORIZON) // PERIOD + 1
+        return self.first_from(instant - periods * PERIOD, zone, dst) + periods * PERIOD
 
     def _previous_far(self, instant: int, zone: Zone, dst: Dst) -> int:
         if instant < 0:
             return NO_INSTANT
-        periods = (instant - _HORIZON) // _PERIOD + 1
-        return self.last_until(instant - periods * _PERIOD, zone, dst) + periods * _PERIOD
+        periods = (instant - HORIZON) // PERIOD + 1
+        return self.last_until(instant - periods * PERIOD, zone, dst) + periods * PERIOD
 
     def local_from(self, time: int) -> int:
         """Return the first local time from one on that the fields name, in seconds since 1970."""

@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 
+from cronledger.domain.calendar import Calendar
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
+
+DEFAULT_QUEUE = "default"
 
 
 class Startup(StrEnum):
@@ -64,6 +67,9 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         scheduled: Whether a config entry lists the job; without one it only runs by hand.
         startup: Resolved from code, entry and scope: the two-layer startup rule has been applied.
         enforce: False: destructive jobs count and report, and change nothing.
+        queue, queue_limit: Whose runs count together, and how many of them are performed at once; None: any
+            number.
+        calendar: What takes fire times away, as it stood when the definition was recorded.
         grace_seconds, timeout_seconds, claim_timeout_seconds, jitter_seconds: Seconds; None: not set.
     """
 
@@ -94,4 +100,6 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     retry: Retry = Retry()
     jitter_seconds: int = 0
     priority: int = 0
-    queue: str = "default"
+    queue: str = DEFAULT_QUEUE
+    queue_limit: int | None = None
+    calendar: Calendar | None = None

@@ -9,7 +9,6 @@ planner gets to them. The windows of a pause are skipped as one when the job is 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import takewhile
 
 import msgspec
 
@@ -19,7 +18,8 @@ from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
-from cronledger.domain.windows import PAUSED, fire_times, passed_over, planned, skipped_whole
+from cronledger.domain.sifting import Sifting, ranges
+from cronledger.domain.windows import PAUSED, fire_times, parted, passed_over, planned
 from cronledger.domain.windows import Window as Window  # noqa: PLC0414 - a job is told with its windows
 from cronledger.domain.windows import schedule_for as schedule_for  # noqa: PLC0414 - as above
 
@@ -111,7 +111,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def next_fire(state: JobState) -> datetime | None:
-    """Return the earliest fire time that is not decided yet, None if there is none."""
+    """Return the earliest fire time that is not decided yet, None if there is none.
+
+    Those that a calendar takes away are left out, and decided together with the one that comes after them;
+    of a long time without one, now and then one is returned nevertheless (`Schedule.next_to_decide`).
+    """
     for window in _closed_windows(state):
         fire_at = next(fire_times(window), None)
         if fire_at is not None:
@@ -119,7 +123,7 @@ def next_fire(state: JobState) -> datetime | None:
     if not state.is_active or state.definition is None or state.planned_until is None:
         return None
     schedule = schedule_for(state.definition)
-    return schedule.next_after(state.planned_until) if schedule else None
+    return schedule.next_to_decide(state.planned_until) if schedule else None
 
 
 def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
@@ -138,10 +142,11 @@ def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
-    for window in _open_windows(state, now):
+    for number, window in enumerate(_open_windows(state, now)):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
-        _decide(come, now, skips, triggers, in_flight=state.in_the_way)
+        goes_on = number >= len(_closed_windows(state))
+        _decide(come, now, skips, triggers, in_flight=state.in_the_way, goes_on=goes_on)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_the_way if replaces else ())
@@ -154,11 +159,12 @@ def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
     """
     if state.definition is None or state.definition.idempotent:
         return ()
-    lost = [
-        skipped_whole([window], PAUSED if window.paused else "lineage")
+    skipped = [
+        each
         for window in _open_windows(state, until)
+        for each in ranges(fire_times(window), PAUSED if window.paused else "lineage")
     ]
-    return tuple(_skipped(state.name, skipped) for skipped in lost if skipped)
+    return tuple(_skipped(state.name, each) for each in skipped)
 
 
 def define(
@@ -216,11 +222,11 @@ def resume(state: JobState, actor: e.Actor, reason: str | None, *, now: datetime
     """
     if not state.paused:
         return []
-    windows = _windows_of_pause(state)
+    _, windows = parted(state.undecided)
     if state.has_fire_times and state.definition and state.planned_until:
         windows = (*windows, Window(state.planned_until, now, state.definition, paused=True))
-    skipped = skipped_whole(windows, PAUSED)
-    skips = [_skipped(state.name, skipped, actor=actor)] if skipped else []
+    skipped = ranges((fire_at for window in windows for fire_at in fire_times(window)), PAUSED)
+    skips = [_skipped(state.name, each, actor=actor) for each in skipped]
     return [*skips, e.Event(body=e.JobResumed(reason=reason), actor=actor, job=state.name)]
 
 
@@ -233,16 +239,7 @@ def _open_windows(state: JobState, now: datetime) -> list[Window]:
 
 def _closed_windows(state: JobState) -> tuple[Window, ...]:
     """Return the windows that the planner decides: all but those that wait for the job to be resumed."""
-    waiting = 0 if state.retired else len(_windows_of_pause(state))
-    return state.undecided[: len(state.undecided) - waiting]
-
-
-def _windows_of_pause(state: JobState) -> tuple[Window, ...]:
-    """Return the windows that changes have closed since the job was paused."""
-    if not state.paused:
-        return ()
-    count = sum(1 for _ in takewhile(lambda window: window.paused, reversed(state.undecided)))
-    return state.undecided[len(state.undecided) - count :]
+    return parted(state.undecided)[0] if state.paused and not state.retired else state.undecided
 
 
 def _decide(
@@ -252,23 +249,27 @@ def _decide(
     triggers: list[e.Event],
     *,
     in_flight: tuple[RunId, ...],
+    goes_on: bool,
 ) -> None:
     definition = window.definition
-    if window.paused:
-        whole = skipped_whole([window], PAUSED)
-        skips += [_skipped(definition.name, whole)] if whole else []
+    schedule = schedule_for(definition)
+    if window.paused or schedule is None:
+        skips += [_skipped(definition.name, each) for each in ranges(fire_times(window), PAUSED)]
         return
     grace = timedelta(seconds=definition.grace_seconds) if definition.grace_seconds is not None else None
+    sifting = Sifting(schedule, window.after, window.until)
     decided = catch_up(
-        definition.catch_up, fire_times(window), now=now, grace=grace, limit=definition.catch_up_limit
+        definition.catch_up, sifting.left(), now=now, grace=grace, limit=definition.catch_up_limit
     )
-    skips += [_skipped(definition.name, skipped) for skipped in decided.skipped]
     going = len(in_flight) + len(triggers)
     admitted = admit(definition.overlap, len(decided.fire), in_flight=going)
     refused = decided.fire[: admitted.start] + decided.fire[admitted.stop :]
-    if refused:
-        overlap = Skipped(refused[0], refused[-1], len(refused), "overlap")
-        skips.append(_skipped(definition.name, overlap, in_the_way=in_flight[0] if in_flight else None))
+    found = sifting.told(goes_on=goes_on)
+    found = found + [part for skipped in decided.skipped for part in sifting.apart(skipped)]
+    found += ranges(refused, "overlap", sifting.taken)
+    for skipped in sorted(found, key=lambda each: each.first_at):
+        in_the_way = in_flight[0] if in_flight and skipped.reason == "overlap" else None
+        skips.append(_skipped(definition.name, skipped, in_the_way=in_the_way))
     for index in admitted:
         fire_at = decided.fire[index]
         run_id = scheduled_run(definition.name, fire_at)

@@ -8,20 +8,27 @@ arguments give the same object, so a hundred thousand jobs share what they have 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice, takewhile
 
 import msgspec
 
 from cronledger.domain import cron_advice, fire_times
+from cronledger.domain.calendar import Calendar
 from cronledger.domain.cron import DEFAULT_DST, Cron, parse
 from cronledger.domain.cron_parser import split
 from cronledger.domain.cron_words import in_words
 from cronledger.domain.definition import DayMatch, Dst
+from cronledger.domain.fire_times import EPOCH, LAST_SECOND, second_of
 from cronledger.domain.plain_rules import At, Every, anchor_of, at, every, every_in_words, time_of
 from cronledger.domain.zone import Zone, zone
 
 MANUAL_ONLY = "manual only"
+TOLD_WITHIN = timedelta(days=31)
+"""How long fire times that a calendar takes away may wait for one that it leaves, to be told in one piece."""
+MOST_STRETCHES = 20_000
+"""How many closed stretches in a row a search goes through: of closed nights, those of half a century."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -38,27 +45,90 @@ class Schedule(msgspec.Struct, frozen=True):
     rule: Cron | Every | At
     zone: Zone
     dst: Dst
+    calendar: Calendar | None = None
+    """What takes fire times away."""
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first fire time later than `instant`, or None if there is none before the year 10000."""
-        return fire_times.next_after(self.rule, instant, self.zone, self.dst)
+        """Return the first fire time later than `instant`, or None if there is none before the year 10000.
+
+        None also where a calendar has taken away all of the next `MOST_STRETCHES` stretches.
+        """
+        if self.calendar is None:
+            return fire_times.next_after(self.rule, instant, self.zone, self.dst)
+        return _instant(next(self._open(second_of(instant) + 1), None))
+
+    def next_to_decide(self, instant: datetime) -> datetime | None:
+        """Return the first fire time later than `instant`; where a calendar leaves none for long, one of its.
+
+        So what a calendar takes away is told at the latest after `TOLD_WITHIN`.
+        """
+        if self.calendar is None:
+            return self.next_after(instant)
+        second = second_of(instant) + 1
+        return _instant(next(self._open(second, second + TOLD_WITHIN // timedelta(seconds=1)), None))
 
     def previous_before(self, instant: datetime) -> datetime | None:
         """Return the last fire time earlier than `instant`, or None if there is none since 1970."""
-        return fire_times.previous_before(self.rule, instant, self.zone, self.dst)
+        found = fire_times.previous_before(self.rule, instant, self.zone, self.dst)
+        while self.calendar is not None and found is not None:
+            since, _, is_open = self.calendar.stretch(second_of(found), self.zone)
+            if is_open:
+                return found
+            second = self.rule.last_until(since - 1, self.zone, self.dst) if since > 0 else -1
+            found = _instant(second) if second >= 0 else None
+        return found
 
     def matches(self, instant: datetime) -> bool:
         """Whether `instant` is a fire time."""
-        return fire_times.matches(self.rule, instant, self.zone, self.dst)
+        if not fire_times.matches(self.rule, instant, self.zone, self.dst):
+            return False
+        return self.calendar is None or self.calendar.stretch(second_of(instant), self.zone)[2]
+
+    def why_closed(self, instant: datetime) -> str | None:
+        """Name the rule of the calendar that takes an instant away; None if it is left."""
+        return self.calendar.why_closed(second_of(instant), self.zone) if self.calendar else None
 
     def fire_times(self, after: datetime, until: datetime, limit: int) -> Iterator[datetime]:
         """Yield the fire times later than `after` up to and including `until`, at most `limit`, ascending."""
+        if self.calendar is None:
+            return self.ruled(after, until, limit)
+        last = second_of(until)
+        found = takewhile(lambda second: second <= last, self._open(second_of(after) + 1))
+        return (EPOCH + timedelta(0, second) for second in islice(found, limit))
+
+    def ruled(self, after: datetime, until: datetime, limit: int) -> Iterator[datetime]:
+        """Yield what the rule says between two instants, whatever the calendar takes away of it."""
         return fire_times.between(self.rule, after, until, zone=self.zone, dst=self.dst, limit=limit)
+
+    def first_from(self, second: int) -> int:
+        """Return the first second from one on that the rule names; beyond LAST_SECOND there is none."""
+        return self.rule.first_from(second, self.zone, self.dst)
+
+    def _open(self, second: int, give_up_at: int = LAST_SECOND) -> Iterator[int]:
+        """Yield the seconds that the calendar leaves, from one on, and what it takes from `give_up_at` on."""
+        assert self.calendar is not None
+        closed = known_until = 0
+        found = self.first_from(second)
+        while found <= LAST_SECOND and closed < MOST_STRETCHES:
+            if found >= known_until:
+                _, known_until, is_open = self.calendar.stretch(found, self.zone)
+                if not is_open and found < give_up_at:
+                    closed += 1
+                    found = self.first_from(min(known_until, give_up_at))
+                    continue
+            closed = 0
+            yield found
+            found = self.first_from(found + 1)
 
 
 @lru_cache(maxsize=1 << 17)
 def schedule_of(
-    text: str, *, timezone: str = "UTC", day_match: DayMatch = DayMatch.OR, dst: Dst = DEFAULT_DST
+    text: str,
+    *,
+    timezone: str = "UTC",
+    day_match: DayMatch = DayMatch.OR,
+    dst: Dst = DEFAULT_DST,
+    calendar: Calendar | None = None,
 ) -> Schedule | None:
     """Return the schedule that a text and its settings stand for; None for an empty text: manual only.
 
@@ -73,7 +143,8 @@ def schedule_of(
     if not text.strip(" \t"):
         return None
     place = zone(timezone)
-    return Schedule(text=text, rule=_rule(text, place, day_match, dst), zone=place, dst=dst)
+    rule = _rule(text, place, day_match, dst)
+    return Schedule(text=text, rule=rule, zone=place, dst=dst, calendar=calendar)
 
 
 def describe(text: str, *, timezone: str = "UTC", day_match: DayMatch = DayMatch.OR) -> str:
@@ -121,6 +192,10 @@ def advice_on(schedule: Schedule, *, day_match: DayMatch = DayMatch.OR) -> list[
 _ELAPSED_DAYS = (
     "a day of elapsed time has 24 hours: where the clock changes, its local time moves; cron keeps it"
 )
+
+
+def _instant(second: int | None) -> datetime | None:
+    return None if second is None else EPOCH + timedelta(0, second)
 
 
 def _rule(text: str, place: Zone, day_match: DayMatch, dst: Dst) -> Cron | Every | At:

@@ -6,18 +6,16 @@ a decision about the one kind never touches what is left of the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 
 import msgspec
 
-from cronledger.domain.catchup import Skipped
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.schedule import Schedule, schedule_of
+from cronledger.domain.sifting import MOST
 from cronledger.errors import CronledgerError
-
-FIRE_TIMES_PER_DECISION = 10_000_000
-"""More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
 
 PAUSED = "paused"
 """Why the fire times of a pause are skipped."""
@@ -42,20 +40,18 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def fire_times(window: Window) -> Iterator[datetime]:
-    """Return the fire times of a window, oldest first."""
+    """Return the fire times of a window, oldest first, whatever a calendar takes away of them."""
     schedule = schedule_for(window.definition)
     if schedule is None:
         return iter(())
-    return schedule.fire_times(window.after, window.until, FIRE_TIMES_PER_DECISION)
+    return schedule.ruled(window.after, window.until, MOST)
 
 
-def skipped_whole(windows: Iterable[Window], reason: str) -> Skipped | None:
-    """Return the one skip of all fire times of neighbouring windows, oldest first; None if there are none."""
-    first, last, count = None, None, 0
-    for window in windows:
-        for fire_at in fire_times(window):
-            first, last, count = first or fire_at, fire_at, count + 1
-    return Skipped(first, last, count, reason) if first and last else None
+def parted(windows: Sequence[Window]) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
+    """Part the windows that a pause which still lasts has left from those before it."""
+    count = sum(1 for _ in takewhile(lambda window: window.paused, reversed(windows)))
+    cut = len(windows) - count
+    return tuple(windows[:cut]), tuple(windows[cut:])
 
 
 def planned(windows: Iterable[Window], until: datetime) -> tuple[Window, ...]:
@@ -89,6 +85,7 @@ def schedule_for(definition: JobDefinition) -> Schedule | None:
             timezone=definition.timezone,
             day_match=definition.day_match,
             dst=definition.dst,
+            calendar=definition.calendar,
         )
     except CronledgerError:
         return None

@@ -25,6 +25,10 @@ Offset = Callable[[int], int]
 Transitions = tuple[tuple[int, int], ...]
 """(instant, offset from then on), in order."""
 
+HORIZON = 19_880_899_200
+"""2600-01-01. From here on the calendar and every zone's rule repeat those of 400 years before."""
+PERIOD = 146_097 * 86400
+
 _STRIDE = 6 * 3600
 _YEAR = 31_557_600
 _MARGIN = 3 * 86400

@@ -62,9 +62,10 @@ class Recovery:
             definition = known.definition if known else None
             if state.phase is Phase.WAITING:
                 ended = run.cancel_waiting(state, ACTOR)
-                if known is None or not known.running:  # else it stands in line
+                if not ended and (known is None or not known.running):  # else it stands in line
                     free_since = known.last_ended_at if known else None
-                    ended = ended or run.expire(state, definition, now, ACTOR, free_since=free_since)
+                    expired = run.expire(state, definition, now, ACTOR, free_since=free_since)
+                    ended = [] if expired and await self._waits_its_turn(state, definition) else expired
                 decided.append((state, ended))
             elif state.instance != self._world.instance:
                 if living is None:
@@ -73,6 +74,15 @@ class Recovery:
                     known_as = definition or JobDefinition(name=state.job)
                     decided.append((state, run.lose(state, known_as, ACTOR, now=now)))
         return decided
+
+    async def _waits_its_turn(self, state: RunState, definition: JobDefinition | None) -> bool:
+        """Whether it is for its queue that a run waits: somebody alive could perform it."""
+        if definition is None or definition.queue_limit is None:
+            return False
+        return any(
+            state.job in each.jobs and not each.is_dead and state.bound_to in (None, each.id)
+            for each in await self._world.instances()
+        )
 
     async def _forget(self, now: datetime) -> None:
         """Take those off the list of instances that have been dead for so long that nobody looks for them."""

@@ -50,10 +50,11 @@ def document(states: Iterable[JobState], *, position: Position, now: datetime | 
 def next_fire_at(state: JobState, now: datetime) -> datetime | None:
     """Return when the job fires next; fire times that have gone by undecided are the planner's business."""
     at = job.next_fire(state)
-    if at is None or at > now or state.definition is None:
-        return at
-    schedule = job.schedule_for(state.definition) if state.is_active else None
-    return schedule.next_after(now) if schedule else None
+    schedule = job.schedule_for(state.definition) if state.is_active and state.definition else None
+    if at is None or schedule is None:
+        return at if at is not None and at > now else None
+    # Of a long time that a calendar takes away, the planner decides now and then.
+    return at if at > now and schedule.matches(at) else schedule.next_after(max(at, now))
 
 
 def _entry(state: JobState, now: datetime | None) -> dict[str, Any]:

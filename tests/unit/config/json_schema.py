@@ -18,7 +18,8 @@ TYPES = {
 }
 KNOWN = {
     "$schema", "$defs", "$ref", "title", "description", "type", "enum", "pattern", "minLength", "minimum",
-    "maximum", "items", "maxItems", "properties", "additionalProperties", "required", "anyOf",
+    "maximum", "items", "maxItems", "properties", "patternProperties", "additionalProperties", "required",
+    "anyOf",
 }  # fmt: skip
 
 
@@ -66,7 +67,9 @@ def _text(value: str, schema: Schema, path: str) -> Iterator[str]:
 
 
 def _mapping(value: dict[str, Any], schema: Schema, root: Schema, path: str) -> Iterator[str]:
-    properties = schema.get("properties", {})
+    properties = dict(schema.get("properties", {}))
+    for pattern, kind in schema.get("patternProperties", {}).items():
+        properties |= {key: kind for key in value if re.search(pattern, key)}
     yield from (f"{path}.{key} is missing" for key in schema.get("required", ()) if key not in value)
     for key, item in value.items():
         if key in properties:

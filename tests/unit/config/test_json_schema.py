@@ -60,9 +60,26 @@ GOOD = {
         "drain_seconds": 2.5,
         "extensions": ["shop.jobs:app"],
         "bootstrap_jobs": ["core:tidy", "tidy"],
-        "defaults": {"retry": {"on": ["error"]}},
+        "calendars": {
+            "base": {"exclude": ["2026-12-24", "2026-12-25 .. 2027-01-01", "*-05-01"], "only": None},
+            "bank": {
+                "extend": "base",
+                "weekdays": ["MON-FRI", "sun"],
+                "blackout": [{"from": "22:00", "to": "06:00:30", "days": ["fri"]}],
+            },
+            "both": {"extend": ["base", "bank"]},
+        },
+        "queues": {"printer": {"max_concurrent": 1}},
+        "defaults": {"retry": {"on": ["error"]}, "calendar": "bank"},
         "jobs": [
-            {"name": "a", "every": "90s", "timeout_seconds": None, "dst": {"gap": "skip"}, "retry": None},
+            {
+                "name": "a",
+                "every": "90s",
+                "calendar": None,
+                "timeout_seconds": None,
+                "dst": {"gap": "skip"},
+                "retry": None,
+            },
             {"job": "b", "schedule": "", "parameters": {"anything": [None, 1.5]}, "overlap": "queue"},
         ],
     },
@@ -80,6 +97,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"scheduler": {"jobs": [{"name": "a", "retry": {"max": 1}}]}},
         "$.scheduler.jobs[0].retry.max is not known",
     ),
+    ({"scheduler": {"calendars": {"Bank": {}}}}, "$.scheduler.calendars.Bank is not known"),
+    (
+        {"scheduler": {"calendars": {"bank": {"exclude": ["24.12."]}}}},
+        "$.scheduler.calendars.bank.exclude[0] does not match",
+    ),
+    (
+        {"scheduler": {"calendars": {"bank": {"blackout": [{"from": "22:00"}]}}}},
+        "$.scheduler.calendars.bank.blackout[0].to is missing",
+    ),
+    ({"scheduler": {"queues": {"printer": {}}}}, "$.scheduler.queues.printer.max_concurrent is missing"),
     ({"scheduler": {"jobs": {}}}, "$.scheduler.jobs is not"),
 ]
 
@@ -108,9 +135,12 @@ def test_every_key_is_known_to_it() -> None:
 
     assert fields.ENTRY == defined["entry"]["properties"].keys()
     assert fields.DEFAULTS == defined["defaults"]["properties"].keys()
+    assert fields.CALENDAR.keys() == defined["calendar"]["properties"].keys()
     assert fields.SCHEDULER == schema()["properties"]["scheduler"]["properties"].keys()
     assert fields.PROFILE_SCHEDULER == defined["profile"]["properties"]["scheduler"]["properties"].keys()
 
 
 def test_every_description_is_of_a_key() -> None:
-    assert set() == DESCRIPTIONS.keys() - fields.ENTRY - fields.SCHEDULER
+    known = fields.ENTRY | fields.SCHEDULER | fields.CALENDAR.keys() | fields.QUEUE.keys()
+
+    assert set() == DESCRIPTIONS.keys() - known

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import MOST_FIRE_TIMES, JobChange, compare
 from cronledger.domain.ids import JobName
@@ -52,6 +53,17 @@ def test_another_hour_moves_the_fire_time_of_every_day_and_the_end_is_looked_at_
             moved=tuple((day, day.replace(hour=10, minute=30)) for day in days),
         )
     ] == compare([before], [after], since=tuesday - timedelta(hours=9), until=until)
+
+
+def test_a_calendar_takes_fire_times_away() -> None:
+    calendar = Calendar(name="bank", exclude=("2026-03-04",))
+    change = changed(DAILY, with_(calendar=calendar))
+
+    assert (("calendar",), (datetime(2026, 3, 4, 9, tzinfo=UTC),), ()) == (
+        change.fields,
+        change.removed,
+        change.added,
+    )
 
 
 def test_a_day_is_the_one_that_the_jobs_own_clock_shows() -> None:

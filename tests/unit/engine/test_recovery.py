@@ -7,20 +7,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import pytest
 
-from cronledger.domain.ids import InstanceId, Term
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.events import Cause
+from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
+from cronledger.domain.job import JobState
+from cronledger.domain.run import Phase, RunState
 from cronledger.engine.board import Board
 from cronledger.engine.recovery import FORGET_SECONDS, FORGOTTEN_AFTER, Recovery
 from cronledger.engine.world import Instance
+from cronledger.ledger.api import Answer, Appended, Item
 from cronledger.testing import ManualClock
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def instance(name: str, *, silent_for: timedelta, is_dead: bool) -> Instance:
+def instance(name: str, *, silent_for: timedelta, is_dead: bool, jobs: Sequence[str] = ()) -> Instance:
     return Instance(
-        id=InstanceId(name), kind="service", epoch=1, jobs=frozenset(), config_revision=None,
+        id=InstanceId(name), kind="service", epoch=1, jobs=frozenset(jobs), config_revision=None,
         is_dead=is_dead, beat_at=NOON - silent_for,
     )  # fmt: skip
 
@@ -31,9 +37,14 @@ class StubWorld:
     def __init__(self, *rows: Instance) -> None:
         self.clock = ManualClock(NOON)
         self.rows = list(rows)
+        self.appended: list[Item] = []
 
     async def instances(self) -> list[Instance]:
         return self.rows
+
+    async def submit(self, items: Sequence[Item]) -> list[Answer]:
+        self.appended += items
+        return [Appended(Position(1), Position(1), NOON) for _ in items]
 
     async def forget(self, instances: Sequence[InstanceId]) -> None:
         self.rows = [each for each in self.rows if each.id not in instances]
@@ -64,3 +75,31 @@ def test_they_are_looked_for_now_and_then() -> None:
         known.append(len(world.rows))
 
     assert [1, 1, 0] == known
+
+
+@pytest.mark.parametrize(
+    ("queue_limit", "provider", "ends"),
+    [
+        (1, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), False),
+        (1, instance("here", silent_for=SECOND, is_dead=False), True),
+        (1, instance("here", silent_for=SECOND, is_dead=True, jobs=["tidy"]), True),
+        (None, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), True),
+    ],
+    ids=["waits its turn", "nobody has the code", "who had it is dead", "no limit"],
+)
+def test_a_run_that_waits_for_its_queue_is_not_given_up(
+    queue_limit: int | None, provider: Instance, *, ends: bool
+) -> None:
+    """However long the others take: somebody alive will perform it."""
+    tidy = JobDefinition(name=JobName("tidy"), queue_limit=queue_limit)
+    board = Board()
+    board.jobs[tidy.name] = JobState(name=tidy.name, definition=tidy)
+    run_id = RunId("tidy!1")
+    board.runs[run_id] = RunState(
+        run_id=run_id, job=tidy.name, cause=Cause.MANUAL, position=Position(1), version=1,
+        phase=Phase.WAITING, triggered_at=NOON - timedelta(days=1),
+    )  # fmt: skip
+    world: Any = StubWorld(provider)
+    anyio.run(Recovery(world, board).tick, NOON, Term(1))
+
+    assert ends is bool(world.appended)
