@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from cronledger import Scheduler
+from cronledger import Scheduler, cancelling
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import Actor, AttemptFailed, Body, Cause, Event, JobRegistered, RunSucceeded
@@ -77,6 +78,23 @@ def test_a_run_is_stopped_on_the_instance_that_performs_it(cli: Cli, ledger_url:
     } == result.json
     assert ("operator", "enough") == (asked["actor"]["kind"], asked["actor"]["reason"])
     assert [] == problems(lines)
+
+
+def test_a_run_is_stopped_while_its_instance_drains(cli: Cli, store: Store, ledger_url: str) -> None:
+    def stop(run_id: RunId) -> None:
+        assert eventually(lambda: "leader.resigned" in [line["type"] for line in lines_of(ledger_url)])
+        cancelling.request(store, run_id, Actor.operator("ann"), "enough")
+
+    with ThreadPoolExecutor(1) as threads:
+        with Scheduler(database_url=ledger_url, jobs=[forever]).background():
+            (begun,) = cli("jobs", "run", "forever", "--no-wait", "--json").json["runs"]
+            is_running = eventually(lambda: cli("runs", "list", "--status", "running", "--json").json["runs"])
+            stopped = threads.submit(stop, RunId(begun["run_id"]))
+        stopped.result()
+    at = {line["type"]: datetime.fromisoformat(str(line["recorded_at"])) for line in lines_of(ledger_url)}
+
+    assert is_running
+    assert at["run.cancelled"] - at["run.cancel_requested"] < timedelta(seconds=3)
 
 
 def test_a_run_that_waits_for_its_next_attempt_is_ended_by_the_leader(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from datetime import datetime
 
 import anyio
@@ -148,8 +149,7 @@ class Engine:
                 return self.board.load(await self._world.load())
             except LedgerUnreachable as error:
                 log.warning("the ledger does not answer: %s", error)
-            with anyio.move_on_after(LONGEST_WAIT):
-                await self._woken.wait()
+            await self._pause(LONGEST_WAIT)
         return None
 
     # --- one pass ---------------------------------------------------------------------------------------
@@ -391,6 +391,10 @@ class Engine:
             await self._world.project()
 
     async def _until_idle(self) -> None:
+        """Wait until nothing is performed here; who asks a run to stop is heard meanwhile."""
         while self.executor.attempts:
             self._woken = anyio.Event()
-            await self._woken.wait()
+            await self._pause(LONGEST_WAIT)
+            with suppress(LedgerUnreachable, LedgerRegressed, Outdated), anyio.move_on_after(LONGEST_WAIT):
+                await self.board.follow(self._world)
+                self._obey_cancels()
