@@ -82,6 +82,7 @@ class Node:
         self.notes = SimulatedNotes()
         self.term: Term | None = None
         self.is_dead = False
+        self.provides = True
         self._has_looked = False
         self.board = Board()
         self.attempts: list[Attempt] = []
@@ -93,7 +94,7 @@ class Node:
         self._dispatcher = Dispatcher(
             self,  # type: ignore[arg-type]
             self.board,
-            provides=lambda _definition: not self.is_dead,
+            provides=lambda _definition: self.provides,
             room=lambda: ROOM - len(self.attempts),
             definition_of=self.definition_of,
         )
@@ -216,8 +217,8 @@ class Node:
 class PolicyCluster:
     """A ledger with its views, a clock, an inbox, and the instances: the living ones and the silent."""
 
-    def __init__(self, living: int = 2) -> None:
-        self.clock = SettableClock(NOON)
+    def __init__(self, living: int = 2, start: datetime = NOON) -> None:
+        self.clock = SettableClock(start)
         self.entropy = SeededEntropy(1)
         url = f"memory://policies-{next(_places)}"
         self.store: Store = open_store(url, instance=HERE, clock=self.clock, entropy=self.entropy)
