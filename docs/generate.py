@@ -1,4 +1,4 @@
-"""Writes the reference from the code: `docs/reference/events.md` and `docs/reference/cli.md`.
+"""Writes the reference from the code, and the guide to policies from the cases that the tests play.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 and name those that differ from what would be written
@@ -8,6 +8,7 @@ python docs/generate.py --check    exit 1 and name those that differ from what w
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import types
 import typing
@@ -25,7 +26,10 @@ from cronledger.domain.definition import Dst, JobDefinition
 from cronledger.domain.events import BODIES, Body
 from cronledger.domain.retry import Retry
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+CASES = DOCS.parent / "tests" / "golden" / "policies"
+POLICIES = ("overlap", "catch-up", "retry", "time-out", "recovery", "startup", "pause", "clock-changes")
+"""The order of the guide; each is a file of cases."""
 STREAMS = {
     "job": ("job-NAME", "A job: its definition, and what was decided about its fire times"),
     "run": ("run-ID", "A run"),
@@ -230,6 +234,50 @@ def _help(command: Any) -> str:
     return text.replace("\f", "").strip()
 
 
+# --- policies -------------------------------------------------------------------------------------------
+
+
+def policies() -> str:
+    """Show, case by case, what each policy does and what the ledger then says."""
+    return (
+        "\n".join([*_policies_introduction(), *(line for name in POLICIES for line in _cases(name))]) + "\n"
+    )
+
+
+def _policies_introduction() -> Iterator[str]:
+    yield "# Policies, case by case"
+    yield ""
+    yield (
+        "Every row is a test: the engine lives through the story, and the ledger must say what stands in the "
+        "last column. The cases are in `tests/golden/policies`; `docs/generate.py` makes this page of them."
+    )
+    yield ""
+    yield (
+        "The job is due every minute, first at 12:01:00, unless a table says otherwise. A run is named by "
+        "its fire time, or by its cause; a skip by its fire times, their number "
+        "and the reason. What a row does not set has its default."
+    )
+
+
+def _cases(name: str) -> Iterator[str]:
+    kept = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
+    yield from ("", f"## {kept['title']}", "", kept["about"], "")
+    columns = ("situation", "settings", "what happens", "the ledger says")
+    yield from _table(columns, (_row(case) for case in kept["cases"]))
+
+
+def _row(case: dict[str, Any]) -> tuple[str, ...]:
+    settings = ", ".join(f"`{name}: {_yaml(value)}`" for name, value in case["settings"].items())
+    events = "<br>".join(f"`{line}`" for line in case["ledger"]) or "nothing"
+    return case["situation"], case.get("written", settings), case["happens"], events
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_yaml(each)}" for name, each in value.items()) + "}"
+    return json.dumps(value).replace('"', "")
+
+
 # --- text -----------------------------------------------------------------------------------------------
 
 
@@ -256,20 +304,24 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterato
         yield f"| {' | '.join(row)} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"events.md": events, "cli.md": commands}
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/events.md": events,
+    "reference/cli.md": commands,
+    "guides/policies.md": policies,
+}
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or say which of them are out of date."""
     stale = []
     for name, generate in PAGES.items():
-        path, text = REFERENCE / name, generate()
+        path, text = DOCS / name, generate()
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
     for name in stale:
-        print(f"docs/reference/{name} is out of date: run `python docs/generate.py`", file=sys.stderr)
+        print(f"docs/{name} is out of date: run `python docs/generate.py`", file=sys.stderr)
     return 1 if stale else 0
 
 

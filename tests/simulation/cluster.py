@@ -35,7 +35,14 @@ from cronledger.ledger.database import Store
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
 from cronledger.projections import fold
 from tests.simulation.loop import elapsed
-from tests.simulation.world import SESSION_SECONDS, Crashed, Lock, SimulatedLedger, SimulatedWorld
+from tests.simulation.world import (
+    BEAT_SECONDS,
+    SESSION_SECONDS,
+    Crashed,
+    Lock,
+    SimulatedLedger,
+    SimulatedWorld,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FAILOVER_SECONDS = 2.0
@@ -122,6 +129,7 @@ class Cluster:
         self.log.has_requests = lambda: bool(self.inbox)
         self.lock = Lock()
         self.latency = 0.002
+        self.beat_seconds = BEAT_SECONDS
         self.skewed = skewed
         self.chances: dict[str, float] = {}
         self.lost_wakes = 0.0

@@ -15,6 +15,8 @@ import anyio
 
 T = TypeVar("T")
 TURNS_WITHOUT_TIME = 100_000
+CLOCK_RESOLUTION = 1e-8
+"""A timer so little ahead is due: more than what a float of a year of seconds can tell apart."""
 
 
 class Process:
@@ -134,6 +136,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._instant = _Instant()
         super().__init__(self._instant)
+        self._clock_resolution = CLOCK_RESOLUTION
         self._ready = self.ready = _Ready()  # the queue that every asyncio loop in Python works off
         self.processes: list[Process] = []
         numbers = count()

@@ -239,7 +239,7 @@ class SimulatedWorld:
                 self._marks.append(now)
             except LedgerUnreachable:
                 self._marks.clear()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self.cluster.beat_seconds)
 
     # --- the way to the ledger --------------------------------------------------------------------------
 
@@ -247,7 +247,8 @@ class SimulatedWorld:
         """Let time pass as one way does; a cut line holds the message until it is mended or time is up."""
         if self.is_crashed:
             raise Crashed
-        await asyncio.sleep(self.cluster.latency_of_one_way())
+        if self.cluster.latency:
+            await asyncio.sleep(self.cluster.latency_of_one_way())
         deadline = elapsed() + READ_SECONDS
         while max(self.cut_until, self.cluster.hung_until) > elapsed():
             if elapsed() >= deadline:

@@ -1,7 +1,7 @@
 """The one loop and the one wait.
 
 A pass reads what is new, leads if it may, plans, recovers and claims, each part bounded; then it waits until
-the next due instant, a wake-up, or one second, after which only the head is looked at.
+the next due instant, a wake-up, or one second (`Plan.look_seconds`), after which only the head is looked at.
 """
 
 from __future__ import annotations
@@ -363,7 +363,7 @@ class Engine:
         if self._leader.term is not None:
             due.append(self._planner.next_due())
         soonest = min((instant for instant in due if instant is not None), default=None)
-        seconds = LONGEST_WAIT
+        seconds = self._plan.look_seconds
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
         await self._pause(seconds)

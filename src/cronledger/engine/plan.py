@@ -19,12 +19,18 @@ class Kind(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How this instance takes part."""
+    """How this instance takes part.
+
+    Attributes:
+        look_seconds: The longest that the loop waits before it looks at the ledger unasked: wake-ups may be
+            lost. Shorter than the pauses between renewals of the lease.
+    """
 
     kind: Kind = Kind.SERVICE
     enabled: bool = True
     max_runs: int = 100
     lease: Lease = Lease()
+    look_seconds: float = 1.0
     startup_wait_seconds: float = 300.0
     drain_seconds: float = 25.0
     only: frozenset[RunId] | None = None

@@ -125,8 +125,7 @@ class Planner:
         """Ask for all that was decided about one job, guarded by what the decision was based on."""
         if not decision.skips and not decision.triggers:
             return None
-        policy = state.definition.overlap if state.definition else Overlap.SKIP
-        quiet = None if policy is Overlap.ALLOW else Quiet(state.name, state.position)
+        quiet = Quiet(state.name, state.position) if _counts(state, claims) else None
         writes = [Write(job_stream(state.name), decision.skips, expected=state.version, quiet_since=quiet)]
         for trigger in decision.triggers:
             assert trigger.run_id is not None
@@ -139,3 +138,14 @@ class Planner:
 def _at_once(trigger: e.Event) -> bool:
     """Whether nobody has to wait before claiming the run."""
     return isinstance(trigger.body, e.RunTriggered) and trigger.body.claim_from is None
+
+
+def _counts(state: JobState, claims: Sequence[e.Event]) -> bool:
+    """Whether what was decided depends on how many runs of the job there are.
+
+    Also under `allow` where a claim obeys `max_concurrent`, or an earlier definition has fire times left.
+    """
+    definition = state.definition
+    if definition is None or definition.overlap is not Overlap.ALLOW or state.undecided:
+        return True
+    return bool(claims) and definition.max_concurrent is not None
