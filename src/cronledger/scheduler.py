@@ -300,20 +300,17 @@ class Scheduler:
 
     def _provision(self) -> Provision:
         registry = self.registry
-
-        def find(extension: str, job: str) -> Job | None:
-            registered = registry.find(extension, job)
-            return registered.job if registered else None
-
-        db = self._db
+        db, url = self._db, None
         if db is None and self.settings.application_database_url:
-            db = application_engine(self._secrets.reveal(self.settings.application_database_url))
+            url = self._secrets.reveal(self.settings.application_database_url)
+            db = application_engine(url)
         return Provision(
-            find=find,
+            find=registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             config=self._application(),
             db=db,
+            database_url=url,
             services=(*self._services, *registry.services),
         )
 

@@ -34,6 +34,7 @@ DESCRIPTIONS = {
     "catch_up": "which misfires run after all",
     "grace_seconds": "how late still counts as on time",
     "idempotent": "may be started again when its instance was lost",
+    "isolation": "process: the code gets a process of its own, which can be killed",
     "jitter_seconds": "delays the claim by a stable fraction of it",
     "dst": "what a fixed local time does that the clock skips or shows twice",
 }

@@ -52,6 +52,15 @@ class Dst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     fold: Fold = Fold.FIRST
 
 
+class Isolation(StrEnum):
+    """Where the code of a run is performed."""
+
+    THREAD = "thread"
+    """In the instance: a coroutine of its loop, or a thread. It cannot be stopped against its will."""
+    PROCESS = "process"
+    """In a process of its own, which can be killed."""
+
+
 class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything the engine knows about a job. `name` is its identity in ledger, streams and ids.
 
@@ -64,6 +73,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         scheduled: Whether a config entry lists the job; without one it only runs by hand.
         startup: Resolved from code, entry and scope: the two-layer startup rule has been applied.
         enforce: False: destructive jobs count and report, and change nothing.
+        isolation: Whether its code gets a process of its own.
         grace_seconds, timeout_seconds, claim_timeout_seconds, jitter_seconds: Seconds; None: not set.
     """
 
@@ -89,6 +99,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     grace_seconds: int | None = None
     timeout_seconds: float | None = None
     idempotent: bool = False
+    isolation: Isolation = Isolation.THREAD
     recovery_attempts: int = 3
     claim_timeout_seconds: int = 3600
     retry: Retry = Retry()

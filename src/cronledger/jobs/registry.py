@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cronledger.domain.definition import Isolation
 from cronledger.domain.ids import is_name
 from cronledger.errors import RegistryError
 from cronledger.jobs.api import Job, member
@@ -24,6 +25,7 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     run_on_startup: bool
     tags: tuple[str, ...]
     idempotent: bool
+    isolation: Isolation = Isolation.THREAD
     module: str
     job: Job
 
@@ -89,6 +91,7 @@ class Registry:
             run_on_startup=bool(member(job, "run_on_startup")),
             tags=tuple(member(job, "tags", ()) or ()),
             idempotent=bool(member(job, "idempotent")),
+            isolation=_isolation(job, f"{extension}:{name}"),
             module=source,
             job=job,
         )
@@ -111,6 +114,11 @@ class Registry:
         """Return the job that an extension provides under a name."""
         return self._jobs.get((extension, job))
 
+    def code_of(self, extension: str, job: str) -> Job | None:
+        """Return the code of the job that an extension provides under a name."""
+        registered = self.find(extension, job)
+        return registered.job if registered else None
+
     def extensions(self) -> dict[str, list[Registered]]:
         """Return the jobs of each loaded extension; one without jobs is there with an empty list."""
         grouped: dict[str, list[Registered]] = {name: [] for name in sorted(self._extensions)}
@@ -130,6 +138,16 @@ def default_extension(module: str) -> str:
         path = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
         name = re.split(r"[/\\]", str(path))[-1].removesuffix(".py")
     return _snake(name)
+
+
+def _isolation(job: Job, title: str) -> Isolation:
+    said = member(job, "isolation", Isolation.THREAD)
+    try:
+        return Isolation(said)
+    except ValueError:
+        raise RegistryError(
+            f"{title}: isolation is {said!r}, which is not a choice", hint="use 'thread' or 'process'"
+        ) from None
 
 
 def _snake(name: str) -> str:
