@@ -382,16 +382,6 @@ class DatabaseNotAvailable(CronledgerError):
         )
 
 
-class NotIsolated(CronledgerError):
-    """A job with a process of its own asked for something that lives in the instance's process."""
-
-    code = "not_isolated"
-
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(f"{what} is not there in a process of its own", hint=hint)
-        self.what = what
-
-
 class ServiceNotAvailable(CronledgerError):
     """The job asked for a service that nobody provides."""
 

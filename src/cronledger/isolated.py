@@ -27,7 +27,7 @@ from cronledger.domain.progress import amount
 from cronledger.domain.result import JobResult
 from cronledger.engine.executor import told
 from cronledger.engine.steps import NotANumber, StepReport, called, counted, plain_result, worded
-from cronledger.errors import ConfigError, CronledgerError, DatabaseNotAvailable, NotIsolated
+from cronledger.errors import ConfigError, CronledgerError, DatabaseNotAvailable
 from cronledger.jobs import isolation_messages as m
 from cronledger.jobs.api import Job, JobContext, RunInfo, Work
 from cronledger.jobs.calling import call, is_cancellation, said
@@ -244,7 +244,7 @@ class _Context(JobContext):
         if self._db is not None:
             return self._db
         if self._setup.has_database:
-            raise NotIsolated(
+            raise m.NotIsolated(
                 "the database that was given as an object",
                 "set `application: {database_url: ...}`, or say `isolation: thread`",
             )
@@ -257,7 +257,7 @@ class _Context(JobContext):
 
     def service(self, kind: type[T]) -> T:
         """Raise NotIsolated: services live in the instance."""
-        raise NotIsolated(
+        raise m.NotIsolated(
             f"service {kind.__module__}.{kind.__qualname__}",
             "make what the job needs in the job itself, or say `isolation: thread`",
         )

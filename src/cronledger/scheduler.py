@@ -37,11 +37,11 @@ from cronledger.engine.executor import Provision
 from cronledger.engine.farewell import LEAST_SECONDS, Farewell
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Kind, Plan
-from cronledger.engine.together import together
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
+from cronledger.jobs.together import together
 from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.borrowed import Home, home_of
@@ -299,19 +299,18 @@ class Scheduler:
         )
 
     def _provision(self) -> Provision:
-        registry = self.registry
         db, url = self._db, None
         if db is None and self.settings.application_database_url:
             url = self._secrets.reveal(self.settings.application_database_url)
             db = application_engine(url)
         return Provision(
-            find=registry.code_of,
+            find=self.registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             config=self._application(),
             db=db,
             database_url=url,
-            services=(*self._services, *registry.services),
+            services=(*self._services, *self.registry.services),
         )
 
     def _application(self) -> Mapping[str, Any]:
@@ -325,7 +324,7 @@ class Scheduler:
         Raises an `Outdated` if only a newer version may take part in this ledger.
         """
         await anyio.to_thread.run_sync(require_current, store.ledger)
-        configuration = _configuration(self.resolution)
+        configuration = Configuration(self.resolution.definitions, self.resolution.revision)
         provision = self._provision()
         world = ProcessWorld(
             store,
@@ -365,7 +364,8 @@ class Scheduler:
     def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
-            plan, configuration = self._service_plan(), _configuration(resolution)
+            plan = self._service_plan()
+            configuration = Configuration(resolution.definitions, resolution.revision)
             given = msgspec.structs.replace(provision, config=self._application())
             jobs = presence.provided(plan, configuration, given)
             engine.reconfigure(configuration, plan, given, jobs=jobs)
@@ -390,10 +390,6 @@ class Scheduler:
             is_blocked = self._farewell is not None and self._farewell.was_cut_short
             with anyio.move_on_after(LEAST_SECONDS if is_blocked else None, shield=True):
                 await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
-
-
-def _configuration(resolution: Resolution) -> Configuration:
-    return Configuration(resolution.definitions, resolution.revision)
 
 
 async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engine) -> None:

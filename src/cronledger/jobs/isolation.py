@@ -34,6 +34,7 @@ from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.calling import PATIENCE_SECONDS, said
 from cronledger.jobs.decorator import check_importable
 from cronledger.jobs.steps import DuplicateStep, StepFailed, named
+from cronledger.jobs.together import together
 
 IMPORTABLE = (
     "define it at the top level of a module that can be imported, and not in the program's main module; or "
@@ -180,27 +181,18 @@ class _Conversation:
     def __init__(self, process: _Process, ctx: JobContext) -> None:
         self._process = process
         self._ctx = ctx
-        self._tasks: TaskGroup | None = None
         self._works: dict[int, asyncio.Future[m.StepWorked]] = {}
-        self._ended: m.Ended | None = None
-        self._broken: BaseException | None = None
 
     async def held(self, setup: m.Setup) -> m.Ended | None:
         """Hold it until the job has ended; return how, None if the process went without a word."""
         await self._process.send(m.with_length(pickle.dumps(setup)))
-        async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            try:
-                await self._listen()
-            except Exception as error:  # noqa: BLE001 - raised again: a task group would wrap it
-                self._broken = self._broken or error
+        ended: m.Ended | None = None
+        async with together() as tasks:
+            ended = await self._listen(tasks)
             tasks.cancel_scope.cancel()
-        if self._broken is not None:
-            raise self._broken
-        return self._ended
+        return ended
 
-    async def _listen(self) -> None:
-        assert self._tasks is not None
+    async def _listen(self, tasks: TaskGroup) -> m.Ended | None:
         while (message := await self._process.receive()) is not None:
             match message:
                 case m.Said():
@@ -209,14 +201,14 @@ class _Conversation:
                     self._ctx.progress(message.done, message.total, message.message)
                 case m.StepAsked():
                     self._works[message.number] = asyncio.get_running_loop().create_future()
-                    self._tasks.start_soon(self._step, message)
+                    tasks.start_soon(self._step, message)
                 case m.StepWorked():
                     waiter = self._works.pop(message.number, None)
                     if waiter is not None and not waiter.done():
                         waiter.set_result(message)
                 case m.Ended():
-                    self._ended = message
-                    return
+                    return message
+        return None
 
     def _say(self, line: m.Said) -> None:
         """Say a line here: one of `ctx.log` with job and run, any other where its logger leads."""
@@ -227,7 +219,7 @@ class _Conversation:
                 logger.log(line.level, "%s", line.text)
 
     async def _step(self, asked: m.StepAsked) -> None:
-        """Record a step as if its code were here, and answer."""
+        """Record a step as if its code were here, and answer; that the run is lost ends all of it."""
         try:
             if asked.skipped is not None:
                 await self._ctx.skip_step(asked.name, asked.skipped)
@@ -245,11 +237,6 @@ class _Conversation:
         except CronledgerError as refusal:
             is_duplicate = isinstance(refusal, DuplicateStep)
             answer = m.StepRefused(asked.number, refusal.message, refusal.hint, is_duplicate=is_duplicate)
-        except Exception as error:  # noqa: BLE001 - the run is not ours any more: whoever awaits it is told
-            self._broken = self._broken or error
-            assert self._tasks is not None
-            self._tasks.cancel_scope.cancel()
-            return
         await self._process.send(m.framed(answer))
 
     async def _block(self, asked: m.StepAsked) -> m.Downward:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from cronledger.domain.result import JobResult
+from cronledger.errors import CronledgerError
 
 MOST_BYTES = 16 * 1024 * 1024
 """The longest message that is read."""
@@ -33,6 +34,16 @@ class RaisedApart(Exception):
     def __init__(self, told: str) -> None:
         super().__init__(told)
         self.told = told
+
+
+class NotIsolated(CronledgerError):
+    """A job with a process of its own asked for something that lives in the instance's process."""
+
+    code = "not_isolated"
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(f"{what} is not there in a process of its own", hint=hint)
+        self.what = what
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):

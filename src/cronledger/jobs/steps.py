@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from cronledger.errors import CronledgerError, UsageError
 
-
 STEP: ContextVar[str | None] = ContextVar("cronledger_step", default=None)
 """The step that the code at hand belongs to: each task, and each thread of a plain step, has its own."""
 

@@ -8,10 +8,12 @@ import logging
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,12 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True):
     folder: str = ""
 
 
+def started_with() -> dict[str, str]:
+    """Return what every user of the machine may see of this process."""
+    own = Path("/proc/self")
+    return {"environment": (own / "environ").read_text(), "words": (own / "cmdline").read_text()}
+
+
 @job(extension="apart", isolation="process", params=Limits)
 async def everything(ctx: JobContext) -> JobResult:
     """Use all that a context has."""
@@ -40,8 +48,7 @@ async def everything(ctx: JobContext) -> JobResult:
         "cancelled": ctx.cancelled,
         "sender": ctx.config["sender"],
         "hook": ctx.config["hook"],
-        "environment": Path("/proc/self/environ").read_text(),
-        "words": Path("/proc/self/cmdline").read_text(),
+        **started_with(),
         "variable": os.environ["HOOK"],
     }
     (Path(ctx.params.folder) / "facts.json").write_bytes(msgspec.json.encode(facts))
@@ -53,8 +60,8 @@ async def everything(ctx: JobContext) -> JobResult:
     logging.getLogger("shop").warning("from the shop")
     ctx.progress(1, 2, "half")
     try:
-        raise ValueError("on purpose")
-    except ValueError:
+        _broken()
+    except OSError:
         ctx.log.exception("caught")
     return JobResult.success().with_stats(total, 1).with_message("done")
 
@@ -215,3 +222,13 @@ def first(ctx: Any) -> int:
 
 submit_job(Configured("a word"), extension="apart")
 submit_job(Lines([first, two], name="lines", parallel=True), extension="apart")
+
+
+@job(extension="apart", isolation="process")
+def garbage() -> None:
+    """Write into every socket of the process what nobody can read."""
+    for number in range(3, 20):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, b"\0\0\0\4junk")
+    time.sleep(3600)
