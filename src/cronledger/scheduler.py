@@ -234,8 +234,8 @@ class Scheduler:
         transaction that is open there: committed, it is triggered within about a second; rolled back, never.
         Raises UnknownJob, UsageError, and without a connection Overlap or Conflict.
         """
-        definition = manual.definition_of(self.resolution, job)
-        request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
+        by = actor or "application"
+        (request,) = manual.requests(self, [job], params, actor=by, reason=reason, key=key)
         if connection is None:
             return await anyio.to_thread.run_sync(
                 self._ask, lambda store: manual.trigger(store, request, self.clock, self.entropy)
@@ -270,8 +270,7 @@ class Scheduler:
 
         Raises UnknownJob, Overlap, Conflict, or TimeoutError once `timeout` seconds have passed.
         """
-        definitions = [manual.definition_of(self.resolution, name) for name in names]
-        requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in definitions]
+        requests = manual.requests(self, names, parameters, actor=actor, reason=reason)
         return await self.perform(requests, local=local, wait=wait, timeout=timeout)
 
     async def perform(
@@ -281,10 +280,11 @@ class Scheduler:
         local: bool = False,
         wait: bool = True,
         timeout: float | None = None,  # noqa: ASYNC109 - the option of the command line
+        look: manual.Look | None = None,
     ) -> list[RunState]:
-        """Trigger what is asked for and go on with it as `run_manually` does."""
+        """Trigger what is asked for and go on with it as `run_manually` does; `look` is shown the runs."""
         async with self._opened() as store:
-            return await manual.perform(self, store, requests, local=local, wait=wait, seconds=timeout)
+            return await manual.perform(self, store, requests, look, local=local, wait=wait, seconds=timeout)
 
     # --- putting together -------------------------------------------------------------------------------
 
