@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, NoReturn, TypeVar
@@ -36,6 +36,7 @@ from cronledger.ledger.application import application_engine
 from cronledger.ledger.normal import ERROR_BYTES, cleaned, normalised, truncated
 
 T = TypeVar("T")
+_Answer = m.StepBegun | m.StepGiven | m.StepRefused
 ORPHANED = 1
 _DIE_WITH_PARENT = 1
 _INT64 = 2**63 - 1
@@ -44,6 +45,9 @@ _INT64 = 2**63 - 1
 def main() -> None:
     """Be the process of one run. Words: where this package lies, the instance's process id, the run's id."""
     _end_with(int(sys.argv[2]))
+    # A service manager tells all processes of the instance to end, which drains it: this run goes on. It is
+    # not ignored, or the programs that the code starts would ignore it as well.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     connection = _Connection()
     setup = connection.setup()
     os.environ.clear()
@@ -63,8 +67,14 @@ async def _perform(job: Job, setup: m.Setup, connection: _Connection) -> None:
     loop = asyncio.get_running_loop()
     steps = _Steps(connection)
     ctx = _Context(setup, job, steps=steps, scope=scope)
-    loop.add_signal_handler(signal.SIGTERM, scope.cancel)
-    connection.listen(loop, steps)
+
+    def take(message: m.Downward) -> None:
+        if isinstance(message, m.Stop):
+            scope.cancel()
+        else:
+            steps.take(message)
+
+    connection.listen(loop, take)
     with scope:
         connection.send(await _ended(job, ctx))
 
@@ -105,14 +115,14 @@ class _Connection:
         with self._lock:
             self._socket.sendall(m.framed(message))
 
-    def listen(self, loop: asyncio.AbstractEventLoop, steps: _Steps) -> None:
+    def listen(self, loop: asyncio.AbstractEventLoop, take: Callable[[m.Downward], None]) -> None:
         """Hand what arrives to whoever waits for it, until the instance is gone; then nobody does."""
 
         def listening() -> None:
             while True:
                 message = m.read_downward(self._received())
                 with suppress(RuntimeError):  # the loop has ended
-                    loop.call_soon_threadsafe(steps.take, message)
+                    loop.call_soon_threadsafe(take, message)
 
         threading.Thread(target=listening, name="cronledger-instance", daemon=True).start()
 
@@ -136,9 +146,9 @@ class _Steps:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._numbers = count(1)
-        self._waiting: dict[int, asyncio.Future[m.Downward]] = {}
+        self._waiting: dict[int, asyncio.Future[_Answer]] = {}
 
-    def take(self, message: m.Downward) -> None:
+    def take(self, message: _Answer) -> None:
         """Hand an answer to whoever waits for it."""
         waiter = self._waiting.pop(message.number, None)
         if waiter is not None and not waiter.done():
@@ -197,7 +207,7 @@ class _Steps:
         with suppress(OSError):
             self._connection.send(m.Moved(_amount(done), _amount(total), words))
 
-    async def _ask(self, message: m.StepAsked | m.StepWorked) -> m.Downward:
+    async def _ask(self, message: m.StepAsked | m.StepWorked) -> _Answer:
         """Send a message and wait for its answer. Raises what the instance refuses."""
         answer = await self._tell(message)
         if not isinstance(answer, m.StepRefused):
@@ -208,8 +218,8 @@ class _Steps:
             raise DuplicateStep(message.name)
         raise CronledgerError(answer.error, hint=answer.hint)
 
-    async def _tell(self, message: m.StepAsked | m.StepWorked) -> m.Downward:
-        waiter: asyncio.Future[m.Downward] = asyncio.get_running_loop().create_future()
+    async def _tell(self, message: m.StepAsked | m.StepWorked) -> _Answer:
+        waiter: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting[message.number] = waiter
         self._connection.send(message)
         return await waiter

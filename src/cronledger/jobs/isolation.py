@@ -143,6 +143,8 @@ class _Process:
     async def end(self, *, tell: bool) -> int:
         """Wait until the process is gone, for `PATIENCE_SECONDS` at most, and return how it ended."""
         if tell:
+            if self._writer is not None:
+                self._writer.write(m.framed(m.Stop()))
             with suppress(ProcessLookupError):  # not by `terminate`, which may reap it first
                 os.kill(self._process.pid, signal.SIGTERM)
         kill = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._kill)

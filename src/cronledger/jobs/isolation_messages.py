@@ -7,6 +7,7 @@
     StepBegun          ->                      it is recorded; or StepGiven, or StepRefused
                        <-  StepWorked          how its work came out
     StepGiven          ->                      that is recorded; or StepRefused
+    Stop               ->                      at any time: the run shall end
                        <-  Ended               what the job returned or raised
 
 Each message is its length in four bytes and MessagePack. Only the `Setup` is a pickle: the instance trusts
@@ -113,6 +114,10 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     error: str | None = None
 
 
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """The run shall end. SIGTERM comes with it; alone it means nothing: service managers send it to all."""
+
+
 class StepBegun(msgspec.Struct, tag=True, frozen=True):
     """The beginning of a step is recorded: its work may be done."""
 
@@ -138,7 +143,7 @@ class StepRefused(msgspec.Struct, tag=True, frozen=True):
 
 
 Upward = Said | Moved | StepAsked | StepWorked | Ended
-Downward = StepBegun | StepGiven | StepRefused
+Downward = Stop | StepBegun | StepGiven | StepRefused
 
 _encode = msgspec.msgpack.Encoder().encode
 read_upward = msgspec.msgpack.Decoder(Upward).decode

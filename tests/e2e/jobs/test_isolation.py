@@ -243,12 +243,15 @@ def test_code_that_looks_may_tidy_up(sqlite_url: str, tmp_path: Path, nursery: N
     come_up(nursery, tmp_path, sqlite_url)
     run_id = asked_for(scheduler, sqlite_url, "tidies_up", folder=str(tmp_path))
     (started,) = pids(tmp_path)
+    os.kill(started, signal.SIGTERM)  # as a service manager does to all processes of an instance that drains
+    stopped_early = eventually_within(1, (tmp_path / "tidied").exists)
     store = opened(sqlite_url)
     ask_to_stop(store, run_id, Actor.operator("test"), "enough")
     store.close()
     has_ended = eventually_within(20, lambda: ended(sqlite_url, "tidies_up"))
 
     assert has_ended
+    assert not stopped_early
     assert (tmp_path / "tidied").exists()
     assert not is_alive(started)
 

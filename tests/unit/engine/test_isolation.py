@@ -31,6 +31,7 @@ UPWARD = [
     m.Ended(error="ValueError: bad"),
 ]
 DOWNWARD = [
+    m.Stop(),
     m.StepBegun(1),
     m.StepGiven(1, value=[1, "two"]),
     m.StepGiven(2, result=RESULT),
