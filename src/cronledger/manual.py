@@ -32,6 +32,9 @@ from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
 from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
+from cronledger.jobs.parameters import fitted
+from cronledger.jobs.registry import Registry
+from cronledger.jobs.together import together
 from cronledger.ledger import instances
 from cronledger.ledger.api import Item, Quiet, Write, require_current
 from cronledger.ledger.borrowed import Home, write
@@ -49,6 +52,8 @@ POLL_SECONDS = 0.2
 WITHDRAWN = e.Actor.engine("instance")
 
 
+Look = Callable[[Store, Sequence[RunId]], None]
+"""What shows runs to somebody who waits for them."""
 MOST_PARAMETERS = 100
 PARAMETER_BYTES = 32 * 1024
 PARAMETER_NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -86,6 +91,29 @@ def definition_of(resolution: Resolution, name: str) -> JobDefinition:
         return found[0]
     close = difflib.get_close_matches(name, by_name, n=1)
     raise UnknownJob(name, hint=f"did you mean '{close[0]}'?" if close else None)
+
+
+def requests(
+    scheduler: Scheduler,
+    names: Sequence[str],
+    parameters: Mapping[Any, Any] | None,
+    *,
+    actor: str,
+    reason: str | None = None,
+    key: str | None = None,
+) -> list[Request]:
+    """Return what is asked for by names. Raises UnknownJob, or UsageError for parameters that do not fit."""
+    definitions = [definition_of(scheduler.resolution, name) for name in names]
+    given = [fitted_parameters(scheduler.registry, each, parameters) for each in definitions]
+    return [Request(each, own, actor, reason, key) for each, own in zip(definitions, given, strict=True)]
+
+
+def fitted_parameters(
+    registry: Registry, definition: JobDefinition, given: Mapping[Any, Any] | None
+) -> dict[Any, Any]:
+    """Return parameters as the code of a job declares them, as far as the code is here. Raises UsageError."""
+    code = registry.code_of(definition.extension, definition.job or definition.name)
+    return fitted(code, definition.name, given or {}, definition.parameters) if code else dict(given or {})
 
 
 def checked_parameters(parameters: Mapping[Any, Any]) -> dict[str, Any]:
@@ -201,6 +229,7 @@ async def perform(
     scheduler: Scheduler,
     store: Store,
     requests: Sequence[Request],
+    look: Look | None = None,
     *,
     local: bool,
     wait: bool,
@@ -208,7 +237,8 @@ async def perform(
 ) -> list[RunState]:
     """Trigger every request and follow the runs to their end; perform here what nobody else can.
 
-    A request that is refused does not undo those before it: they are performed first, then it is raised.
+    Meanwhile `look` is shown them, in a thread. A request that is refused does not undo those before it:
+    they are performed first, then it is raised.
     """
     mine: list[RunId] = []
     others: list[RunId] = []
@@ -226,10 +256,21 @@ async def perform(
         return None
 
     refusal = await anyio.to_thread.run_sync(triggered)
-    states = await see_through(scheduler, store, mine, others, wait=wait, seconds=seconds)
+    async with together() as tasks:
+        if look is not None and wait:
+            tasks.start_soon(_show, look, store, [*mine, *others])
+        states = await see_through(scheduler, store, mine, others, wait=wait, seconds=seconds)
+        tasks.cancel_scope.cancel()
     if refusal is not None:
         raise refusal
     return states
+
+
+async def _show(look: Look, store: Store, run_ids: Sequence[RunId]) -> None:
+    while True:
+        with suppress(LedgerUnreachable):
+            await anyio.to_thread.run_sync(look, store, run_ids)
+        await anyio.sleep(POLL_SECONDS)
 
 
 async def see_through(

@@ -37,11 +37,11 @@ from cronledger.engine.executor import Provision
 from cronledger.engine.farewell import LEAST_SECONDS, Farewell
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Kind, Plan
-from cronledger.engine.together import together
 from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
+from cronledger.jobs.together import together
 from cronledger.ledger.api import require_current
 from cronledger.ledger.application import application_engine
 from cronledger.ledger.borrowed import Home, home_of
@@ -234,8 +234,8 @@ class Scheduler:
         transaction that is open there: committed, it is triggered within about a second; rolled back, never.
         Raises UnknownJob, UsageError, and without a connection Overlap or Conflict.
         """
-        definition = manual.definition_of(self.resolution, job)
-        request = manual.Request(definition, dict(params or {}), actor or "application", reason, key)
+        by = actor or "application"
+        (request,) = manual.requests(self, [job], params, actor=by, reason=reason, key=key)
         if connection is None:
             return await anyio.to_thread.run_sync(
                 self._ask, lambda store: manual.trigger(store, request, self.clock, self.entropy)
@@ -270,8 +270,7 @@ class Scheduler:
 
         Raises UnknownJob, Overlap, Conflict, or TimeoutError once `timeout` seconds have passed.
         """
-        jobs = [manual.definition_of(self.resolution, name) for name in names]
-        requests = [manual.Request(each, dict(parameters or {}), actor, reason) for each in jobs]
+        requests = manual.requests(self, names, parameters, actor=actor, reason=reason)
         return await self.perform(requests, local=local, wait=wait, timeout=timeout)
 
     async def perform(
@@ -281,10 +280,11 @@ class Scheduler:
         local: bool = False,
         wait: bool = True,
         timeout: float | None = None,  # noqa: ASYNC109 - the option of the command line
+        look: manual.Look | None = None,
     ) -> list[RunState]:
-        """Trigger what is asked for and go on with it as `run_manually` does."""
+        """Trigger what is asked for and go on with it as `run_manually` does; `look` is shown the runs."""
         async with self._opened() as store:
-            return await manual.perform(self, store, requests, local=local, wait=wait, seconds=timeout)
+            return await manual.perform(self, store, requests, look, local=local, wait=wait, seconds=timeout)
 
     # --- putting together -------------------------------------------------------------------------------
 
@@ -299,17 +299,18 @@ class Scheduler:
         )
 
     def _provision(self) -> Provision:
-        registry = self.registry
-        db = self._db
+        db, url = self._db, None
         if db is None and self.settings.application_database_url:
-            db = application_engine(self._secrets.reveal(self.settings.application_database_url))
+            url = self._secrets.reveal(self.settings.application_database_url)
+            db = application_engine(url)
         return Provision(
-            find=registry.code,
+            find=self.registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             config=self._application(),
             db=db,
-            services=(*self._services, *registry.services),
+            database_url=url,
+            services=(*self._services, *self.registry.services),
         )
 
     def _application(self) -> Mapping[str, Any]:
@@ -363,10 +364,8 @@ class Scheduler:
     def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
-            plan, configuration = (
-                self._service_plan(),
-                Configuration(resolution.definitions, resolution.revision),
-            )
+            plan = self._service_plan()
+            configuration = Configuration(resolution.definitions, resolution.revision)
             given = msgspec.structs.replace(provision, config=self._application())
             engine.reconfigure(configuration, plan, given, jobs=presence.provided(plan, configuration, given))
 

@@ -53,6 +53,7 @@ class Report(Job):
     run_on_startup = True
     tags = ("daily",)
     idempotent = True
+    isolation = "process"
     params = Limits
 
     async def execute(self, ctx: JobContext) -> JobResult:

@@ -52,7 +52,6 @@ def backfill(
     ] = None,
 ) -> None:
     """Run a job for fire times of the past that did not run, or did not end well; never twice for one."""
-    given = manual.checked_parameters(given_parameters(parameters))
     seconds = duration(timeout).total_seconds() if timeout else None
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
@@ -64,6 +63,8 @@ def backfill(
         opened.instant(until) or now,
         only,
     )
+    given = manual.fitted_parameters(opened.registry, asked.definition, given_parameters(parameters))
+    given = manual.checked_parameters(given)
     proposed = backfilling.plan(opened.store(), asked)
     states: dict[RunId, RunState] = {}
     if proposed.runs and not dry_run:

@@ -11,6 +11,7 @@ from cronledger import cancelling, retrying
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import Reason
 from cronledger.cli.known_runs import Run, find_run
+from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
 from cronledger.cli.running import TimeoutPassed, answer, performed
 from cronledger.cli.times import duration
@@ -78,7 +79,9 @@ def retry(
         reason=reason,
         from_step=from_step,
     )
-    answer(ctx, performed(opened.scheduler.perform([asked], wait=wait, timeout=seconds), timeout))
+    with live(ctx) as look:
+        runs = performed(opened.scheduler.perform([asked], wait=wait, timeout=seconds, look=look), timeout)
+    answer(ctx, runs)
 
 
 def _found(opened: Application, run: str) -> RunState:

@@ -165,13 +165,19 @@ def _table(columns: list[str], rows: Sequence[Mapping[str, object]], *, on_termi
     room = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * len(widths[:-1])
     for line in [heading, *cells]:
         filled = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
-        filled[-1:] = [_cut(line[-1], room)] if line else []
+        filled[-1:] = [cut(line[-1], room)] if line else []
         text = "  ".join(paint(cell, shown) for cell, shown in zip(line, filled, strict=True)).rstrip()
         _write(f"{_BOLD}{text}{_PLAIN}" if line is heading and paint is _painted else text)
 
 
 def _painted(cell: str, shown: str) -> str:
     return f"{_COLOURS[cell]}{shown}{_PLAIN}" if cell in _COLOURS else shown
+
+
+def painted(line: str, *, on: bool) -> str:
+    """Return a line whose first word has its colour, if that is wanted."""
+    word = line.split(maxsplit=1)[0] if line.strip() else ""
+    return line.replace(word, _painted(word, word), 1) if on and word else line
 
 
 def _plain(_cell: str, shown: str) -> str:
@@ -212,7 +218,8 @@ def _width(text: str) -> int:
     )
 
 
-def _cut(text: str, room: int) -> str:
+def cut(text: str, room: int) -> str:
+    """Return a text that takes no more columns than there is room for, unless there is next to none."""
     if room < 10 or _width(text) <= room:
         return text
     while _width(text) >= room:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from cronledger import manual
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, known_jobs
+from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
 from cronledger.cli.times import duration
 from cronledger.domain.run import Outcome, RunState
@@ -38,7 +40,12 @@ def run(
     tag: Annotated[str | None, typer.Option(metavar="TAG", help="Run every job with this tag.")] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of the run; repeatable."),
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="KEY=VALUE",
+            help="A parameter of the run, read as the type that the job declares; repeatable.",
+        ),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Perform the runs in this process.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the runs have ended.")] = True,
@@ -54,16 +61,17 @@ def run(
     chosen = _chosen(opened, names or [], every=every, tag=tag)
     for each in chosen:
         note_switched_off(ctx, each)
-    started = opened.scheduler.run_manually(
+    asked = manual.requests(
+        opened.scheduler,
         [each.definition.name for each in chosen],
-        parameters=given,
+        given,
         actor=opened.operator.name,
         reason=reason,
-        local=local,
-        wait=wait,
-        timeout=seconds,
     )
-    answer(ctx, performed(started, timeout))
+    with live(ctx) as look:
+        started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
+        runs = performed(started, timeout)
+    answer(ctx, runs)
 
 
 def performed(runs: Coroutine[Any, Any, list[RunState]], timeout: str | None) -> list[RunState]:

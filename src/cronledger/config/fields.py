@@ -10,7 +10,7 @@ from cronledger.config.model import Fields, NamedEntry, Written
 from cronledger.config.problem import Problems, nearest, quoted
 from cronledger.config.yaml_text import Value
 from cronledger.domain.catchup import CatchUp
-from cronledger.domain.definition import DayMatch, Fold, Gap
+from cronledger.domain.definition import DayMatch, Fold, Gap, Isolation
 from cronledger.domain.ids import is_name
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
@@ -61,6 +61,7 @@ JOB: dict[str, Check] = {
     "grace_seconds": check.whole(0, YEAR, unset=True),
     "timeout_seconds": check.number(0.001, YEAR, unset=True),
     "idempotent": check.flag,
+    "isolation": check.one_of(Isolation),
     "recovery_attempts": check.whole(0, 1000),
     "claim_timeout_seconds": check.whole(1, YEAR),
     "jitter_seconds": check.whole(0, DAY),

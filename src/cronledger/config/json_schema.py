@@ -37,6 +37,7 @@ DESCRIPTIONS = {
     "catch_up": "which misfires run after all",
     "grace_seconds": "how late still counts as on time",
     "idempotent": "may be started again when its instance was lost",
+    "isolation": "process: the code gets a process of its own, which can be killed",
     "jitter_seconds": "delays the claim by a stable fraction of it",
     "calendar": "takes fire times away: one of scheduler.calendars",
     "extend": "calendars that take away as well",

@@ -61,7 +61,7 @@ def bootstrap(settings: Settings, paired: list[Pair], problems: Problems) -> dic
     called |= {pair.name: [pair.name] for pair in paired}
     boot: dict[JobName, str] = {}
     for wanted in settings.bootstrap_jobs:
-        place = settings.places.get(f"bootstrap_jobs.{wanted}", _somewhere(settings))
+        place = settings.places.get(f"bootstrap_jobs.{wanted}", somewhere(settings))
         found = called.get(wanted, [])
         if len(found) == 1:
             boot[found[0]] = str(place)
@@ -132,14 +132,14 @@ def _unlisted(settings: Settings, listed: list[Pair], registry: Registry, proble
             what = (
                 f"{code.extension}:{code.name} has no entry, and '{name}' is taken or too long to be its name"
             )
-            problems.add(_somewhere(settings), what, "give it an entry in scheduler.jobs")
+            problems.add(somewhere(settings), what, "give it an entry in scheduler.jobs")
             continue
         taken.add(name)
         unlisted.append(Pair(JobName(name), code, None))
     return unlisted
 
 
-def _somewhere(settings: Settings) -> Place:
+def somewhere(settings: Settings) -> Place:
     """Return a place for what no line of any file says."""
     return Place(settings.files[0] if settings.files else "configuration", 1, 1)
 

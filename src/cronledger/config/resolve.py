@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 
 from cronledger.config.model import Fields, KnownCalendar, Override, Settings, Written
-from cronledger.config.pairing import Pair, bootstrap, overrides, pairs
+from cronledger.config.pairing import Pair, bootstrap, overrides, pairs, somewhere
 from cronledger.config.problem import Problems, nearest
 from cronledger.config.schedule import check_effective
-from cronledger.domain.definition import DEFAULT_QUEUE, Dst, JobDefinition, Startup
+from cronledger.domain.definition import DEFAULT_QUEUE, Dst, Isolation, JobDefinition, Startup
 from cronledger.domain.ids import JobName
 from cronledger.domain.job import schedule_for
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
 from cronledger.domain.schedule import advice_on
+from cronledger.jobs.isolation import IMPORTABLE, obstacle
 from cronledger.jobs.registry import Registered, Registry
 
 
@@ -55,6 +56,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
     merged = [fields | _limit(settings, fields) for fields in merged]
     for pair, fields in zip(paired, merged, strict=True):
         check_effective(fields, pair, problems, calendars=settings.calendars)
+        _check_isolation(settings, pair, fields, problems)
     problems.refuse()
     definitions: list[JobDefinition] = []
     origins: dict[JobName, dict[str, str]] = {}
@@ -110,6 +112,7 @@ def _said_by_code(code: Registered) -> Fields:
         "schedule": code.schedule.strip(" \t"),
         "tags": code.tags,
         "idempotent": code.idempotent,
+        "isolation": code.isolation if code.isolation is not Isolation.THREAD else "",
     }
     return {key: Written(value) for key, value in said.items() if value}
 
@@ -160,6 +163,18 @@ def _origins(fields: Fields) -> dict[str, str]:
         if field in origins:
             origins[key] = origins[field] = written.origin
     return origins
+
+
+def _check_isolation(settings: Settings, pair: Pair, fields: Fields, problems: Problems) -> None:
+    """Note a job that wants a process of its own and cannot be found from there."""
+    written = fields.get("isolation")
+    if written is None or written.value is not Isolation.PROCESS:
+        return
+    why = obstacle(pair.code.job)
+    if why is not None:
+        title = pair.entry.title if pair.entry else f"job '{pair.name}': "
+        place = written.place or (pair.entry.place_of("job", "name") if pair.entry else somewhere(settings))
+        problems.add(place, f"{title}isolation: a process of its own cannot find this job: {why}", IMPORTABLE)
 
 
 # --- startup --------------------------------------------------------------------------------------------

@@ -55,6 +55,15 @@ class Dst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     fold: Fold = Fold.FIRST
 
 
+class Isolation(StrEnum):
+    """Where the code of a run is performed."""
+
+    THREAD = "thread"
+    """In the instance: a coroutine of its loop, or a thread. It cannot be stopped against its will."""
+    PROCESS = "process"
+    """In a process of its own, which can be killed."""
+
+
 class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything the engine knows about a job. `name` is its identity in ledger, streams and ids.
 
@@ -70,6 +79,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         queue, queue_limit: Whose runs count together, and how many of them are performed at once; None: any
             number.
         calendar: What takes fire times away, as it stood when the definition was recorded.
+        isolation: Whether its code gets a process of its own.
         grace_seconds, timeout_seconds, claim_timeout_seconds, jitter_seconds: Seconds; None: not set.
     """
 
@@ -95,6 +105,7 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     grace_seconds: int | None = None
     timeout_seconds: float | None = None
     idempotent: bool = False
+    isolation: Isolation = Isolation.THREAD
     recovery_attempts: int = 3
     claim_timeout_seconds: int = 3600
     retry: Retry = Retry()

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from cronledger.domain import run
-from cronledger.domain.definition import JobDefinition
+from cronledger.domain.definition import Isolation, JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
@@ -30,6 +30,8 @@ from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
 from cronledger.jobs.calling import call_apart, said
+from cronledger.jobs.isolation import perform_apart
+from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
 
@@ -46,6 +48,7 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     hide: Hide = lambda value: value
     config: Mapping[str, Any] = {}
     db: Any = None
+    database_url: str | None = None
     services: Sequence[object] = ()
 
 
@@ -151,8 +154,7 @@ class Executor:
                 await attempt.recall_steps()
                 ctx = self._context(attempt, definition, job, threads)
                 with anyio.move_on_after(definition.timeout_seconds) as deadline:
-                    returned = await call_apart(job.execute, ctx, threads=threads, left_behind=self._leave)
-                    return _ended(returned, attempt)
+                    return _ended(await self._called(job, ctx, definition), attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
             if (
@@ -165,6 +167,12 @@ class Executor:
             text = f"took longer than timeout_seconds ({definition.timeout_seconds:g})"
             return Ended(outcome=Outcome.TIMED_OUT, retry_on=RetryOn.TIMEOUT, error=text)
         return Ended(outcome=Outcome.CANCELLED)
+
+    async def _called(self, job: Job, ctx: JobContext, definition: JobDefinition) -> Any:
+        """Call the code where its definition says."""
+        if definition.isolation is Isolation.PROCESS:
+            return await perform_apart(job, ctx, database_url=self._provision.database_url)
+        return await call_apart(job.execute, ctx, threads=ctx.threads, left_behind=self._leave)
 
     def _context(
         self, attempt: Attempt, definition: JobDefinition, job: Job, threads: anyio.CapacityLimiter
@@ -258,8 +266,15 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
 
 
 def _raised(error: BaseException) -> Ended:
+    return _failed(told(error))
+
+
+def told(error: BaseException) -> str:
+    """Return what is kept of whatever a job raised: its class and what it says."""
+    if isinstance(error, RaisedApart):
+        return error.told
     words, name = said(error), type(error).__name__
-    return _failed(words if words == name else f"{name}: {words}")
+    return words if words == name else f"{name}: {words}"
 
 
 def _failed(error: str) -> Ended:

@@ -30,10 +30,10 @@ from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
 from cronledger.engine.recovery import Recovery
-from cronledger.engine.together import together
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
+from cronledger.jobs.together import together
 from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")

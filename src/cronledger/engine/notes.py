@@ -8,7 +8,6 @@ so.
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -17,15 +16,13 @@ from cronledger.domain.progress import Progress, amount
 from cronledger.domain.run import RunState
 from cronledger.engine.discretion import Hide, JobLog
 from cronledger.engine.world import World
+from cronledger.jobs.steps import STEP
 from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
 
 MOST_LINES = 10_000
 """What is kept of one attempt; the program's own log has the rest."""
 PROGRESS_BYTES = 1024
 """The longest message beside a progress."""
-
-STEP: ContextVar[str | None] = ContextVar("cronledger_step", default=None)
-"""The step that the code at hand belongs to: each task, and each thread of a plain step, has its own."""
 
 
 class AttemptNotes:

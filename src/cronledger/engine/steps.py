@@ -8,8 +8,8 @@ time as when the run is tried again: code that works once works then as well.
 from __future__ import annotations
 
 import operator
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import msgspec
@@ -20,11 +20,10 @@ from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.domain.steps import BLOCK
 from cronledger.engine.attempt import Attempt, ClaimLost
-from cronledger.engine.notes import STEP
 from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, said
-from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed
+from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
 from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, kept, normalised, truncated
 
 RESULT_BYTES = 16 * 1024
@@ -101,7 +100,7 @@ class Recorder:
         step, began = await self._begin(self._claim(name))
         step.form = BLOCK
         try:
-            with _named(step.name):
+            with named(step.name):
                 yield step
         except (ClaimLost, GeneratorExit):
             raise
@@ -129,8 +128,8 @@ class Recorder:
         step, began = await self._begin(name)
         error: BaseException | None = None
         try:
-            with _named(step.name):
-                returned = await _called(work, args, ctx)
+            with named(step.name):
+                returned = await called(work, args, ctx)
             step.take(returned)
             step.result = self._kept(step.result)
         except ClaimLost:
@@ -176,21 +175,7 @@ class Recorder:
         raise error
 
     def _kept(self, result: object) -> Any:
-        """Return a result as plain JSON. Raises NotKept if that does not stand for it."""
-        if result is None:
-            return None
-        plain, lost = kept(result)
-        if lost is not None:
-            raise NotKept(
-                f"unserialisable: its result holds {lost}, which the ledger cannot keep: return plain JSON "
-                "values, or nothing"
-            )
-        size = len(msgspec.json.encode(plain))
-        if size > RESULT_BYTES:
-            raise NotKept(
-                f"its result of {size} bytes is larger than the {RESULT_BYTES} that the ledger keeps: return "
-                "where it is, for example a path"
-            )
+        plain = plain_result(result)
         if self._attempt.is_secret(plain):
             raise NotKept(
                 "its result holds a secret, which the ledger does not keep: look it up where it is used"
@@ -235,18 +220,8 @@ class Recorder:
         return round((self._clock.monotonic() - began) * 1000)
 
 
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Let lines that are logged meanwhile say of which step they are; an outer step goes on afterwards."""
-    outer = STEP.get()
-    STEP.set(name)
-    try:
-        yield
-    finally:
-        STEP.set(outer)  # by its value: a block may be left in another context than it was entered in
-
-
-async def _called(work: Work, args: Sequence[Any], ctx: JobContext) -> Any:
+async def called(work: Work, args: Sequence[Any], ctx: JobContext) -> Any:
+    """Call what a step is made of."""
     if isinstance(work, Job):
         return await call(work.execute, ctx, threads=ctx.threads)
     return await call(work, *args, threads=ctx.threads)
@@ -263,6 +238,25 @@ def _given(body: e.StepSucceeded) -> Any:
         items_failed=body.items_failed,
         duration_ms=body.duration_ms,
     )
+
+
+def plain_result(result: object) -> Any:
+    """Return a result as plain JSON. Raises NotKept if that does not stand for it, or is too large."""
+    if result is None:
+        return None
+    plain, lost = kept(result)
+    if lost is not None:
+        raise NotKept(
+            f"unserialisable: its result holds {lost}, which the ledger cannot keep: return plain JSON "
+            "values, or nothing"
+        )
+    size = len(msgspec.json.encode(plain))
+    if size > RESULT_BYTES:
+        raise NotKept(
+            f"its result of {size} bytes is larger than the {RESULT_BYTES} that the ledger keeps: return "
+            "where it is, for example a path"
+        )
+    return plain
 
 
 def counted(value: object) -> int | None:

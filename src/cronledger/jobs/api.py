@@ -39,6 +39,7 @@ class Job:
     tags: Any = ()
     extension: Any = None
     idempotent: Any = False
+    isolation: Any = "thread"
     params: type[msgspec.Struct] | None = None
 
     async def execute(self, ctx: JobContext) -> JobResult | None:

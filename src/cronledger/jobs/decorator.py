@@ -6,7 +6,9 @@ whoever builds a registry reads the notes of the modules it was told to read.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, overload
@@ -37,6 +39,14 @@ class FunctionJob(Job):
         """Call the function itself, as if it were not decorated."""
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Callable[[str, str], FunctionJob], tuple[str, str]]:
+        """Be known by name, as a function is. Raises PicklingError if that name does not lead here."""
+        module, name = self.function.__module__, self.function.__qualname__
+        check_importable(module, name)
+        if _decorated(module, name) is not self:
+            raise pickle.PicklingError(f"its module {module} has something else under the name {name}")
+        return _decorated, (module, name)
+
     async def execute(self, ctx: JobContext) -> JobResult | None:
         """Perform the function; whatever it returns that is not a JobResult means success."""
         args = (ctx,) if self._takes_context else ()
@@ -56,6 +66,7 @@ def job(
     run_on_startup: bool = False,
     tags: Sequence[str] = (),
     idempotent: bool = False,
+    isolation: str = "thread",
     params: type[msgspec.Struct] | None = None,
 ) -> Callable[[Function], FunctionJob]: ...
 def job(
@@ -69,6 +80,7 @@ def job(
     run_on_startup: bool = False,
     tags: Sequence[str] = (),
     idempotent: bool = False,
+    isolation: str = "thread",
     params: type[msgspec.Struct] | None = None,
 ) -> FunctionJob | Callable[[Function], FunctionJob]:
     """Make a job of a function; the name defaults to the function's, the extension to the module's last name.
@@ -87,6 +99,7 @@ def job(
         made.run_on_startup = run_on_startup
         made.tags = tuple(tags)
         made.idempotent = idempotent
+        made.isolation = isolation
         made.params = params
         _note(made, extension, decorated.__module__)
         return made
@@ -101,6 +114,22 @@ def submit_job(submitted: Job, extension: str | None = None) -> Job:
     """
     _note(submitted, extension, sys._getframe(1).f_globals["__name__"])  # noqa: SLF001 - who is calling?
     return submitted
+
+
+def check_importable(module: str, name: str) -> None:
+    """Refuse what another process could not import. Raises PicklingError."""
+    if module == "__main__":
+        raise pickle.PicklingError(f"{name} is defined in the program's main module")
+    if getattr(sys.modules.get(module), "__spec__", None) is None:
+        raise pickle.PicklingError(f"the module {module} of {name} was not imported from a file")
+
+
+def _decorated(module: str, name: str) -> Any:
+    """Return what a module has under a name, None if it has nothing."""
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _note(noted: Job, extension: str | None, module: str) -> None:

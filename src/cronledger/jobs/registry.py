@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cronledger.domain.definition import Isolation
 from cronledger.domain.ids import is_name
 from cronledger.errors import RegistryError
 from cronledger.jobs.api import Job, member
@@ -24,6 +25,7 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     run_on_startup: bool
     tags: tuple[str, ...]
     idempotent: bool
+    isolation: Isolation = Isolation.THREAD
     module: str
     job: Job
 
@@ -89,6 +91,7 @@ class Registry:
             run_on_startup=bool(member(job, "run_on_startup")),
             tags=tuple(member(job, "tags", ()) or ()),
             idempotent=bool(member(job, "idempotent")),
+            isolation=_isolation(job, f"{extension}:{name}"),
             module=source,
             job=job,
         )
@@ -111,7 +114,7 @@ class Registry:
         """Return the job that an extension provides under a name."""
         return self._jobs.get((extension, job))
 
-    def code(self, extension: str, job: str) -> Job | None:
+    def code_of(self, extension: str, job: str) -> Job | None:
         """Return the code of the job that an extension provides under a name."""
         registered = self.find(extension, job)
         return registered.job if registered else None
@@ -135,6 +138,16 @@ def default_extension(module: str) -> str:
         path = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
         name = re.split(r"[/\\]", str(path))[-1].removesuffix(".py")
     return _snake(name)
+
+
+def _isolation(job: Job, title: str) -> Isolation:
+    said = member(job, "isolation", Isolation.THREAD)
+    try:
+        return Isolation(said)
+    except ValueError:
+        raise RegistryError(
+            f"{title}: isolation is {said!r}, which is not a choice", hint="use 'thread' or 'process'"
+        ) from None
 
 
 def _snake(name: str) -> str:

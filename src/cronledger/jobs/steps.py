@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 
 from cronledger.errors import CronledgerError, UsageError
+
+STEP: ContextVar[str | None] = ContextVar("cronledger_step", default=None)
+"""The step that the code at hand belongs to: each task, and each thread of a plain step, has its own."""
 
 
 class OnError(StrEnum):
@@ -44,3 +50,14 @@ def on_error_of(value: str) -> OnError:
         raise UsageError(
             f"on_error is {value!r}, which is not a choice", hint="use 'continue' or 'stop'"
         ) from None
+
+
+@contextmanager
+def named(name: str | None) -> Iterator[None]:
+    """Let lines that are logged meanwhile say of which step they are; an outer step goes on afterwards."""
+    outer = STEP.get()
+    STEP.set(name)
+    try:
+        yield
+    finally:
+        STEP.set(outer)  # by its value: a block may be left in another context than it was entered in

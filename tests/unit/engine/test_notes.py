@@ -11,7 +11,8 @@ import pytest
 from cronledger.domain.events import Cause
 from cronledger.domain.ids import Position
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine.notes import MOST_LINES, STEP, AttemptNotes
+from cronledger.engine.notes import MOST_LINES, AttemptNotes
+from cronledger.jobs.steps import STEP
 from tests.events import HERE, JOB, NOON, RUN
 from tests.unit.engine.kept import NotingWorld
 

@@ -1,0 +1,125 @@
+"""Manual runs: parameters that fit before anything is triggered, and what a terminal shows."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cronledger import JobContext, JobResult, Scheduler, job
+from cronledger.cli.live import WIPE, draw, told
+from cronledger.domain.ids import RunId
+from cronledger.errors import UsageError
+from tests.cli_runner import Result, run_cli
+from tests.conftest import lines_of, opened
+
+CONFIG = """
+scheduler:
+  jobs:
+    - {name: prune, extension: tests, schedule: "0 0 3 * * *", parameters: {room: attic}}
+    - {name: stepped, extension: tests, schedule: ""}
+"""
+
+
+class Limits(msgspec.Struct):
+    """Typed parameters."""
+
+    room: str
+    days: int = 30
+
+
+@job(extension="tests", params=Limits)
+def prune(ctx: JobContext) -> JobResult:
+    """Say what arrived."""
+    return JobResult.success().with_message(f"{ctx.params.room} {ctx.params.days!r}")
+
+
+@job(extension="tests")
+async def stepped(ctx: JobContext) -> None:
+    """Have two steps, one of which does no harm by failing."""
+    await ctx.step("fetch", lambda: 1)
+    await ctx.step("store", _full, on_error="continue")
+
+
+def _full() -> None:
+    raise OSError("disk full")
+
+
+Program = Callable[..., Result]
+
+
+@pytest.fixture
+def program(sql_url: str, tmp_path: Path) -> Program:
+    """Give the command line."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    words = ("--database-url", sql_url, "--config", str(path), "--app", "tests.contract.test_manual_runs")
+    return lambda *more, terminal=False: run_cli(*words, *more, terminal=terminal)
+
+
+def test_a_parameter_arrives_as_its_type(program: Program, sql_url: str) -> None:
+    result = program("jobs", "run", "prune", "-p", "days=7", "--json")
+    (triggered,) = [line for line in lines_of(sql_url) if line["type"] == "run.triggered"]
+
+    assert "attic 7" == result.json["runs"][0]["message"]
+    assert {"days": 7} == triggered["body"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "prune", "-p", "days=seven"), "parameter 'days' of job 'prune' cannot be 'seven'"),
+        (("run", "prune", "-p", "dais=7"), "job 'prune' has no parameter 'dais'"),
+        (("run", "stepped", "prune", "-p", "dais=7"), "job 'prune' has no parameter 'dais'"),
+        (
+            ("backfill", "prune", "--from", "2026-01-01", "--to", "2026-01-02", "-p", "days=x"),
+            "cannot be 'x': expected `int`, got `str`",
+        ),
+    ],
+)
+def test_nothing_is_triggered_with_what_does_not_fit(
+    words: tuple[str, ...], message: str, program: Program, sql_url: str
+) -> None:
+    result = program("jobs", *words, "--json")
+
+    assert (2, "usage") == (result.exit_code, result.error["code"])
+    assert message in result.error["message"]
+    assert "declared: room: str, days: int = 30" in result.error["hint"]
+    assert [] == [line for line in lines_of(sql_url) if line["type"] == "run.triggered"]
+
+
+def test_a_program_is_told_as_well(sql_url: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    scheduler = Scheduler(database_url=sql_url, config=tmp_path / "config.yaml", jobs=[prune, stepped])
+
+    with pytest.raises(UsageError, match="has no parameter 'dais'"):
+        asyncio.run(scheduler.trigger("prune", {"dais": 7}))
+    with pytest.raises(UsageError, match="expected `int`, got `float`"):
+        asyncio.run(scheduler.trigger("prune", {"days": 1.5}))
+    asyncio.run(scheduler.trigger("prune", {"days": 7}))
+
+    assert 1 == len([line for line in lines_of(sql_url) if line["type"] == "run.triggered"])
+
+
+def test_a_terminal_shows_runs_and_steps_while_they_go_on(program: Program, sql_url: str) -> None:
+    shown = program("jobs", "run", "stepped", terminal=True)
+    piped = program("jobs", "run", "stepped")
+    run_id = RunId(piped.stdout.splitlines()[1].split("\t")[0])
+    store = opened(sql_url)
+    stream = io.StringIO()
+    draw(stream, store, [run_id] * 100)
+    lines = [re.sub(r"\d+ s$", "N s", line) for line in told(store, [run_id])]
+    store.close()
+
+    assert shown.stderr.startswith(f"{WIPE}\n")
+    assert shown.stderr.endswith(WIPE)
+    assert "stepped!" in shown.stderr
+    assert "OUTCOME" in shown.stdout
+    assert WIPE not in piped.stderr
+    assert [f"partial    {run_id}  N s", "  succeeded  fetch  N s", "  failed     store  N s"] == lines
+    assert stream.getvalue().endswith("\n…\x1b[21A\r")
