@@ -232,6 +232,20 @@ def test_the_same_key_triggers_one_run(ledger_url: str, tmp_path: Path) -> None:
     assert 1 == len(asyncio.run(program()))
 
 
+def test_a_job_is_told_on_whose_behalf_it_runs(memory_url: str, tmp_path: Path) -> None:
+    @job(extension="tests")
+    def audit(ctx: JobContext) -> JobResult:
+        """Tell the owner."""
+        return JobResult.success().with_message(f"for {ctx.run.owner}")
+
+    config = tmp_path / "config.yaml"
+    config.write_text("scheduler: {jobs: [{name: audit, extension: tests, owner: trade}]}")
+    program = Scheduler(database_url=memory_url, config=config, jobs=[audit])
+    (run,) = asyncio.run(program.run_manually(["audit"], actor="test"))
+
+    assert "for trade" == run.message
+
+
 # --- how an instance ends that cannot go on ---------------------------------------------------------------
 
 

@@ -188,6 +188,7 @@ class Executor:
             fire_at=state.fire_at,
             cause=state.cause,
             fence=attempt.fence,
+            owner=definition.owner,
         )
         return JobContext(
             info,

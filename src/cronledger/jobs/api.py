@@ -51,7 +51,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The run that a job is performing.
 
     `fence` is the position of the attempt's start: it grows with every attempt, so a foreign system can
-    refuse an older one. `fire_at` is the fire time of a scheduled run, None otherwise.
+    refuse an older one. `fire_at` is the fire time of a scheduled run, None otherwise. `owner` is on whose
+    behalf the job runs, as its entry says: for the audit rows of other systems.
     """
 
     id: RunId
@@ -60,6 +61,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     fire_at: datetime | None
     cause: Cause
     fence: int
+    owner: str | None = None
 
 
 Work = Callable[..., Any] | Job
