@@ -160,6 +160,8 @@ class _Job:
         self.paused = False
         self.since: datetime | None = None
         self.decided: datetime | None = None
+        self.planned: datetime | None = None
+        """As `decided`, by the planner alone: a resume skips its pause, and leaves what came before to it."""
         self.windows: list[tuple[datetime, datetime, Line]] = []
 
     @property
@@ -235,6 +237,8 @@ def _fire_times(events: list[Line], decided_until: datetime | None) -> Iterator[
         elif (until := _decides_until(event)) is not None:
             job = jobs[event["job"]]
             job.decided = max(until, job.decided or until)
+            if _is_scheduled(event) or event["body"]["reason"] != "paused":
+                job.planned = max(until, job.planned or until)
     for name, job in jobs.items():
         if not _is_readable(job):
             continue
@@ -242,7 +246,7 @@ def _fire_times(events: list[Line], decided_until: datetime | None) -> Iterator[
         if horizon is not None and not job.paused:
             job.close(horizon)
         mine = [event for event in events if event["job"] == name]
-        yield from _decisions(name, mine, job.due(), decided_until or job.decided)
+        yield from _decisions(name, mine, job.due(), decided_until or job.planned)
 
 
 def _decisions(name: str, events: list[Line], due: list[datetime], until: datetime | None) -> Iterator[str]:

@@ -340,6 +340,21 @@ def test_whatever_is_done_in_whatever_order_the_promises_hold() -> None:
     run_state_machine_as_test(PolicyMachine, settings=quick)
 
 
+def test_a_resume_may_come_before_what_the_pause_left_to_the_planner_is_decided() -> None:
+    """The checker once took the skip of a pause for a decision about all that had come before the pause."""
+    tidy = JobName("tidy")
+    machine = PolicyMachine()
+    machine.define(JobDefinition(name=tidy, schedule="*/20 * * * * *"))
+    machine.cluster.clock.advance(59)
+    machine.an_operator_decides(tidy, "pause")
+    machine.cluster.clock.advance(1)
+    machine.an_operator_resumes(tidy)
+    machine.the_promises_hold()
+    machine.teardown()
+
+    assert 1 == sum(line["type"] == "run.triggered" for line in machine.cluster.lines())
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [
