@@ -32,7 +32,6 @@ from cronledger.jobs import isolation_messages as m
 from cronledger.jobs.api import Job, JobContext, RunInfo, Work
 from cronledger.jobs.calling import call, is_cancellation, said
 from cronledger.jobs.steps import STEP, DuplicateStep, OnError, StepFailed, named
-from cronledger.ledger.application import application_engine
 from cronledger.ledger.normal import ERROR_BYTES, cleaned, normalised, truncated
 
 T = TypeVar("T")
@@ -250,6 +249,9 @@ class _Context(JobContext):
     def db(self) -> Any:
         """The application's database, opened anew here; raises DatabaseNotAvailable, NotIsolated."""
         if self._db is None and self._setup.database_url is not None:
+            # Most runs need no database, and SQLAlchemy takes longer to import than everything else.
+            from cronledger.ledger.application import application_engine  # noqa: PLC0415
+
             self._db = application_engine(self._setup.database_url)
         if self._db is not None:
             return self._db
