@@ -192,8 +192,7 @@ class Simulation:
             await self._decide(name, job.disable)
         await anyio.sleep(2.0)  # what was due before is still decided
         unfinished = await self._until_quiet()
-        await anyio.sleep(2.0)
-        boards = self._boards()
+        boards = await self._agreed_boards()
         self._closing = True
         for world in cluster.living():
             cluster.stop(world)
@@ -221,6 +220,15 @@ class Simulation:
                     break
                 await anyio.sleep(1.0)
         return left
+
+    async def _agreed_boards(self) -> list[str]:
+        """Look when everybody has had the time to look: something may still happen at the very moment."""
+        wrong = [""]
+        with anyio.move_on_after(10.0):
+            while wrong:
+                await anyio.sleep(2.0)
+                wrong = self._boards()
+        return wrong
 
     def _boards(self) -> list[str]:
         """P1: what every instance knows is what a fresh fold of the ledger says."""

@@ -47,6 +47,7 @@ REGRESSIONS = {
     146: "an instance did not begin to drain while the ledger was away",
     2601: "the first message to a ledger that had come back was lost, and the next one waited as long",
     4231: "what every instance knew was compared while a run with jitter was only about to start",
+    1422: "what every instance knew was compared while a fire time of before the clock was set back came",
     4690: "an instance that ended before the clock was set back by two minutes was missed so much later",
     381: "fire times left to an older definition waited for the last of them after the clock was set back",
 }
