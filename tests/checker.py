@@ -300,7 +300,7 @@ def _overlaps(events: list[Line]) -> Iterator[str]:
             for policy in policies[event["job"]] if len(policies[event["job"]]) == 1 else ():
                 if len(others) > IN_FLIGHT_BESIDE.get(policy, len(others)):
                     yield f"T2: {event['run_id']} is triggered under '{policy}' beside {sorted(others)}"
-        if event["type"] == "run.triggered" and event["cause"] != "backfill":
+        if event["type"] == "run.triggered" and "!backfill-" not in event["run_id"]:  # nor does its retry
             others.add(event["run_id"])
         elif event["type"] in ENDS:
             others.discard(event["run_id"])
