@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,10 @@ class Result(msgspec.Struct, frozen=True):
     def error(self) -> Any:
         """The error as a document."""
         return msgspec.json.decode(self.stderr)["error"]
+
+
+Cli = Callable[..., Result]
+"""The program on a ledger: what fixtures return."""
 
 
 class _Terminal(io.TextIOWrapper):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,10 +30,9 @@ from cronledger.entropy import SystemEntropy
 from cronledger.errors import Overlap, UsageError
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
-from tests.cli_runner import APP, Result, run_cli
+from tests.cli_runner import APP, Cli, run_cli
 from tests.conftest import lines_of
 
-Cli = Callable[..., Result]
 TIDY = JobDefinition(name=JobName("tidy"), extension="house", job="tidy", schedule="0 0 * * * *")
 ENGINE = Actor.engine("test")
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,15 +43,6 @@ RANGE = ("--from", "2026-01-01", "--to", "2026-01-01T06:00:00Z")
 
 def at(hour: int) -> datetime:
     return DAY + timedelta(hours=hour)
-
-
-@pytest.fixture
-def cli(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Return the program on a fresh ledger, in an empty folder, with the code of a house."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
-    return lambda *args: run_cli(*args, env=env)
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,23 +15,12 @@ from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_st
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from tests.checker import problems
-from tests.cli_runner import APP, Result, forever, run_cli
+from tests.cli_runner import Cli, forever
 from tests.conftest import lines_of
 from tests.waiting import eventually
 
-Cli = Callable[..., Result]
-
 FOREVER = JobDefinition(name=JobName("forever"), extension="house", job="forever", idempotent=True)
 RUN = manual_run(FOREVER.name, "0001")
-
-
-@pytest.fixture
-def cli(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Return the program on a fresh ledger, in an empty folder, with the code of a house."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
-    return lambda *args: run_cli(*args, env=env)
 
 
 @pytest.fixture

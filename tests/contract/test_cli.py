@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,8 @@ from cronledger.domain.events import (
 from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_stream
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
-from tests.cli_runner import APP, Result, run_cli
+from tests.cli_runner import Cli, run_cli
 from tests.events import RUN, started, step, succeeded, triggered
-
-Cli = Callable[..., Result]
 
 TIDY = JobDefinition(
     name=JobName("tidy"), extension="house", job="tidy", schedule="0 0 3 * * *", tags=("nightly",)
@@ -36,17 +32,6 @@ TIDY = JobDefinition(
 BOOM = JobDefinition(name=JobName("boom"), extension="house", job="boom")
 BAD_RUN = manual_run(BOOM.name, "0001")
 ENGINE = Actor.engine("config")
-
-
-@pytest.fixture
-def cli(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Return the program on a fresh ledger, in an empty folder, with the code of a house."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
-    return lambda *args, **more: run_cli(*args, env=env | more.pop("env", {}), **more)
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,22 +12,11 @@ from cronledger.domain.ids import JobName, job_stream
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from tests.checker import problems
-from tests.cli_runner import APP, Result, run_cli
+from tests.cli_runner import Cli
 from tests.conftest import lines_of
 from tests.waiting import eventually
 
-Cli = Callable[..., Result]
-
 QUICK = JobDefinition(name=JobName("forever"), extension="house", job="forever", schedule="* * * * * *")
-
-
-@pytest.fixture
-def cli(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Return the program on a fresh ledger, in an empty folder, with the code of a house."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
-    return lambda *args: run_cli(*args, env=env)
 
 
 @pytest.fixture
