@@ -153,9 +153,9 @@ def number(low: float, high: float, *, unset: bool = False) -> Check:
         if unset and value.data is None:
             return None
         if not isinstance(value.data, int | float) or isinstance(value.data, bool):
-            raise Wrong(f"must be a number from {low:g} to {high:g}, not {spelled(value)}")
+            raise Wrong(f"must be a number from {low:.12g} to {high:.12g}, not {spelled(value)}")
         if not low <= value.data <= high:
-            raise Wrong(f"must be from {low:g} to {high:g}, not {value.data}")
+            raise Wrong(f"must be from {low:.12g} to {high:.12g}, not {value.data}")
         return float(value.data)
 
     kind = ["number", "null"] if unset else "number"
