@@ -56,9 +56,11 @@ async def until_led(url: str) -> None:
     assert await anyio.to_thread.run_sync(lambda: eventually(lambda: is_led(url)))
 
 
-def threads() -> set[str]:
+def threads() -> set[tuple[str, int | None]]:
     """Return the threads of instances that there are."""
-    return {each.name for each in threading.enumerate() if each.name.startswith("cronledger-")}
+    return {
+        (each.name, each.ident) for each in threading.enumerate() if each.name.startswith("cronledger-")
+    }
 
 
 def test_an_idle_instance_ends_in_time_though_nobody_can_write_to_its_ledger(
@@ -125,9 +127,10 @@ def test_a_start_that_fails_leaves_no_thread_behind(memory_url: str, tmp_path: P
         async with starting.instance_at_work(Unlockable(store), Plan()):  # type: ignore[arg-type]
             raise AssertionError("it has started")
 
+    before = threads()
     store = opened(memory_url)
     with pytest.raises(LedgerUnreachable):
         asyncio.run(program())
     store.close()
 
-    assert set() == threads()
+    assert set() == threads() - before
