@@ -367,14 +367,14 @@ class Cluster:
         self.note(f"the ledger hangs for {seconds:.1f} s")
         self.hung_until = elapsed() + seconds
         self.deaf.append((elapsed(), self.hung_until, None))
-        self.trouble(seconds + FAILOVER_SECONDS, "hang")
+        self.trouble(seconds + self._until_led_again(), "hang")
 
     def go_away(self, seconds: float) -> None:
         """Stop the database for a while."""
         self.note(f"the ledger is away for {seconds:.1f} s")
         self.away_until = elapsed() + seconds
         self.deaf.append((elapsed(), self.away_until, None))
-        self.trouble(seconds + FAILOVER_SECONDS, "away")
+        self.trouble(seconds + self._until_led_again(), "away")
 
     def step_clock(self, seconds: float) -> None:
         """Set the ledger's clock; a lease may end early by it, which costs one election."""
@@ -412,6 +412,12 @@ class Cluster:
     def _unless_quick(self, world: SimulatedWorld, seconds: float, why: str) -> None:
         if self.leads(world):
             self.trouble(min(seconds, self.lease_left()) + FAILOVER_SECONDS, why)
+
+    def _until_led_again(self) -> float:
+        """Who leads by the lease alone, without the lock, and loses trust in it waits until it has run out."""
+        leader = self.leader()
+        by_lease = leader is not None and not leader.leader_lock.held
+        return FAILOVER_SECONDS + (self.lease_left() if by_lease else 0.0)
 
     def lease_left(self) -> float:
         """How long a lease may still run: its length, and more only if the clock was set back under it."""

@@ -45,6 +45,7 @@ REGRESSIONS = {
     57: "the supervisor of the simulated world went home too early",
     521: "the supervisor went home before the last crash that had begun was over",
     146: "an instance did not begin to drain while the ledger was away",
+    16: "a leader without the lock lost trust in its lease while the ledger hung, and waited for its end",
     2601: "the first message to a ledger that had come back was lost, and the next one waited as long",
     4231: "what every instance knew was compared while a run with jitter was only about to start",
     1422: "what every instance knew was compared while a fire time of before the clock was set back came",
