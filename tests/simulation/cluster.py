@@ -414,9 +414,9 @@ class Cluster:
             self.trouble(min(seconds, self.lease_left()) + FAILOVER_SECONDS, why)
 
     def _until_led_again(self) -> float:
-        """Who leads by the lease alone, without the lock, and loses trust in it waits until it has run out."""
-        leader = self.leader()
-        by_lease = leader is not None and not leader.leader_lock.held
+        """Whoever leads by the lease alone, and loses trust in it, waits until it has run out."""
+        holder = self.leader()
+        by_lease = holder is not None and holder.instance != self.log.head.leader
         return FAILOVER_SECONDS + (self.lease_left() if by_lease else 0.0)
 
     def lease_left(self) -> float:
