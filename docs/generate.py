@@ -28,7 +28,17 @@ from cronledger.domain.retry import Retry
 
 DOCS = Path(__file__).parent
 CASES = DOCS.parent / "tests" / "golden" / "policies"
-POLICIES = ("overlap", "catch-up", "retry", "time-out", "recovery", "startup", "pause", "clock-changes")
+POLICIES = (
+    "overlap",
+    "catch-up",
+    "retry",
+    "time-out",
+    "recovery",
+    "startup",
+    "pause",
+    "calendar",
+    "clock-changes",
+)
 """The order of the guide; each is a file of cases."""
 STREAMS = {
     "job": ("job-NAME", "A job: its definition, and what was decided about its fire times"),
