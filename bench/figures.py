@@ -42,7 +42,7 @@ class Spread(msgspec.Struct, frozen=True):
         return cls(statistics.median(taken), min(taken), max(taken))
 
     def __str__(self) -> str:
-        return f"{short(self.median)} ({short(self.min)}–{short(self.max)})"
+        return f"{short(self.median)} ({short(self.min)}-{short(self.max)})"
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Bar(msgspec.Struct, frozen=True):
         return told >= self.limit if self.at_least else told <= self.limit
 
     def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.limit:g}{' × floor' if self.of_floor else ''}"
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g}{' x floor' if self.of_floor else ''}"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,8 +40,8 @@ def runs_per_second(url: str, runs: int, batch: int) -> float:
         position = 0
         for start in range(0, runs, batch):
             numbers = range(start, min(start + batch, runs))
-            for kinds, first in ((BEFORE, 1), (AFTER, 3)):
-                position = _events(write, position, numbers, kinds, first)
+            for kinds in (BEFORE, AFTER):
+                position = _events(write, position, numbers, kinds)
                 if kinds is AFTER:
                     write("run_history", HISTORY, [_history(number, position) for number in numbers])
                 commit()
@@ -55,10 +55,10 @@ def commits_of(url: str, runs: int) -> tuple[float, list[float]]:
         position, firsts = 0, []
         for number in range(runs):
             asked = time.perf_counter()
-            position = _events(write, position, [number], BEFORE, 1)
+            position = _events(write, position, [number], BEFORE)
             commit()
             firsts.append(time.perf_counter() - asked)
-            position = _events(write, position, [number], AFTER, 3)
+            position = _events(write, position, [number], AFTER)
             write("run_history", HISTORY, [_history(number, position)])
             commit()
         return runs / (time.perf_counter() - began), firsts
@@ -70,7 +70,7 @@ def events_per_second(url: str, events: int, batch: int, body: str = "{}") -> fl
         began = time.perf_counter()
         for start in range(0, events, batch):
             count = min(batch, events - start)
-            _events(write, start, range(start, start + count), BEFORE[:1], 1, body)
+            _events(write, start, range(start, start + count), BEFORE[:1], body=body)
             commit()
         return events / (time.perf_counter() - began)
 
@@ -83,14 +83,14 @@ def starts_of(url: str, runs: int, batch: int) -> list[float]:
         position = 0
         for start in range(0, runs, batch):
             numbers = range(start, min(start + batch, runs))
-            position = _events(write, position, numbers, BEFORE, 1)
+            position = _events(write, position, numbers, BEFORE)
             commit()
             late += [time.perf_counter() - began] * len(numbers)
         return late
 
 
 def _events(
-    write: Write, position: int, numbers: Sequence[int], kinds: Sequence[Kind], first: int, body: str = "{}"
+    write: Write, position: int, numbers: Sequence[int], kinds: Sequence[Kind], *, body: str = "{}"
 ) -> int:
     """Write the events of some runs, from a version on; return the last position."""
     events: Rows = []
@@ -98,7 +98,7 @@ def _events(
     for number in numbers:
         job = f"nothing_{number}"
         stream = f"run-{job}@20261121T164035Z"
-        for version, (tag, attempt, actor) in enumerate(kinds, first):
+        for version, (tag, attempt, actor) in enumerate(kinds, 3 if kinds is AFTER else 1):
             position += 1
             events.append(
                 (position, os.urandom(16), stream, version, tag, 1, 0, DUE, INSTANCE, 1,
