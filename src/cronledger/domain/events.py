@@ -293,7 +293,7 @@ AttemptEnded = AttemptFailed | AttemptLost | AttemptInterrupted
 # --- header and body together ---------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact that has been decided and not yet recorded."""
 
     body: Body
@@ -305,7 +305,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event as the ledger holds it. `recorded_at` is the ledger's clock and never goes back."""
 
     position: Position

@@ -43,7 +43,7 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-class RunState(msgspec.Struct, frozen=True, kw_only=True):
+class RunState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as the ledger tells it: the fold of its stream, and a row of history.
 
     Attributes:
@@ -84,7 +84,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int | None = None
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an attempt's code came out, as its instance saw it."""
 
     outcome: Outcome

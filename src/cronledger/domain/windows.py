@@ -21,7 +21,7 @@ PAUSED = "paused"
 """Why the fire times of a pause are skipped."""
 
 
-class Window(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True, gc=False):
     """Fire times after one instant up to another, read by the definition that held then.
 
     Attributes:

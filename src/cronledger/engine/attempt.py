@@ -6,6 +6,7 @@ for instance, it is read again; an attempt that finds it no longer owns the run 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -40,7 +41,7 @@ class Attempt:
     ) -> None:
         self._world = world
         self._hide = hide
-        self._lock = anyio.Lock()
+        self._lock = asyncio.Lock()
         self.run = state
         self.fence = fence
         self.notes = AttemptNotes(world, state, hide)

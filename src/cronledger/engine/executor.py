@@ -7,8 +7,8 @@ until the code does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +29,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted, worded
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call_apart, said
+from cronledger.jobs.calling import call_apart, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.ledger.api import Item, Write
@@ -67,16 +67,18 @@ class Executor:
         self._provision = provision
         self._definition_of = definition_of
         self._max_runs = max_runs
-        self._tasks: TaskGroup | None = None
+        self._runs: set[asyncio.Task[None]] = set()
+        self._broken: asyncio.Future[None] | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
-        """Give the executor the task group that its runs live in; `ended` is called after each."""
-        self._tasks = tasks
+        """Let the runs to come end with a task group, and it with them; `ended` is called after each."""
+        self._broken = asyncio.get_running_loop().create_future()
         self.ended = ended
+        tasks.start_soon(self._watch, self._broken)
 
     def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
         """Give the runs to come something else, and another limit; those that have begun are not touched."""
@@ -104,10 +106,11 @@ class Executor:
 
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
-        assert self._tasks is not None
         attempt = Attempt(self._world, state, fence, self._provision.hide)
         self.attempts[attempt] = None
-        self._tasks.start_soon(self._perform, attempt)
+        task = asyncio.create_task(self._perform(attempt))
+        self._runs.add(task)
+        task.add_done_callback(self._performed)
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
@@ -119,6 +122,21 @@ class Executor:
         """Count code that goes on after it was told to stop, until it ends."""
         self._left.add(task)
         task.add_done_callback(self._left.discard)
+
+    async def _watch(self, broken: asyncio.Future[None]) -> None:
+        """Stand for all runs in the engine's task group: a task there costs ten times a plain one."""
+        try:
+            await broken
+        finally:
+            for task in self._runs:
+                task.cancel()
+
+    def _performed(self, task: asyncio.Task[None]) -> None:
+        """Forget a task that has ended; an error that is not the job's ends the engine."""
+        self._runs.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     async def _perform(self, attempt: Attempt) -> None:
         definition = self._definition_of(attempt.run.job)
@@ -153,14 +171,13 @@ class Executor:
             with attempt.scope:
                 await attempt.recall_steps()
                 ctx = self._context(attempt, definition, job, threads)
+                if definition.timeout_seconds is None:
+                    return _ended(await self._called(job, ctx, definition), attempt)
                 with anyio.move_on_after(definition.timeout_seconds) as deadline:
                     return _ended(await self._called(job, ctx, definition), attempt)
                 timed_out = deadline.cancelled_caught
         except BaseException as error:
-            if (
-                isinstance(error, anyio.get_cancelled_exc_class())
-                and anyio.current_effective_deadline() == -math.inf
-            ):
+            if is_cancellation(error):
                 raise
             return _raised(error)
         if timed_out:
