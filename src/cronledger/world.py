@@ -35,14 +35,15 @@ from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
+from cronledger.errors import CronledgerError, LedgerRegressed, LedgerUnreachable, Refusal
 from cronledger.ledger import inbox, instances
-from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
+from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
 from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
 from cronledger.projections.replay import current
+from cronledger.recent import Recent
 
 T = TypeVar("T")
 log = logging.getLogger("cronledger.instance")
@@ -58,11 +59,12 @@ READERS = 2
 class Waiter:
     """A request that waits for the writer's answers, on the loop that asked."""
 
-    __slots__ = ("answers", "future", "missing")
+    __slots__ = ("answers", "future", "missing", "prepared")
 
-    def __init__(self, count: int, future: asyncio.Future[list[Answer | Exception]]) -> None:
-        self.answers: list[Answer | Exception] = [_NO_ANSWER] * count
-        self.missing = count
+    def __init__(self, prepared: list[Prepared], future: asyncio.Future[list[Answer | Exception]]) -> None:
+        self.prepared = prepared
+        self.answers: list[Answer | Exception] = [_NO_ANSWER] * len(prepared)
+        self.missing = len(prepared)
         self.future = future
 
 
@@ -82,6 +84,8 @@ class ProcessWorld:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
         self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
         self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
+        self._outbox: list[tuple[Prepared, tuple[Waiter, int]]] = []
+        self._recent = Recent(instance)
         self._offset: float | None = None
         self._view_trouble = ""
         self._steps = StepWatch(clock)
@@ -134,14 +138,31 @@ class ProcessWorld:
         """
         if not items:
             return []
-        waiter = Waiter(len(items), self._loop.create_future())
         prepare = self.store.ledger.prepare
-        self._writer.submit_all([(prepare(item), (waiter, number)) for number, item in enumerate(items)])
+        waiter = Waiter([prepare(item) for item in items], self._loop.create_future())
+        if not self._outbox:
+            self._loop.call_soon(self._send)
+        self._outbox += [(prepared, (waiter, number)) for number, prepared in enumerate(waiter.prepared)]
         answers = await waiter.future
         for answer in answers:
             if isinstance(answer, Exception) and not isinstance(answer, Refusal):
                 raise answer
         return answers  # type: ignore[return-value] # what is no answer has just been raised
+
+    def _send(self) -> None:
+        """Hand the writer all that was asked for in one turn of the loop: it is woken once for it."""
+        outbox, self._outbox = self._outbox, []
+        try:
+            self._writer.submit_all(outbox)
+        except LedgerUnreachable as closed:
+            self._on_answers([(ticket, closed) for _, ticket in outbox])
+
+    def _resolve(self, waiters: list[Waiter]) -> None:
+        for waiter in waiters:
+            for prepared, answer in zip(waiter.prepared, waiter.answers, strict=True):
+                self._recent.add(prepared, answer)
+            if not waiter.future.done():
+                waiter.future.set_result(waiter.answers)
 
     def _on_answers(self, answered: list[tuple[tuple[Waiter, int], Answer | Exception]]) -> None:
         """Collect a batch's answers on the writer's thread; wake the loop once for all of them."""
@@ -152,7 +173,7 @@ class ProcessWorld:
             if waiter.missing == 0:
                 done.append(waiter)
         if done and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_resolve, done)
+            self._loop.call_soon_threadsafe(self._resolve, done)
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -167,6 +188,7 @@ class ProcessWorld:
         head = self._observe(await self.read(self.store.ledger.head))
         if lost := self.store.lost():
             raise LedgerRegressed(*lost)
+        self._recent.see(head.position)
         await self._watch_clock(before, head)
         return head
 
@@ -175,8 +197,10 @@ class ProcessWorld:
         return self._observe(await self.read(self.store.ledger.renew, term, lease))
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
-        """Return the next events."""
-        return await self.read(self.store.ledger.read_all, position, limit)
+        """Return the next events, from memory where this process has written them all."""
+        return self._recent.after(position, limit) or await self.read(
+            self.store.ledger.read_all, position, limit
+        )
 
     async def stream_of(self, run_id: RunId) -> list[e.Recorded]:
         """Return all events of a run."""
@@ -184,6 +208,7 @@ class ProcessWorld:
 
     async def load(self) -> Loaded:
         """Read the folds from the views, brought up to the head first."""
+        self._recent.forget()
         return await self.read(self._load)
 
     async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
@@ -240,6 +265,7 @@ class ProcessWorld:
 
     def close(self, deadline_seconds: float = 5.0) -> None:
         """Flush what is queued and end the threads."""
+        self._send()
         self._writer.close(deadline_seconds)
         self.notes.close()
         self._readers.shutdown(wait=True)
@@ -379,12 +405,6 @@ class Beats:
         while not self._stop.is_set():
             self.beat()
             self._stop.wait(BEAT_SECONDS)
-
-
-def _resolve(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        if not waiter.future.done():
-            waiter.future.set_result(waiter.answers)
 
 
 def _instant(seconds: float) -> datetime:

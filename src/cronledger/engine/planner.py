@@ -22,6 +22,8 @@ from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
+JOBS_AT_ONCE = 8 * CHUNK
+"""Jobs decided before the loop goes on: it has a lease to renew and claims to make, however many are due."""
 EARLY_PAUSE = timedelta(milliseconds=5)
 
 Claims = Callable[[JobState, int], bool]
@@ -57,7 +59,7 @@ class Planner:
         self._refresh()
         self._not_before = None
         due = self._take_due(now)
-        again = False
+        again = len(due) == JOBS_AT_ONCE
         for start in range(0, len(due), CHUNK):
             names = due[start : start + CHUNK]
             again |= await self._decide(names, now, term, may_claim=may_claim, claimed=claimed)
@@ -79,7 +81,7 @@ class Planner:
 
     def _take_due(self, now: datetime) -> list[JobName]:
         due: list[JobName] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(due) < JOBS_AT_ONCE:
             fire_at, name = heapq.heappop(self._heap)
             if self._next.get(name) == fire_at:
                 del self._next[name]
