@@ -20,7 +20,7 @@ from cronledger.config.model import Settings
 from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
-from cronledger.domain.job import schedule_for
+from cronledger.domain.schedule import schedule_for
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)

@@ -16,14 +16,13 @@ from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
-from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.events import JobPaused
 from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import is_vacant
-from cronledger.domain.schedule import MANUAL_ONLY, describe
+from cronledger.domain.schedule import MANUAL_ONLY, describe, schedule_for
 from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import Views
@@ -107,7 +106,7 @@ def next_(
     """Show when a job fires next."""
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
-    schedule = job.schedule_for(found.definition)
+    schedule = schedule_for(found.definition)
     calendar = found.definition.calendar
     ask = (schedule.ruled if every else schedule.fire_times) if schedule else None
     times = list(ask(opened.now(), LAST, count)) if ask else []

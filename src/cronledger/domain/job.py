@@ -18,10 +18,9 @@ from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
+from cronledger.domain.schedule import schedule_for
 from cronledger.domain.sifting import Sifting, ranges
-from cronledger.domain.windows import PAUSED, fire_times, parted, passed_over, planned
-from cronledger.domain.windows import Window as Window  # noqa: PLC0414 - a job is told with its windows
-from cronledger.domain.windows import schedule_for as schedule_for  # noqa: PLC0414 - as above
+from cronledger.domain.windows import PAUSED, Window, fire_times, parted, passed_over, planned
 
 PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
