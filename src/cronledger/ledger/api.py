@@ -15,16 +15,17 @@ The contract, the same for memory, SQLite and PostgreSQL:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from cronledger.domain.events import Event, Recorded
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
 from cronledger.domain.understanding import require_understood
-from cronledger.errors import Refusal, WriterOutdated
+from cronledger.errors import Conflict, Refusal, WriterOutdated
 
 START = 0
 """The version of a stream that has no event yet."""
@@ -34,6 +35,11 @@ WRITER = 1
 
 MIN_WRITER = 1
 """The oldest way of writing that may append to a ledger made today."""
+
+TRIES = 20
+"""How often somebody else may be faster before an operator is told so."""
+
+Decided = TypeVar("Decided")
 
 
 class Quiet(msgspec.Struct, frozen=True, gc=False):
@@ -222,3 +228,14 @@ def require_current(ledger: Ledger) -> None:
     require_writer(ledger.head())
     for recorded in ledger.demanding():
         require_understood(recorded)
+
+
+def despite_conflicts(decide: Callable[[], Decided]) -> Decided:
+    """Read, decide and append, and all of it anew for as long as somebody else was faster.
+
+    Raises Conflict if `decide` has raised it TRIES times in a row; anything else that it raises goes through.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(Conflict):
+            return decide()
+    return decide()
