@@ -214,7 +214,7 @@ def request_over(
         actor=request.actor,
         parameters=checked_parameters(request.parameters),
         key=request.key or None,
-        reason=request.reason and truncated(cleaned(request.reason), MESSAGE_BYTES),
+        reason=request.reason and truncated(request.reason, MESSAGE_BYTES),
     )
     write(connection, home, requested, now)
     return requested.run_id
