@@ -36,7 +36,7 @@ def cancel(
     store = opened.store()
     state, changed = cancelling.request(store, _found(opened, run).run_id, opened.operator, reason)
     if wait:
-        if cancelling.is_leaderless(store.ledger.head()):
+        if store.ledger.head().is_vacant:
             note(ctx, "no instance leads: what a dead instance has left ends once one is up")
         ending = cancelling.until_ended(store, state.run_id, opened.operator, seconds=seconds)
         try:

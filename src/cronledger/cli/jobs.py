@@ -21,7 +21,6 @@ from cronledger.domain.events import JobPaused
 from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
-from cronledger.domain.leadership import is_vacant
 from cronledger.domain.schedule import MANUAL_ONLY, describe, schedule_for
 from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
@@ -241,6 +240,6 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _leadership(opened: Application) -> str:
     head = opened.store().ledger.head()
-    if is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock):
+    if head.is_vacant:
         return "no instance leads: nothing is planned until one is up (`cronledger up`)"
     return f"led by {head.leader} in term {head.term}"

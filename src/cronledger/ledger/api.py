@@ -24,6 +24,7 @@ import msgspec
 
 from cronledger.domain.events import Event, Recorded
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
+from cronledger.domain.leadership import is_vacant
 from cronledger.domain.understanding import require_understood
 from cronledger.errors import Conflict, Refusal, WriterOutdated
 
@@ -133,6 +134,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     min_writer: int
     clock: datetime
     has_requests: bool = False
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether no instance leads."""
+        return is_vacant(leader=self.leader, lease_until=self.lease_until, clock=self.clock)
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
