@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from cronledger.cli.arguments import Name, Reason
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import find_state
 from cronledger.cli.render import emit, note
@@ -18,8 +19,6 @@ from cronledger.domain.job import JobState
 from cronledger.ledger.api import Write, despite_conflicts, require_current
 from cronledger.projections import job_status
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")]
-Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept in the ledger.")]
 Reset = Annotated[bool, typer.Option("--reset", help="Take the last decision back: follow the files again.")]
 Decide = Callable[[JobState, Actor, str | None], list[Event]]
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cronledger.cli.arguments import Name
 from cronledger.cli.backfill import backfill
 from cronledger.cli.context import Application, application
-from cronledger.cli.deciding import Name, disable, enable, pause, resume
+from cronledger.cli.deciding import disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, also, emit, note
