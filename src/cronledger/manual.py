@@ -167,6 +167,7 @@ def trigger(
     definition = request.definition
     actor = e.Actor.operator(request.actor)
     unique = request.key or uuid7(clock.now(), entropy)
+    parameters = checked_parameters(request.parameters)
 
     def decide() -> RunId:
         run_id = _name(store, request, unique)
@@ -176,7 +177,7 @@ def trigger(
             e.Cause.RETRY if request.of else e.Cause.MANUAL,
             actor,
             fire_at=request.of.fire_at if request.of else None,
-            parameters=checked_parameters(request.parameters),
+            parameters=parameters,
             of=request.of.run_id if request.of else None,
             from_step=request.from_step,
             instance=bound_to,
