@@ -14,7 +14,7 @@ import typer
 from cronledger.cli.context import application
 from cronledger.cli.options import LogLevel
 from cronledger.cli.program_log import on_a_thread
-from cronledger.cli.times import duration
+from cronledger.cli.times import seconds_of
 
 app = typer.Typer()
 LEAVING_SECONDS = 3.0
@@ -43,7 +43,7 @@ def up(
     """
     opened = application(ctx)
     options = ctx.obj.options
-    seconds = duration(for_).total_seconds() if for_ else None
+    seconds = seconds_of(for_)
     applied_by = opened.operator if apply_config else None
     # Code that does not end would keep the process, though all that matters is recorded already.
     leaving = threading.Timer(LEAVING_SECONDS, os._exit, (0,))

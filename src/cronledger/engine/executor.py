@@ -25,7 +25,7 @@ from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
 from cronledger.engine.discretion import Hide, discreet
-from cronledger.engine.steps import NotANumber, Recorder, counted, worded
+from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
@@ -33,7 +33,7 @@ from cronledger.jobs.calling import call_apart, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.ledger.api import Item, Write
-from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
+from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
 
 log = logging.getLogger("cronledger.run")
 RUN_THREADS = 32
@@ -296,7 +296,7 @@ def told(error: BaseException) -> str:
 
 
 def _failed(error: str) -> Ended:
-    text = truncated(cleaned(error), ERROR_BYTES)
+    text = truncated(error, ERROR_BYTES)
     return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
 
 

@@ -15,16 +15,18 @@ The contract, the same for memory, SQLite and PostgreSQL:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from cronledger.domain.events import Event, Recorded
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
+from cronledger.domain.leadership import is_vacant
 from cronledger.domain.understanding import require_understood
-from cronledger.errors import Refusal, WriterOutdated
+from cronledger.errors import Conflict, Refusal, WriterOutdated
 
 START = 0
 """The version of a stream that has no event yet."""
@@ -34,6 +36,11 @@ WRITER = 1
 
 MIN_WRITER = 1
 """The oldest way of writing that may append to a ledger made today."""
+
+TRIES = 20
+"""How often somebody else may be faster before an operator is told so."""
+
+Decided = TypeVar("Decided")
 
 
 class Quiet(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +134,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     min_writer: int
     clock: datetime
     has_requests: bool = False
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether no instance leads."""
+        return is_vacant(leader=self.leader, lease_until=self.lease_until, clock=self.clock)
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -222,3 +234,14 @@ def require_current(ledger: Ledger) -> None:
     require_writer(ledger.head())
     for recorded in ledger.demanding():
         require_understood(recorded)
+
+
+def despite_conflicts(decide: Callable[[], Decided]) -> Decided:
+    """Read, decide and append, and all of it anew for as long as somebody else was faster.
+
+    Raises Conflict if `decide` has raised it TRIES times in a row; anything else that it raises goes through.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(Conflict):
+            return decide()
+    return decide()
