@@ -20,7 +20,10 @@ from cronledger.projections import fold, run_history
 BATCH = 250
 """Runs a commit of the floor: what our own writer takes at most."""
 PERIOD = 10
-BARS = {"sqlite": Bar(0.25, at_least=True, of_floor=True), "postgres": Bar(0.45, at_least=True, of_floor=True)}
+BARS = {
+    "sqlite": Bar(0.25, at_least=True, of_floor=True),
+    "postgres": Bar(0.45, at_least=True, of_floor=True),
+}
 
 
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:

@@ -9,6 +9,8 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import anyio
@@ -33,39 +35,93 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
     return await returned if inspect.isawaitable(returned) else returned
 
 
-async def call_apart(
-    function: Callable[..., Any], *args: Any, left_behind: Callable[[asyncio.Task[Any]], None], **more: Any
-) -> Any:
-    """Call a function as `call` does, in a task of its own, and return or raise what it does.
+class Stoppable:
+    """The block in which somebody else's code is at work, in a task that others may tell to stop.
 
-    When the caller is cancelled the task is cancelled too. If it has not ended within `PATIENCE_SECONDS`,
-    `left_behind` is told and the caller goes on without it.
+    Code that has not stopped `PATIENCE_SECONDS` after it was told to is left behind: `on_left` is called, and
+    whoever waits goes on in another task. A block that was stopped ends without raising.
     """
-    scope = anyio.CancelScope()
-    task = asyncio.create_task(_within(scope, function, args, more))
-    try:
-        await _end_of(task)
-    except asyncio.CancelledError:
-        scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task], timeout=PATIENCE_SECONDS)
-        if not task.done():
-            left_behind(task)
-            raise
-        if scope.cancelled_caught:
-            raise
-    returned, error = task.result()
-    if error is not None:
-        raise error
-    return returned
+
+    __slots__ = ("_on_left", "_scope", "_timers", "has_timed_out", "is_left")
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._on_left: Callable[[], None] | None = None
+        self.is_left = False
+        self.has_timed_out = False
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Whether somebody wants the code to stop."""
+        return self._scope.cancel_called
+
+    def stop(self) -> None:
+        """Tell the code to stop; from now on it has a moment to do so."""
+        if not self._scope.cancel_called:
+            self._scope.cancel()
+            self._wait_for_the_end()
+
+    def begin(self, seconds: float | None, on_left: Callable[[], None] | None) -> None:
+        """Begin to watch code that is called now, and stop it after so many seconds.
+
+        Without `on_left` it is waited for as long as it takes.
+        """
+        self._on_left = on_left
+        if self._scope.cancel_called:
+            self._wait_for_the_end()
+        elif seconds is not None:
+            self._timers.append(asyncio.get_running_loop().call_later(seconds, self._time_out))
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._on_left = None
+        for timer in self._timers:
+            timer.cancel()
+        return bool(self._scope.__exit__(kind, error, trace))
+
+    def _time_out(self) -> None:
+        if not self._scope.cancel_called:
+            self.has_timed_out = True
+            self.stop()
+
+    def _wait_for_the_end(self) -> None:
+        if self._on_left is not None:
+            loop = asyncio.get_running_loop()
+            self._timers.append(loop.call_later(PATIENCE_SECONDS, self._leave, self._on_left))
+
+    def _leave(self, on_left: Callable[[], None]) -> None:
+        self.is_left = True
+        on_left()
+
+
+async def come_to_rest() -> None:
+    """Shake off a cancellation that code has asked for in the calling task, and that nobody else wants."""
+    task = current_task()
+    if not task.cancelling():
+        return
+    while task.cancelling():
+        task.uncancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
+def current_task() -> asyncio.Task[Any]:
+    """Return the task that calls."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether somebody has told the calling task to stop; code may raise the same by itself, as a failure."""
     if not isinstance(error, asyncio.CancelledError):
         return False
-    task = asyncio.current_task()
-    return anyio.current_effective_deadline() == -math.inf or (task is not None and task.cancelling() > 0)
+    return anyio.current_effective_deadline() == -math.inf or current_task().cancelling() > 0
 
 
 def said(error: BaseException) -> str:
@@ -74,25 +130,6 @@ def said(error: BaseException) -> str:
         return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001 - whatever a job's exception does when it is asked
         return type(error).__name__
-
-
-async def _end_of(task: asyncio.Task[Any]) -> None:
-    """Wait for a task as `asyncio.wait` does, which is for many and takes three times as long."""
-    ended = asyncio.get_running_loop().create_future()
-    task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
-    await ended
-
-
-async def _within(
-    scope: anyio.CancelScope, function: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]
-) -> tuple[Any, BaseException | None]:
-    """Carry whatever was raised as a value: SystemExit in a task would end the loop."""
-    try:
-        with scope:
-            return await call(function, *args, **more), None
-    except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
-        return None, error
-    return None, None
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
