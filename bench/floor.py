@@ -33,13 +33,13 @@ Rows = list[tuple[Any, ...]]
 Write = Callable[[str, Sequence[str], Rows], None]
 
 
-def runs_per_second(url: str, runs: int, batch: int) -> float:
-    """Write so many no-op runs, `batch` of them a commit; return how many a second."""
+def runs_per_second(url: str, runs: int, batch: int, *, after: int = 0) -> float:
+    """Write no-op runs, `batch` of them a commit, after those written before; return how many a second."""
     with _driver(url) as (write, commit):
         began = time.perf_counter()
-        position = 0
-        for start in range(0, runs, batch):
-            numbers = range(start, min(start + batch, runs))
+        position = 3 * after
+        for start in range(after, after + runs, batch):
+            numbers = range(start, min(start + batch, after + runs))
             for kinds in (BEFORE, AFTER):
                 position = _events(write, position, numbers, kinds)
                 if kinds is AFTER:
@@ -64,25 +64,25 @@ def commits_of(url: str, runs: int) -> tuple[float, list[float]]:
         return runs / (time.perf_counter() - began), firsts
 
 
-def events_per_second(url: str, events: int, batch: int, body: str = "{}") -> float:
-    """Write so many events, `batch` of them a commit; return how many a second."""
+def events_per_second(url: str, events: int, batch: int, *, after: int = 0, body: str = "{}") -> float:
+    """Write events, `batch` of them a commit, after those written before; return how many a second."""
     with _driver(url) as (write, commit):
         began = time.perf_counter()
-        for start in range(0, events, batch):
-            count = min(batch, events - start)
+        for start in range(after, after + events, batch):
+            count = min(batch, after + events - start)
             _events(write, start, range(start, start + count), BEFORE[:1], body=body)
             commit()
         return events / (time.perf_counter() - began)
 
 
-def starts_of(url: str, runs: int, batch: int) -> list[float]:
+def starts_of(url: str, runs: int, batch: int, *, after: int = 0) -> list[float]:
     """Write the triggers and starts of runs that are due now; return how many seconds late each may begin."""
     with _driver(url) as (write, commit):
         began = time.perf_counter()
         late: list[float] = []
-        position = 0
-        for start in range(0, runs, batch):
-            numbers = range(start, min(start + batch, runs))
+        position = 2 * after
+        for start in range(after, after + runs, batch):
+            numbers = range(start, min(start + batch, after + runs))
             position = _events(write, position, numbers, BEFORE)
             commit()
             late += [time.perf_counter() - began] * len(numbers)

@@ -1,35 +1,39 @@
-"""An instance of its own process, for the benchmarks: no-op jobs, and what their first lines have seen.
+"""An instance in a process of its own: `cronledger up` with no-op jobs that remember when they began.
 
-    python -m bench.instance URL CONFIG
-
-Answers each line on its standard input with one line of JSON: `cpu` with the seconds of processor time used
-so far, `starts` with the milliseconds of lateness of every start since it was last asked. Ends at the end of
-its input.
+The jobs live here, and so does a thread that answers the benchmark: each line on the standard input is
+answered with one line of JSON. `cpu`: the seconds of processor time used so far. `starts`: for each fire
+time, the milliseconds that every start was late, since it was last asked. At the end of the input the instance
+is told to stop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cronledger import JobContext, Scheduler, job
+from cronledger import JobContext, job
 
 JOBS_A_FILE = 2000
-_starts: list[tuple[float, float]] = []
+ANSWERS = "CRONLEDGER_BENCH_ANSWERS"
+_late: dict[float, list[float]] = defaultdict(list)
 
 
 @job(extension="bench")
 async def nothing(ctx: JobContext) -> None:
     """Do nothing but look at the clock: what is left is the scheduler."""
     assert ctx.run.fire_at is not None
-    _starts.append((time.time(), ctx.run.fire_at.timestamp()))
+    due = ctx.run.fire_at.timestamp()
+    _late[due].append((time.time() - due) * 1000)
 
 
 def config_for(folder: Path, jobs: int, schedule: str) -> Path:
@@ -37,10 +41,9 @@ def config_for(folder: Path, jobs: int, schedule: str) -> Path:
     names = []
     for start in range(0, jobs, JOBS_A_FILE):
         path = folder / f"jobs-{start}.yaml"
-        numbers = range(start, min(start + JOBS_A_FILE, jobs))
         entries = [
             f" - {{name: nothing_{n}, extension: bench, job: nothing, schedule: '{schedule}'}}\n"
-            for n in numbers
+            for n in range(start, min(start + JOBS_A_FILE, jobs))
         ]
         path.write_text("scheduler:\n jobs:\n" + "".join(entries))
         names.append(path.name)
@@ -53,24 +56,42 @@ class Process:
     """An instance as its parent sees it."""
 
     def __init__(self, url: str, config: Path) -> None:
-        command = [sys.executable, "-m", "bench.instance", url, str(config)]
+        environment = os.environ | {
+            "CRONLEDGER_DATABASE_URL": url,
+            "CRONLEDGER_CONFIG": str(config),
+            "CRONLEDGER_APP": "bench.instance",
+            ANSWERS: "1",
+        }
+        command = [sys.executable, "-m", "cronledger", "--log-level", "warning", "up"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def ask(self, word: str) -> Any:
-        """Ask for `cpu` or `starts`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{word}\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    def cpu(self) -> float:
+        """Return the seconds of processor time used so far."""
+        return float(self._ask("cpu"))
+
+    def starts(self) -> dict[float, list[float]]:
+        """Return how late every start was, in milliseconds, by fire time; since the last question."""
+        return {float(due): late for due, late in self._ask("starts").items()}
 
     def end(self) -> None:
         """Let it drain and end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=60)
+
+    def _ask(self, word: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
 
 
 @contextmanager
@@ -84,19 +105,15 @@ def instances(url: str, config: Path, count: int = 1) -> Iterator[list[Process]]
             process.end()
 
 
-def _answer(word: str) -> Any:
-    if word == "cpu":
-        return time.process_time()
-    seen, _starts[:] = _starts[:], []
-    return [(at - fire_at) * 1000 for at, fire_at in seen]
+def _answer() -> None:
+    for line in sys.stdin:
+        if line.strip() == "cpu":
+            told: Any = time.process_time()
+        else:
+            told = {due: _late.pop(due) for due in list(_late)}
+        print(json.dumps(told), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _main(url: str, config: Path) -> None:
-    scheduler = Scheduler(database_url=url, config=config, jobs=[nothing])
-    async with scheduler.running(migrate=False):
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            print(json.dumps(_answer(line.strip())), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], Path(sys.argv[2])))
+if os.environ.get(ANSWERS):
+    threading.Thread(target=_answer, daemon=True).start()

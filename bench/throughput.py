@@ -1,7 +1,8 @@
 """No-op runs a second, from the fire time to the recorded end of all runs with their history visible.
 
 All jobs are due in the same second; every event is durable. One instance, then two and four on PostgreSQL.
-The floor writes the rows of as many runs between two bursts, `BATCH` runs a commit.
+The floor writes the rows of as many runs between two bursts, `BATCH` runs a commit, into a ledger of its own
+that grows as ours does.
 """
 
 from __future__ import annotations
@@ -37,14 +38,13 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
 def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: int, row: int) -> Figure:
     config = config_for(places.subfolder(), runs, f"*/{PERIOD} * * * * *")
     ours, raw = [], []
-    with places.ledger(database) as url:
+    with places.ledger(database) as url, places.ledger(database) as other:
         store = opened(url)
         with instances(url, config, count):
             wait_until_registered(store, runs)
-            for _ in range(scale.pairs):
+            for number in range(scale.pairs):
                 ours.append(_burst(store, runs))
-                with places.ledger(database) as other:
-                    raw.append(floor.runs_per_second(other, runs, BATCH))
+                raw.append(floor.runs_per_second(other, runs, BATCH, after=number * runs))
         store.close()
     return Figure(
         row=row,

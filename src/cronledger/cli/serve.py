@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -18,6 +19,8 @@ from cronledger.cli.times import seconds_of
 
 app = typer.Typer()
 LEAVING_SECONDS = 3.0
+YOUNG_OBJECTS = 10_000
+"""New objects after which the garbage collector looks at them: a burst of runs, not a part of one."""
 
 
 @app.command()
@@ -56,6 +59,7 @@ def up(
         leaving.start()
         return stuck
 
+    _spare_what_stays()
     with on_a_thread(options.log_level or LogLevel.INFO, options.log_format):
         stuck = asyncio.run(serve())
     if stuck:
@@ -63,3 +67,13 @@ def up(
         sys.stdout.flush()
         os._exit(0)
     leaving.cancel()
+
+
+def _spare_what_stays() -> None:
+    """Keep the garbage collector from looking, again and again, at what lives as long as the process.
+
+    Half of the time of a burst of runs went there. Only here, where the process is ours.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)

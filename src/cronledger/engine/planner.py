@@ -39,6 +39,7 @@ class Planner:
         self._board = board
         self._heap: list[tuple[datetime, JobName]] = []
         self._next: dict[JobName, datetime] = {}
+        self._decided: dict[JobName, tuple[int, datetime | None]] = {}
         self._not_before: datetime | None = None
 
     def next_due(self) -> datetime | None:
@@ -70,6 +71,9 @@ class Planner:
         changed, self._board.changed = self._board.changed, set()
         for name in changed:
             state = self._board.jobs.get(name)
+            decided = self._decided.pop(name, None)
+            if state and (state.version, state.planned_until) == decided:
+                continue  # nothing but what was decided here: what comes after it is known
             self._push(name, job.next_fire(state) if state else None)
 
     def _push(self, name: JobName, fire_at: datetime | None) -> None:
@@ -116,6 +120,8 @@ class Planner:
                 self._push(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
                 self._push(state.name, job.next_fire_after(state, now))
+                if not state.undecided and not decision.skips:
+                    self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
                 for event in claims:
                     claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
             else:
