@@ -2,8 +2,8 @@
 
 The jobs live here, and so does a thread that answers the benchmark: each line on the standard input is
 answered with one line of JSON. `cpu`: the seconds of processor time used so far. `starts`: for each fire
-time, the milliseconds that every start was late, since it was last asked. At the end of the input the instance
-is told to stop.
+time, the milliseconds that every start was late, since it was last asked. At the end of the input the
+instance is told to stop.
 """
 
 from __future__ import annotations
