@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from cronledger.domain import events as e
 from cronledger.domain.ids import InstanceId, Position
 from cronledger.ledger.api import Answer, Appended, Item, Prepared
-from cronledger.ledger.codec import decode
 
 MOST = 20_000
 """Events kept: more than are ever under way between two passes of the loop."""
@@ -79,7 +78,7 @@ class Recent:
                     attempt=event.attempt,
                     fire_at=event.fire_at,
                     cause=event.cause,
-                    body=decode(body.type, body.schema, one.body),
+                    body=body,
                 )
                 position = Position(position + 1)
 

@@ -10,7 +10,8 @@ import inspect
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+from functools import lru_cache
+from types import FunctionType, TracebackType
 from typing import Any
 
 import anyio
@@ -25,7 +26,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
 
     A thread cannot be stopped: when the caller is cancelled it is left behind and its result is dropped.
     """
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+    if _is_async(function):
         return await function(*args)
     returned, error = await anyio.to_thread.run_sync(
         _outcome, function, args, abandon_on_cancel=True, limiter=threads
@@ -130,6 +131,17 @@ def said(error: BaseException) -> str:
         return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001 - whatever a job's exception does when it is asked
         return type(error).__name__
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    # Anybody's callable need not be hashable; functions are, and to look at one is dear.
+    code = getattr(function, "__func__", function)
+    return _looks_async(code) if isinstance(code, FunctionType) else _looks_async.__wrapped__(code)
+
+
+@lru_cache(maxsize=4096)
+def _looks_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
