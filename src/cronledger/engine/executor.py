@@ -28,7 +28,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call, come_to_rest, current_task, is_cancellation, said
+from cronledger.jobs.calling import call, current_task, has_come_to_rest, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.together import Tasks
@@ -133,19 +133,23 @@ class Executor:
             else:
                 ended = await self._run_code(attempt, definition, threads)
             if not attempt.code.is_left:
-                if not self._are_ending:
-                    await come_to_rest()
-                await self._conclude(attempt, ended, definition, began)
+                if self._are_ending or await has_come_to_rest():
+                    await self._conclude(attempt, ended, definition, began)
+                else:
+                    attempt.code.is_left = True
+                    self._start(self._go_on_without(attempt, ended, definition, began))
         finally:
             if threads.borrowed_tokens:
                 self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
             if not attempt.code.is_left:
                 self._forget(attempt)
 
-    async def _go_on_without(self, attempt: Attempt, definition: JobDefinition, began: float) -> None:
-        """End a run whose code has not stopped when it was told to."""
+    async def _go_on_without(
+        self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
+    ) -> None:
+        """End a run whose code still has its task, or has left it in a state that nobody can wait in."""
         try:
-            await self._conclude(attempt, _stopped(attempt, definition), definition, began)
+            await self._conclude(attempt, ended, definition, began)
         finally:
             self._forget(attempt)
 
@@ -195,7 +199,7 @@ class Executor:
         def leave() -> None:
             self._left.add(task)
             task.add_done_callback(self._left.discard)
-            self._start(self._go_on_without(attempt, definition, began))
+            self._start(self._go_on_without(attempt, _stopped(attempt, definition), definition, began))
 
         return leave
 

@@ -100,15 +100,18 @@ class Stoppable:
         on_left()
 
 
-async def come_to_rest() -> None:
-    """Shake off a cancellation that code has asked for in the calling task, and that nobody else wants."""
+async def has_come_to_rest() -> bool:
+    """Whether the calling task can be used after somebody else's code: not in a scope that it has left open.
+
+    A cancellation that the code asked for itself, and that nobody else wants, is shaken off.
+    """
     task = current_task()
-    if not task.cancelling():
-        return
-    while task.cancelling():
-        task.uncancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
+    if task.cancelling():
+        while task.cancelling():
+            task.uncancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+    return anyio.current_effective_deadline() == math.inf
 
 
 def current_task() -> asyncio.Task[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, come_to_rest, said
+from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, has_come_to_rest, said
 from tests.simulation.loop import run
 
 
@@ -125,11 +125,21 @@ def test_a_cancellation_that_code_asked_for_itself_does_not_outlive_it() -> None
         asked = asyncio.current_task()
         assert asked is not None
         asked.cancel()
-        await come_to_rest()
+        assert await has_come_to_rest()
         await anyio.sleep(1)
         return asked.cancelling()
 
     assert 0 == run(program)
+
+
+def test_a_scope_that_was_left_open_is_noticed() -> None:
+    async def program() -> bool:
+        scope = anyio.CancelScope()
+        scope.__enter__()
+        scope.cancel()
+        return await has_come_to_rest()
+
+    assert not run(program)
 
 
 def test_an_error_that_cannot_speak_is_named() -> None:
