@@ -34,8 +34,14 @@ class AttemptNotes:
         self._hide = hide
         self._numbers = count(1)
         self._has_ended = self._has_warned = False
-        logger = logging.getLogger(f"cronledger.jobs.{run.job}")
-        self.log = JobLog(logger, {"job": run.job, "run_id": run.run_id}, hide, self._keep)
+        self._logger = logging.getLogger(f"cronledger.jobs.{run.job}")
+
+    @property
+    def log(self) -> JobLog:
+        """Return the log that the job writes to; it knows us, so we must not keep it."""
+        return JobLog(
+            self._logger, {"job": self._run.job, "run_id": self._run.run_id}, self._hide, self._keep
+        )
 
     def progress(self, done: Any, total: Any, message: Any) -> None:
         """Tell how far the attempt is; what cannot be true is left out."""
@@ -78,7 +84,7 @@ class AttemptNotes:
         line = Line(
             at=self._world.now(),
             level=level_of(level),
-            logger=self.log.logger.name,
+            logger=self._logger.name,
             instance=self._world.instance,
             message=truncated(message, MESSAGE_BYTES),
             job=self._run.job,
