@@ -344,7 +344,9 @@ def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
 
 
 def _decided(state: JobState, until: datetime | None) -> JobState:
-    return state if until is None else _planned_until(state, until, planned(state.undecided, until))
+    if until is None:
+        return state
+    return _planned_until(state, until, planned(state.undecided, until) if state.undecided else ())
 
 
 def _passed_over(state: JobState, skip: e.FireTimesSkipped) -> JobState:
@@ -365,12 +367,15 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
     replace = msgspec.structs.replace
     position = recorded.position
     if isinstance(body, e.RunTriggered):
+        is_scheduled = recorded.cause is e.Cause.SCHEDULE
         state = replace(
-            state, position=position, triggered=state.triggered + 1, in_flight=(*state.in_flight, run_id)
+            state,
+            position=position,
+            triggered=state.triggered + 1,
+            in_flight=(*state.in_flight, run_id),
+            last_fire_at=recorded.fire_at if is_scheduled else state.last_fire_at,
         )
-        if recorded.cause is not e.Cause.SCHEDULE:
-            return state
-        return _decided(replace(state, last_fire_at=recorded.fire_at), recorded.fire_at)
+        return _decided(state, recorded.fire_at) if is_scheduled else state
     if isinstance(body, e.RunStarted):
         return replace(state, position=position, running=(*_without(state.running, run_id), run_id))
     if isinstance(body, e.AttemptEnded):
@@ -391,4 +396,4 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
 
 
 def _without(runs: tuple[RunId, ...], run_id: RunId) -> tuple[RunId, ...]:
-    return tuple(other for other in runs if other != run_id)
+    return () if runs == (run_id,) else tuple(other for other in runs if other != run_id)

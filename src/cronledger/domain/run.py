@@ -338,7 +338,7 @@ def _ended(run: RunState, recorded: e.Recorded, body: e.RunEnded) -> RunState:
 
 def outcome_of(body: e.RunEnded) -> Outcome:
     """Return the outcome that an ending event stands for."""
-    return Outcome(body.type.removeprefix("run."))
+    return _OUTCOME_OF[type(body)]
 
 
 _BODY_OF: dict[Outcome, type[e.RunEnded]] = {
@@ -349,3 +349,4 @@ _BODY_OF: dict[Outcome, type[e.RunEnded]] = {
     Outcome.CANCELLED: e.RunCancelled,
     Outcome.LOST: e.RunLost,
 }
+_OUTCOME_OF: dict[type[e.RunEnded], Outcome] = {body: outcome for outcome, body in _BODY_OF.items()}

@@ -8,6 +8,7 @@ from functools import lru_cache
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # as below
 def to_micros(at: datetime) -> int:
     """Return the microseconds since 1970 of an aware instant.
 

@@ -27,7 +27,15 @@ def _step(recorded: Recorded) -> Key | None:
     return recorded.run_id, recorded.attempt or 0, kept_name(body.name)
 
 
-PROJECTION = Projection(name="step_history", version=2, rows=STEP_HISTORY, key=_step, evolve=evolve)
+PROJECTION = Projection(
+    name="step_history",
+    version=2,
+    rows=STEP_HISTORY,
+    key=_step,
+    evolve=evolve,
+    bodies=frozenset(Step.__args__),
+    of_runs=True,
+)
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[StepRow]:
