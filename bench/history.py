@@ -269,9 +269,9 @@ def _questions(url: str, database: str, events: int, *, takes: int) -> Iterator[
 def _asked(store: Store, events: int) -> Iterator[tuple[int, str, Take, dict[int, float | None]]]:
     """Yield row, words, question, and its bars in milliseconds by percentile."""
     random = Random(events)
-    newest = run_history.history
+    newest, history = run_history.newest, run_history.history
     with store.reading() as connection:
-        (last,), _ = newest(connection, limit=1)
+        (last,) = newest(connection, limit=1)
     day = last.triggered_at - timedelta(days=1)
     groups = (events - JOBS) // (GROUP * EVENTS_A_RUN)
 
@@ -290,7 +290,9 @@ def _asked(store: Store, events: int) -> Iterator[tuple[int, str, Take, dict[int
     failures = {"outcome": Outcome.FAILED, "since": day}
     none: dict[int, float | None] = {50: None}
     yield 12, "last 50 runs of a job", lambda: ask(newest, job=some_job(), limit=50), {50: 1.0, 99: 5.0}
+    yield 12, "the same, and how many there are", lambda: ask(history, job=some_job(), limit=50), none
     yield 13, "failures of 24 h, first 100", lambda: ask(newest, **failures, limit=100), {50: 1.0}
+    yield 13, "the same, and how many there are", lambda: ask(history, **failures, limit=100), none
     yield 13, "failures of 24 h, all", lambda: ask(newest, **failures, limit=10_000), {50: 12.0}
     yield 12, "one run", lambda: ask(run_history.one, some_run()), none
     yield 12, "events of one run", lambda: store.ledger.read_stream(run_stream(some_run())), none

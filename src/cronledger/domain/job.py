@@ -366,7 +366,7 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
     body = recorded.body
     replace = msgspec.structs.replace
     position = recorded.position
-    if isinstance(body, e.RunTriggered):
+    if type(body) is e.RunTriggered:
         is_scheduled = recorded.cause is e.Cause.SCHEDULE
         state = replace(
             state,
@@ -376,11 +376,11 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
             last_fire_at=recorded.fire_at if is_scheduled else state.last_fire_at,
         )
         return _decided(state, recorded.fire_at) if is_scheduled else state
-    if isinstance(body, e.RunStarted):
+    if type(body) is e.RunStarted:
         return replace(state, position=position, running=(*_without(state.running, run_id), run_id))
-    if isinstance(body, e.AttemptEnded):
+    if e.has_ended_attempt(body):
         return replace(state, position=position, running=_without(state.running, run_id))
-    if isinstance(body, e.RunEnded) and run_id in state.in_flight:
+    if e.has_ended_run(body) and run_id in state.in_flight:
         outcome = run.outcome_of(body)
         counts = {outcome.value: getattr(state, outcome.value) + 1}
         return replace(

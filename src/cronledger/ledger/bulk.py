@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 Row = tuple[Any, ...]
 
 _MOST_VALUES = 30_000
-_SIZES = (200, 20, 1)
+_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _encode = msgspec.json.Encoder().encode
 
 

@@ -32,7 +32,8 @@ _HEADER = (
 )
 _JOINED = "FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"
 _FROM = f"SELECT {_HEADER}, b.body {_JOINED}"
-_PAGE = "WHERE e.position > :after ORDER BY e.position LIMIT :limit"
+_PAGE = "AND b.position > :after WHERE e.position > :after ORDER BY e.position LIMIT :limit"
+"""Said of the bodies as well, or PostgreSQL merges them with a page from the very first one on."""
 
 _ALL = text(f"{_FROM} {_PAGE}")
 _STORED = text(f"SELECT {_HEADER}, e.commitment, b.salt, b.body {_JOINED} {_PAGE}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, func, select, text
+from sqlalchemy import ColumnElement, Connection, TextClause, func, select, text
 
 from cronledger.domain import run
 from cronledger.domain.events import Cause, Recorded
@@ -26,17 +27,21 @@ LAST_LETTER = "\U0010ffff"
 _c = RUN_HISTORY.table.c
 _jobs = JOB_STATUS.table.c
 
-_HALVING = text(f"""
+_HALVING = f"""(
 WITH RECURSIVE halves (low, step) AS (
-  SELECT CAST(0 AS bigint), CAST({2**40} AS bigint)
+  SELECT CAST(0 AS bigint), CAST({2**36} AS bigint)
   UNION ALL
   SELECT CASE WHEN coalesce((
            SELECT triggered_at FROM run_history WHERE position <= low + step ORDER BY position DESC LIMIT 1
-         ), 0) < :at THEN low + step ELSE low END, step / 2
+         ), 0) < :NAME THEN low + step ELSE low END, step / 2
     FROM halves WHERE step > 0
 )
 SELECT low FROM halves WHERE step = 0
-""")  # noqa: S608 - of constants
+)"""  # noqa: S608 - of constants
+"""The position up to which every run was triggered before an instant, and none of those after it.
+
+Runs are triggered in the order of their positions, so halving finds it, and no index by time is needed.
+"""
 
 
 def _run(recorded: Recorded) -> Key | None:
@@ -74,26 +79,32 @@ def history(
     `since` (included) and `until` (not included) are about the trigger; `outcome` may also be `waiting` or
     `running`.
     """
-    where = _matching(job=job, outcome=outcome, cause=cause)
-    if since is not None:
-        where.append(_c.position > _last_before(connection, since))
-    if until is not None:
-        where.append(_c.position <= _last_before(connection, until))
-    newest = RUN_HISTORY.select().where(*where).order_by(_c.position.desc()).limit(limit)
-    found = RUN_HISTORY.read(connection, newest)
+    where = _matching(job=job, outcome=outcome, since=since, until=until, cause=cause)
+    found = _newest(connection, where, limit)
     if len(found) < limit:
         return found, len(found)
     if since is None and until is None and cause is None and outcome not in GOING:
         return found, _counted(connection, job, outcome)
-    return found, _scalar(connection, select(func.count()).select_from(RUN_HISTORY.table).where(*where))
+    return found, _count(connection, where)
+
+
+def newest(
+    connection: Connection,
+    *,
+    job: JobName | None = None,
+    outcome: Outcome | Phase | str | None = None,
+    since: datetime | None = None,
+    limit: int = 20,
+) -> list[RunState]:
+    """Return the runs that `history` returns, where nobody asks how many there are."""
+    return _newest(connection, _matching(job=job, outcome=outcome, since=since), limit)
 
 
 def begun_with(connection: Connection, text: str, *, limit: int) -> tuple[list[RunState], int]:
     """Return the first runs, by their ids, whose id begins with a text, and how many there are."""
     where = _c.run_id >= text, _c.run_id < text + LAST_LETTER
     first = RUN_HISTORY.select().where(*where).order_by(_c.run_id).limit(limit)
-    total = _scalar(connection, select(func.count()).select_from(RUN_HISTORY.table).where(*where))
-    return RUN_HISTORY.read(connection, first), total
+    return RUN_HISTORY.read(connection, first), _count(connection, where)
 
 
 def of_fire_times(connection: Connection, job: JobName, since: datetime, until: datetime) -> list[RunState]:
@@ -126,7 +137,12 @@ def document(state: RunState) -> dict[str, Any]:
 
 
 def _matching(
-    *, job: JobName | None, outcome: Outcome | Phase | str | None, cause: Cause | str | None
+    *,
+    job: JobName | None = None,
+    outcome: Outcome | Phase | str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cause: Cause | str | None = None,
 ) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if job is not None:
@@ -135,25 +151,33 @@ def _matching(
         where += [UNFINISHED, _c.phase == str(outcome)]
     elif outcome is not None:
         where.append(_c.outcome == str(outcome))
+    if since is not None:
+        where.append(_c.position > _last_before(since, "since"))
+    if until is not None:
+        where.append(_c.position <= _last_before(until, "until"))
     if cause is not None:
         where.append(_c.cause == str(cause))
     return where
 
 
-def _last_before(connection: Connection, at: datetime) -> int:
-    """Return a position up to which every run was triggered before an instant, and none of those after it.
+def _last_before(at: datetime, name: str) -> TextClause:
+    return text(_HALVING.replace("NAME", name)).bindparams(**{name: to_micros(at)})
 
-    Runs are triggered in the order of their positions, so halving finds it, and no index by time is needed.
-    """
-    return _scalar(connection, _HALVING, {"at": to_micros(at)})
+
+def _newest(connection: Connection, where: Sequence[ColumnElement[bool]], limit: int) -> list[RunState]:
+    statement = RUN_HISTORY.select().where(*where).order_by(_c.position.desc()).limit(limit)
+    return RUN_HISTORY.read(connection, statement)
+
+
+def _count(connection: Connection, where: Sequence[ColumnElement[bool]]) -> int:
+    counting = select(func.count()).select_from(RUN_HISTORY.table).where(*where)
+    return connection.execute(counting).scalar_one()
 
 
 def _counted(connection: Connection, job: JobName | None, outcome: Outcome | Phase | str | None) -> int:
     """Return how many runs there are as the jobs have counted them: nobody counts millions of rows twice."""
     counts = _jobs.triggered if outcome is None else _jobs[str(outcome)]
-    counted = select(func.coalesce(func.sum(counts), 0))
-    return int(_scalar(connection, counted if job is None else counted.where(_jobs.name == job)))
-
-
-def _scalar(connection: Connection, statement: Executable, values: dict[str, Any] | None = None) -> int:
-    return connection.execute(statement, values).scalar_one()  # type: ignore[no-any-return] # all are numbers
+    counting = select(func.coalesce(func.sum(counts), 0))
+    return int(
+        connection.execute(counting if job is None else counting.where(_jobs.name == job)).scalar_one()
+    )

@@ -14,7 +14,14 @@ from cronledger.projections import run_history
 from cronledger.projections.moments import moment
 from cronledger.projections.projection import Projection
 from cronledger.projections.rows import Key
-from cronledger.projections.step_state import Step, StepOutcome, StepRow, evolve, kept_name
+from cronledger.projections.step_state import (
+    BODIES,
+    StepOutcome,
+    StepRow,
+    evolve,
+    is_of_step,
+    kept_name,
+)
 from cronledger.projections.tables import STEP_HISTORY
 
 ABANDONED = "the attempt ended before the step did"
@@ -22,7 +29,7 @@ ABANDONED = "the attempt ended before the step did"
 
 def _step(recorded: Recorded) -> Key | None:
     body = recorded.body
-    if recorded.run_id is None or not isinstance(body, Step):
+    if recorded.run_id is None or not is_of_step(body):
         return None
     return recorded.run_id, recorded.attempt or 0, kept_name(body.name)
 
@@ -33,7 +40,7 @@ PROJECTION = Projection(
     rows=STEP_HISTORY,
     key=_step,
     evolve=evolve,
-    bodies=frozenset(Step.__args__),
+    bodies=BODIES,
     of_runs=True,
 )
 
