@@ -17,7 +17,6 @@ from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
 from cronledger.domain.understanding import understood
 from cronledger.errors import LedgerGap, NotUnderstood
-from cronledger.ledger.api import Ledger
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
 from cronledger.projections.outdated import ViewNewer
@@ -80,16 +79,16 @@ def catch_up(store: Store, *, limit: int | None = None) -> Position:
     while True:
         with store.reading() as connection:
             marks = checkpoints(connection)
-            views = [_View(each, _start(each, marks), written.at(marks)) for each in PROJECTIONS]
-            before = min(view.position for view in views)
-            pages = pages or (PAGES if before else PAGES_FROM_START)
-            most = pages * PAGE if left is None else min(pages * PAGE, left)
-            position = _fold_pages(connection, views, store.ledger, Position(before + most))
-        if position == before:
-            return position
-        written = _write(store, marks, views)
+        views = [_View(each, _start(each, marks), written.at(marks)) for each in PROJECTIONS]
+        before = min(view.position for view in views)
+        pages = pages or (PAGES if before else PAGES_FROM_START)
+        most = pages * PAGE if left is None else min(pages * PAGE, left)
+        folded = _fold_pages(store, marks, views, Position(before + most))
+        if folded == 0:
+            return before
+        written = _write(store, marks, views) if folded else _Written()
         if left is not None and written.marks:
-            left -= position - before
+            left -= folded or 0
 
 
 def checkpoints(connection: Connection) -> Marks:
@@ -164,8 +163,8 @@ def _locked(connection: Connection) -> Marks:
     return _marks(CHECKPOINT.read(connection, statement))
 
 
-def _fold_pages(connection: Connection, views: list[_View], ledger: Ledger, until: Position) -> Position:
-    """Fold page after page, at most up to a position; return where that ended.
+def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> int | None:
+    """Fold page after page, at most up to a position; return how many events, None if somebody was faster.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
     """
@@ -173,17 +172,30 @@ def _fold_pages(connection: Connection, views: list[_View], ledger: Ledger, unti
     try:
         while position < until:
             size = min(PAGE, until - position)
-            events = understood(ledger.read_all(position, size))
-            if events:
-                for view in views:
-                    view.fold(connection, events)
-                position = events[-1].position
+            events = understood(store.ledger.read_all(position, size))
+            if events and not _fold_page(store, marks, views, events):
+                return None
+            position = Position(position + len(events))
             if len(events) < size:
                 break
     except (LedgerGap, NotUnderstood):
         if position == before:
             raise
-    return position
+    return position - before
+
+
+def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
+    """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
+    asked = [(view, keys) for view in views if (keys := view.take(events))]
+    if asked:
+        with store.reading() as connection:
+            if checkpoints(connection) != marks:
+                return False
+            for view, keys in asked:
+                view.states |= view.projection.rows.find(connection, keys)
+    for view in views:
+        view.fold()
+    return True
 
 
 def _write(store: Store, marks: Marks, views: list[_View]) -> _Written:
@@ -222,6 +234,7 @@ class _View:
         self.projection = projection
         self.start = self.position = start
         self.changed: dict[Key, None] = {}
+        self._keyed: list[tuple[Key, Recorded]] = []
         self.states: dict[Key, Any] = written.get(projection.name, {})
 
     @property
@@ -229,18 +242,20 @@ class _View:
         projection = self.projection
         return Checkpoint(projection=projection.name, position=self.position, version=projection.version)
 
-    def fold(self, connection: Connection, events: list[Recorded]) -> None:
+    def take(self, events: list[Recorded]) -> set[Key]:
+        """Take the next events; return the keys of rows that have to be read before they are folded."""
         last = events[-1].position
         if self.position >= last:
-            return
+            return set()
         is_new = self.position < events[0].position
         news = events if is_new else [each for each in events if each.position > self.position]
-        keyed = self.projection.keyed(news)
-        if self.start:
-            missing = self.projection.may_stand(keyed, news) - self.states.keys()
-            self.states |= self.projection.rows.find(connection, missing)
-        self.changed |= fold_keyed(self.projection, self.states, keyed)
+        self._keyed = self.projection.keyed(news)
         self.position = last
+        return self.projection.may_stand(self._keyed, news) - self.states.keys() if self.start else set()
+
+    def fold(self) -> None:
+        self.changed |= fold_keyed(self.projection, self.states, self._keyed)
+        self._keyed = []
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [self.projection.rows.dump(self.states[key]) for key in self.changed]
