@@ -309,7 +309,7 @@ def _asked(store: Store, events: int) -> Iterator[tuple[int, str, Take, dict[int
 
 
 def _start(url: str, database: str, events: int, folder: Path) -> Figure:
-    """Start an instance on it, until it is ready and leads."""
+    """Start an instance on it until it is ready; the first start, which retires the jobs, is left out."""
     config = folder / "config.yaml"
     config.write_text("scheduler:\n  jobs: []\n")
 
@@ -318,14 +318,14 @@ def _start(url: str, database: str, events: int, folder: Path) -> Figure:
             took.append(time.perf_counter() - began)
 
     took: list[float] = []
-    for _ in range(3):
+    for _ in range(4):
         began = time.perf_counter()
         asyncio.run(ready())
     return Figure(
         row=15,
         measure=f"{database}: start until ready",
         unit="s",
-        ours=Spread.of(took),
+        ours=Spread.of(took[1:]),
         bar=Bar(2.0 if database == "sqlite" else 1.0),
         n=events,
     )
