@@ -198,7 +198,7 @@ def floor(url: str) -> float:
     count = 0
     for row in _raw(url):
         position, stream, version, tag, at, instance, actor, name, attempt, fire_at, cause, text = row
-        body = decoders[tag](text)
+        body: Any = decoders[tag](text)
         count += 1
         job = jobs.get(name)
         if job is None:

@@ -26,7 +26,7 @@ PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class JobState(msgspec.Struct, frozen=True, gc=False):
     """A job as the ledger tells it: the fold of all events about it, and a row of status.
 
     Attributes:
@@ -382,7 +382,7 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
         return replace(state, position=position, running=_without(state.running, run_id))
     if e.has_ended_run(body) and run_id in state.in_flight:
         outcome = run.outcome_of(body)
-        counts = {outcome.value: getattr(state, outcome.value) + 1}
+        count = str(outcome)
         return replace(
             state,
             position=position,
@@ -390,7 +390,7 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
             running=_without(state.running, run_id),
             last_outcome=outcome,
             last_ended_at=recorded.recorded_at,
-            **counts,
+            **{count: getattr(state, count) + 1},
         )
     return replace(state, position=position)
 

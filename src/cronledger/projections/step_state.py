@@ -22,7 +22,7 @@ class StepOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
-class StepRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class StepRow(msgspec.Struct, frozen=True, gc=False):
     """One try at a step: a row of the steps of a run.
 
     Attributes:
