@@ -26,7 +26,7 @@ PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class JobState(msgspec.Struct, frozen=True, gc=False):
     """A job as the ledger tells it: the fold of all events about it, and a row of status.
 
     Attributes:
@@ -344,7 +344,9 @@ def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
 
 
 def _decided(state: JobState, until: datetime | None) -> JobState:
-    return state if until is None else _planned_until(state, until, planned(state.undecided, until))
+    if until is None:
+        return state
+    return _planned_until(state, until, planned(state.undecided, until) if state.undecided else ())
 
 
 def _passed_over(state: JobState, skip: e.FireTimesSkipped) -> JobState:
@@ -364,20 +366,23 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
     body = recorded.body
     replace = msgspec.structs.replace
     position = recorded.position
-    if isinstance(body, e.RunTriggered):
+    if type(body) is e.RunTriggered:
+        is_scheduled = recorded.cause is e.Cause.SCHEDULE
         state = replace(
-            state, position=position, triggered=state.triggered + 1, in_flight=(*state.in_flight, run_id)
+            state,
+            position=position,
+            triggered=state.triggered + 1,
+            in_flight=(*state.in_flight, run_id),
+            last_fire_at=recorded.fire_at if is_scheduled else state.last_fire_at,
         )
-        if recorded.cause is not e.Cause.SCHEDULE:
-            return state
-        return _decided(replace(state, last_fire_at=recorded.fire_at), recorded.fire_at)
-    if isinstance(body, e.RunStarted):
+        return _decided(state, recorded.fire_at) if is_scheduled else state
+    if type(body) is e.RunStarted:
         return replace(state, position=position, running=(*_without(state.running, run_id), run_id))
-    if isinstance(body, e.AttemptEnded):
+    if e.has_ended_attempt(body):
         return replace(state, position=position, running=_without(state.running, run_id))
-    if isinstance(body, e.RunEnded) and run_id in state.in_flight:
+    if e.has_ended_run(body) and run_id in state.in_flight:
         outcome = run.outcome_of(body)
-        counts = {outcome.value: getattr(state, outcome.value) + 1}
+        count = str(outcome)
         return replace(
             state,
             position=position,
@@ -385,10 +390,10 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
             running=_without(state.running, run_id),
             last_outcome=outcome,
             last_ended_at=recorded.recorded_at,
-            **counts,
+            **{count: getattr(state, count) + 1},
         )
     return replace(state, position=position)
 
 
 def _without(runs: tuple[RunId, ...], run_id: RunId) -> tuple[RunId, ...]:
-    return tuple(other for other in runs if other != run_id)
+    return () if runs == (run_id,) else tuple(other for other in runs if other != run_id)

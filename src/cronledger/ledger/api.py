@@ -141,7 +141,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return is_vacant(leader=self.leader, lease_until=self.lease_until, clock=self.clock)
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """An event exactly as kept: for export and verification. `body` and `salt` are None once erased."""
 
     position: int
