@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -427,9 +426,12 @@ class SimulatedWorld:
             raise LedgerUnreachable("the ledger is away")
         self.facts.update(facts)
 
-    async def project(self) -> None:
-        with suppress(LedgerUnreachable):
+    async def project(self) -> bool:
+        try:
             await self._ask(self.cluster.project)
+        except LedgerUnreachable:
+            return False
+        return True
 
     async def release_lock(self) -> None:
         self.leader_lock.release()
