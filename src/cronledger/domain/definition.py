@@ -64,7 +64,7 @@ class Isolation(StrEnum):
     """In a process of its own, which can be killed."""
 
 
-class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Everything the engine knows about a job. `name` is its identity in ledger, streams and ids.
 
     Attributes:

@@ -27,7 +27,7 @@ PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True):
+class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job as the ledger tells it: the fold of all events about it, and a row of status.
 
     Attributes:

@@ -240,14 +240,14 @@ class Engine:
         if elected:
             self._startup_triggered = False
             self._configuration_due = True
-        if self._configuration_due:
+            self._planner.begin()
             await self.board.follow(self._world)
-            self.board.changed.update(self.board.jobs)
         if self._configuration_due or self._differs():
             self._apply_at = self._world.clock.monotonic() + RECONSIDER_SECONDS
-            await self._configuration.apply(self._world, self.board, term)
-            self._configuration_due = False
+            self._configuration_due = not await self._configuration.apply(self._world, self.board, term)
         if not self._startup_triggered:
+            if self._configuration_due:
+                return True
             await self._tell_epoch()
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
             self._startup_triggered = True
@@ -259,7 +259,7 @@ class Engine:
             again |= await self._inbox.tick(term)
         assert self._tasks is not None
         await self._chores.tick(now, term, self._plan.features, self._tasks)
-        return again
+        return again or self._configuration_due
 
     def _differs(self) -> bool:
         """Whether to ask again for files that are not current: what kept them away may be gone."""

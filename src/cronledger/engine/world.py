@@ -52,7 +52,7 @@ class Notes(Protocol):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What an instance needs to know of the past: the folds as of a position."""
+    """What an instance needs to know of the past: the folds as of a position, for the caller to keep."""
 
     position: Position
     jobs: dict[JobName, JobState]
