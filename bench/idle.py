@@ -16,11 +16,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from bench.figures import Bar, Figure, Scale, Spread
@@ -32,21 +33,31 @@ from tests.postgres import own_server
 JOBS = 1000
 SETTLED_SECONDS = 4.0
 PER_CENT, STATEMENTS = Bar(0.3), Bar(1.0)
+Ask = Callable[[], object]
 CODE = "from cronledger import job\n\n\n@job(extension='bench')\nasync def nothing():\n    pass\n"
+
+
+def _nothing() -> None:
+    pass
 
 
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield the lines of row 10."""
     for database in places.databases:
-        found = measured(places, database, scale.of(2.0, 12.0, 60.0))
+        found = measured(places, database, scale.of(2.0, 15.0, 60.0))
         for key, measure, unit, bar in (
             ("processor", "processor time", "% of a core", PER_CENT),
             ("statements", "statements", "1/s", STATEMENTS),
         ):
             yield Figure(
-                row=10, measure=f"{database}: {measure}, idle", unit=unit, ours=Spread.of([found[key]]), bar=bar,
-                n=JOBS, details={name: each for name, each in found.items() if name != key},
-            )  # fmt: skip
+                row=10,
+                measure=f"{database}: {measure}, idle",
+                unit=unit,
+                ours=Spread.of([found[key]]),
+                bar=bar,
+                n=JOBS,
+                details={name: each for name, each in found.items() if name != key},
+            )
 
 
 def measured(places: Places, database: str, seconds: float) -> dict[str, float]:
@@ -59,15 +70,16 @@ def measured(places: Places, database: str, seconds: float) -> dict[str, float]:
     try:
         url = server.make_database()
         logged = logged_by(server, url)
-        found = _idle(folder, url, seconds, begin=logged.forget)
-        heard = logged.read()
-        return found | _told(heard.all, len(heard.statements), seconds)
+        found = _idle(folder, url, seconds, begin=logged.forget, end=logged.read)
+        return found | _told(logged.all, len(logged.statements), seconds)
     finally:
         server.end()
 
 
-def _idle(folder: Path, url: str, seconds: float, begin: Any = None) -> dict[str, float]:
-    """Run the instance; `begin` is called when it has settled. It says when it begins and ends to count."""
+def _idle(
+    folder: Path, url: str, seconds: float, *, begin: Ask = _nothing, end: Ask = _nothing
+) -> dict[str, float]:
+    """Run the instance; `begin` and `end` are called when it says that it begins and has ended to count."""
     config = folder / "config.yaml"
     entries = (
         f'  - {{name: idle_{number}, extension: bench, job: nothing, schedule: "0 0 0 1 1 *"}}\n'
@@ -86,12 +98,14 @@ def _idle(folder: Path, url: str, seconds: float, begin: Any = None) -> dict[str
         "--seconds",
         str(seconds),
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "settled\n"
-        if begin is not None:
-            begin()
+        begin()
         found: dict[str, float] = msgspec.json.decode(process.stdout.readline())
+        end()
+        process.stdin.close()
     return found
 
 
@@ -111,6 +125,7 @@ async def idle(url: str, config: Path, seconds: float) -> dict[str, float]:
             told = _told(list(heard.all), len(heard.statements), lasted)
             print(json.dumps(told | {"processor": used / lasted * 100, "threads": threading.active_count()}))
             sys.stdout.flush()
+            await anyio.to_thread.run_sync(sys.stdin.readline)  # whoever counts elsewhere has done so
     return told
 
 

@@ -28,7 +28,7 @@ from cronledger.domain.zone import Zone, zone
 MANUAL_ONLY = "manual only"
 TOLD_WITHIN = timedelta(days=31)
 """How long fire times that a calendar takes away may wait for one that it leaves, to be told in one piece."""
-MOST_RULES = 1 << 13
+MOST_RULES = 1 << 12
 """How many texts are kept read: to read one takes some microseconds, to keep it some hundred bytes."""
 MOST_STRETCHES = 20_000
 """How many closed stretches in a row a search goes through: of closed nights, those of half a century."""

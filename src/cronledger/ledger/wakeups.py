@@ -10,7 +10,8 @@ from threading import Event, Thread
 LOOK_SECONDS = 0.1
 QUIET_SECONDS = 0.2
 """How often to look where nothing has changed for a while: a hint then comes so much later at most."""
-QUIET_AFTER = 100
+QUIET_AFTER = 30
+"""How many looks that while is."""
 
 Seen = tuple[int, int] | None
 
