@@ -1,7 +1,7 @@
 """The one loop and the one wait.
 
 A pass reads what is new, leads if it may, plans, recovers and claims, each part bounded; then it waits until
-the next due instant, a wake-up, or one second (`Plan.look_seconds`), after which only the head is looked at.
+the next due instant, a wake-up, or `Plan.look_seconds`, after which only the head is looked at.
 """
 
 from __future__ import annotations
