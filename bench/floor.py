@@ -31,15 +31,16 @@ DUE = 1_795_279_235_000_000
 Kind = tuple[str, int | None, str | None]
 Rows = list[tuple[Any, ...]]
 Write = Callable[[str, Sequence[str], Rows], None]
+Execute = Callable[[str], Rows]
 
 
-def runs_per_second(url: str, runs: int, batch: int) -> float:
-    """Write so many no-op runs, `batch` of them a commit; return how many a second."""
-    with _driver(url) as (write, commit):
+def runs_per_second(url: str, runs: int, batch: int, *, after: int = 0) -> float:
+    """Write no-op runs, `batch` of them a commit, after those written before; return how many a second."""
+    with driver(url) as (write, commit, _):
         began = time.perf_counter()
-        position = 0
-        for start in range(0, runs, batch):
-            numbers = range(start, min(start + batch, runs))
+        position = 3 * after
+        for start in range(after, after + runs, batch):
+            numbers = range(start, min(start + batch, after + runs))
             for kinds in (BEFORE, AFTER):
                 position = _events(write, position, numbers, kinds)
                 if kinds is AFTER:
@@ -50,7 +51,7 @@ def runs_per_second(url: str, runs: int, batch: int) -> float:
 
 def commits_of(url: str, runs: int) -> tuple[float, list[float]]:
     """Write single runs, two commits each; return runs a second and the seconds of the first commits."""
-    with _driver(url) as (write, commit):
+    with driver(url) as (write, commit, _):
         began = time.perf_counter()
         position, firsts = 0, []
         for number in range(runs):
@@ -64,25 +65,25 @@ def commits_of(url: str, runs: int) -> tuple[float, list[float]]:
         return runs / (time.perf_counter() - began), firsts
 
 
-def events_per_second(url: str, events: int, batch: int, body: str = "{}") -> float:
-    """Write so many events, `batch` of them a commit; return how many a second."""
-    with _driver(url) as (write, commit):
+def events_per_second(url: str, events: int, batch: int, *, after: int = 0, body: str = "{}") -> float:
+    """Write events, `batch` of them a commit, after those written before; return how many a second."""
+    with driver(url) as (write, commit, _):
         began = time.perf_counter()
-        for start in range(0, events, batch):
-            count = min(batch, events - start)
+        for start in range(after, after + events, batch):
+            count = min(batch, after + events - start)
             _events(write, start, range(start, start + count), BEFORE[:1], body=body)
             commit()
         return events / (time.perf_counter() - began)
 
 
-def starts_of(url: str, runs: int, batch: int) -> list[float]:
+def starts_of(url: str, runs: int, batch: int, *, after: int = 0) -> list[float]:
     """Write the triggers and starts of runs that are due now; return how many seconds late each may begin."""
-    with _driver(url) as (write, commit):
+    with driver(url) as (write, commit, _):
         began = time.perf_counter()
         late: list[float] = []
-        position = 0
-        for start in range(0, runs, batch):
-            numbers = range(start, min(start + batch, runs))
+        position = 2 * after
+        for start in range(after, after + runs, batch):
+            numbers = range(start, min(start + batch, after + runs))
             position = _events(write, position, numbers, BEFORE)
             commit()
             late += [time.perf_counter() - began] * len(numbers)
@@ -119,8 +120,8 @@ def _history(number: int, position: int) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _driver(url: str) -> Iterator[tuple[Write, Callable[[], None]]]:
-    """Give a function that writes rows into a table, and one that commits."""
+def driver(url: str) -> Iterator[tuple[Write, Callable[[], None], Execute]]:
+    """Give a function that writes rows into a table, one that commits, and one for any other statement."""
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
         connection.execute("PRAGMA journal_mode=WAL")
@@ -130,7 +131,7 @@ def _driver(url: str) -> Iterator[tuple[Write, Callable[[], None]]]:
             marks = ", ".join("?" * len(columns))
             connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-        yield insert, connection.commit
+        yield insert, connection.commit, lambda statement: list(connection.execute(statement))
         connection.close()
         return
     import psycopg  # noqa: PLC0415 - only where there is a PostgreSQL
@@ -138,10 +139,14 @@ def _driver(url: str) -> Iterator[tuple[Write, Callable[[], None]]]:
     session = psycopg.connect(url)
     cursor = session.cursor()
 
+    def execute(statement: str) -> Rows:
+        cursor.execute(statement)
+        return [] if cursor.description is None else cursor.fetchall()
+
     def copy(table: str, columns: Sequence[str], rows: Rows) -> None:
         with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copying:
             for row in rows:
                 copying.write_row(row)
 
-    yield copy, session.commit
+    yield copy, session.commit, execute
     session.close()

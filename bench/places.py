@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import psycopg
+
 from cronledger import migrations
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId
@@ -66,6 +68,13 @@ class Places:
             yield url
         finally:
             self.drop(url)
+
+    def versions(self) -> dict[str, str]:
+        """Return what of the databases matters to who reads the figures."""
+        if self._server is None:
+            return {}
+        with psycopg.connect(self._server.url) as session:
+            return {"postgres": str(session.execute("SHOW server_version").fetchone()[0])}  # type: ignore[index]
 
     def subfolder(self) -> Path:
         """Return a fresh folder."""

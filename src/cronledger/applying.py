@@ -19,12 +19,11 @@ from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.definitions import JOBS_PER_ITEM, Changes, applied, events_for, named
 from cronledger.errors import Conflict, Superseded
 from cronledger.ledger import instances
-from cronledger.ledger.api import START, Write
+from cronledger.ledger.api import START, TRIES, Write
 from cronledger.ledger.database import Store
 from cronledger.projections import fold, job_status
 
 log = logging.getLogger("cronledger.config")
-TRIES = 20
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from cronledger.domain import events as e
 from cronledger.domain.backfill import FIRE_TIMES_AT_MOST, Facts, Only, Proposal, Proposed
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, RunId, job_stream, run_stream
-from cronledger.domain.job import JobState, schedule_for
+from cronledger.domain.job import JobState
+from cronledger.domain.schedule import schedule_for
 from cronledger.errors import Conflict, UsageError
 from cronledger.ledger.api import Item, Write, require_current
 from cronledger.ledger.database import Store

@@ -11,12 +11,11 @@ import anyio
 from cronledger.domain import run
 from cronledger.domain.events import Actor
 from cronledger.domain.ids import RunId, run_stream
-from cronledger.domain.leadership import is_vacant
 from cronledger.domain.run import Phase, RunState
 from cronledger.errors import Conflict, Refusal
-from cronledger.ledger.api import Head, Write, require_current
+from cronledger.ledger.api import Write, despite_conflicts, require_current
 from cronledger.ledger.database import Store
-from cronledger.manual import TRIES, folded, followed
+from cronledger.manual import folded, followed
 
 
 def request(store: Store, run_id: RunId, actor: Actor, reason: str | None) -> tuple[RunState, bool]:
@@ -26,29 +25,24 @@ def request(store: Store, run_id: RunId, actor: Actor, reason: str | None) -> tu
     only a newer version may decide here.
     """
     require_current(store.ledger)
-    conflict: Conflict | None = None
-    for _ in range(TRIES):
+
+    def decide() -> tuple[RunState, bool]:
         state = folded(store, run_id)
         if state.outcome is not None:
             raise Refusal(f"run '{run_id}' has ended already: {state.outcome}")
         events = run.request_cancel(state, actor, reason)
-        if not events:
-            return state, False
-        try:
+        if events:
             store.ledger.append(Write(run_stream(run_id), tuple(events), expected=state.version))
-        except Conflict as error:
-            conflict = error
-            continue
-        return state, True
-    assert conflict is not None
-    raise conflict
+        return state, bool(events)
+
+    return despite_conflicts(decide)
 
 
 async def until_ended(store: Store, run_id: RunId, actor: Actor, *, seconds: float | None) -> RunState:
     """Wait until a run that was asked to stop has ended. Raises TimeoutError once time is up."""
 
     def end_if_left_alone(state: RunState) -> None:
-        if state.phase is Phase.WAITING and is_leaderless(store.ledger.head()):
+        if state.phase is Phase.WAITING and store.ledger.head().is_vacant:
             try:
                 events = tuple(run.cancel_waiting(state, actor))
                 store.ledger.append(Write(run_stream(run_id), events, expected=state.version))
@@ -59,8 +53,3 @@ async def until_ended(store: Store, run_id: RunId, actor: Actor, *, seconds: flo
         (state,) = await followed(store, [run_id], wait=True, look=end_if_left_alone)
         return state
     raise TimeoutError(run_id)
-
-
-def is_leaderless(head: Head) -> bool:
-    """Whether no instance leads."""
-    return is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock)

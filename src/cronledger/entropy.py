@@ -8,6 +8,9 @@ import threading
 from datetime import datetime
 from typing import Protocol
 
+BLOCK = 65536
+"""Bytes drawn at once: the call gives other threads the interpreter, and then waits until it is free."""
+
 
 class Entropy(Protocol):
     """Sixteen bytes at a time, and a fraction for jitter."""
@@ -33,7 +36,7 @@ class SystemEntropy:
         """Return 16 unpredictable bytes, to any thread."""
         with self._lock:
             if self._used == len(self._block):
-                self._block = os.urandom(4096)
+                self._block = os.urandom(BLOCK)
                 self._used = 0
             start = self._used
             self._used = start + 16

@@ -26,13 +26,13 @@ import msgspec
 from cronledger.domain.progress import amount
 from cronledger.domain.result import JobResult
 from cronledger.engine.executor import told
-from cronledger.engine.steps import NotANumber, StepReport, called, counted, plain_result, worded
+from cronledger.engine.steps import NotANumber, StepReport, called, counted, plain_result
 from cronledger.errors import ConfigError, CronledgerError, DatabaseNotAvailable
 from cronledger.jobs import isolation_messages as m
 from cronledger.jobs.api import Job, JobContext, RunInfo, Work
 from cronledger.jobs.calling import call, is_cancellation, said
 from cronledger.jobs.steps import STEP, DuplicateStep, OnError, StepFailed, named
-from cronledger.ledger.normal import ERROR_BYTES, cleaned, normalised, truncated
+from cronledger.ledger.normal import ERROR_BYTES, normalised, truncated, worded
 
 T = TypeVar("T")
 _Answer = m.StepBegun | m.StepGiven | m.StepRefused
@@ -361,7 +361,7 @@ def _name(name: object) -> str:
 
 
 def _text(text: str) -> str:
-    return truncated(cleaned(text), ERROR_BYTES)
+    return truncated(text, ERROR_BYTES)
 
 
 def _end_with(instance: int) -> None:

@@ -31,12 +31,12 @@ from cronledger.domain.requests import Requested
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
-from cronledger.errors import Conflict, LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
+from cronledger.errors import LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
 from cronledger.jobs.parameters import fitted
 from cronledger.jobs.registry import Registry
 from cronledger.jobs.together import together
 from cronledger.ledger import instances
-from cronledger.ledger.api import Item, Quiet, Write, require_current
+from cronledger.ledger.api import Item, Quiet, Write, despite_conflicts, require_current
 from cronledger.ledger.borrowed import Home, write
 from cronledger.ledger.database import Store
 from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from cronledger.scheduler import Scheduler
 
 log = logging.getLogger("cronledger.instance")
-TRIES = 20
 POLL_SECONDS = 0.2
 WITHDRAWN = e.Actor.engine("instance")
 
@@ -168,8 +167,9 @@ def trigger(
     definition = request.definition
     actor = e.Actor.operator(request.actor)
     unique = request.key or uuid7(clock.now(), entropy)
-    conflict: Conflict | None = None
-    for _ in range(TRIES):
+    parameters = checked_parameters(request.parameters)
+
+    def decide() -> RunId:
         run_id = _name(store, request, unique)
         event = run.trigger(
             definition,
@@ -177,7 +177,7 @@ def trigger(
             e.Cause.RETRY if request.of else e.Cause.MANUAL,
             actor,
             fire_at=request.of.fire_at if request.of else None,
-            parameters=checked_parameters(request.parameters),
+            parameters=parameters,
             of=request.of.run_id if request.of else None,
             from_step=request.from_step,
             instance=bound_to,
@@ -192,14 +192,10 @@ def trigger(
         quiet = None if policy is OverlapPolicy.ALLOW else Quiet(definition.name, state.position)
         writes = [Write(run_stream(run_id), (event,), quiet_since=quiet)]
         writes += _replaced(store, state, actor) if policy is OverlapPolicy.REPLACE else []
-        try:
-            store.ledger.append(*writes)
-        except Conflict as error:
-            conflict = error
-            continue
+        store.ledger.append(*writes)
         return run_id
-    assert conflict is not None
-    raise conflict
+
+    return despite_conflicts(decide)
 
 
 def request_over(
@@ -219,7 +215,7 @@ def request_over(
         actor=request.actor,
         parameters=checked_parameters(request.parameters),
         key=request.key or None,
-        reason=request.reason and truncated(cleaned(request.reason), MESSAGE_BYTES),
+        reason=request.reason and truncated(request.reason, MESSAGE_BYTES),
     )
     write(connection, home, requested, now)
     return requested.run_id

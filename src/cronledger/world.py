@@ -35,14 +35,14 @@ from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
-from cronledger.errors import CronledgerError, LedgerRegressed, Refusal
+from cronledger.errors import CronledgerError, LedgerRegressed
 from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
-from cronledger.ledger.writer import Writer
 from cronledger.projections import fold, job_status, leadership, run_history
 from cronledger.projections.replay import current
+from cronledger.submitting import Submitter
 
 T = TypeVar("T")
 log = logging.getLogger("cronledger.instance")
@@ -50,20 +50,8 @@ _CLOCK = e.Actor.engine("clock")
 _MOVED = {"uptime": "was set", "ledger": "differs from the ledger's"}
 BEAT_SECONDS = 5.0
 MISSED_BEATS = 3
-_NO_ANSWER = LookupError("no answer yet")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READERS = 2
-
-
-class Waiter:
-    """A request that waits for the writer's answers, on the loop that asked."""
-
-    __slots__ = ("answers", "future", "missing")
-
-    def __init__(self, count: int, future: asyncio.Future[list[Answer | Exception]]) -> None:
-        self.answers: list[Answer | Exception] = [_NO_ANSWER] * count
-        self.missing = count
-        self.future = future
 
 
 class ProcessWorld:
@@ -81,7 +69,7 @@ class ProcessWorld:
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
         self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
-        self._writer: Writer[tuple[Waiter, int]] = Writer(store.ledger, self._on_answers)
+        self._submitter = Submitter(store.ledger)
         self._offset: float | None = None
         self._view_trouble = ""
         self._steps = StepWatch(clock)
@@ -132,27 +120,7 @@ class ProcessWorld:
 
         A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.
         """
-        if not items:
-            return []
-        waiter = Waiter(len(items), self._loop.create_future())
-        prepare = self.store.ledger.prepare
-        self._writer.submit_all([(prepare(item), (waiter, number)) for number, item in enumerate(items)])
-        answers = await waiter.future
-        for answer in answers:
-            if isinstance(answer, Exception) and not isinstance(answer, Refusal):
-                raise answer
-        return answers  # type: ignore[return-value] # what is no answer has just been raised
-
-    def _on_answers(self, answered: list[tuple[tuple[Waiter, int], Answer | Exception]]) -> None:
-        """Collect a batch's answers on the writer's thread; wake the loop once for all of them."""
-        done = []
-        for (waiter, number), answer in answered:
-            waiter.answers[number] = answer
-            waiter.missing -= 1
-            if waiter.missing == 0:
-                done.append(waiter)
-        if done and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_resolve, done)
+        return await self._submitter.submit(items)
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -174,12 +142,15 @@ class ProcessWorld:
         head = self._observe(await self.read(function, *args))
         if lost := self.store.lost():
             raise LedgerRegressed(*lost)
+        self._submitter.recent.see(head.position)
         await self._watch_clock(before, head)
         return head
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
-        """Return the next events."""
-        return await self.read(self.store.ledger.read_all, position, limit)
+        """Return the next events, from memory where this process has written them all."""
+        return self._submitter.recent.after(position, limit) or await self.read(
+            self.store.ledger.read_all, position, limit
+        )
 
     async def stream_of(self, run_id: RunId) -> list[e.Recorded]:
         """Return all events of a run."""
@@ -187,6 +158,7 @@ class ProcessWorld:
 
     async def load(self) -> Loaded:
         """Read the folds from the views, brought up to the head first."""
+        self._submitter.recent.forget()
         return await self.read(self._load)
 
     async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
@@ -244,7 +216,7 @@ class ProcessWorld:
 
     def close(self, deadline_seconds: float = 5.0) -> None:
         """Flush what is queued and end the threads."""
-        self._writer.close(deadline_seconds)
+        self._submitter.close(deadline_seconds)
         self.notes.close()
         self._readers.shutdown(wait=True)
         self._releaser.shutdown(wait=True)
@@ -383,12 +355,6 @@ class Beats:
         while not self._stop.is_set():
             self.beat()
             self._stop.wait(BEAT_SECONDS)
-
-
-def _resolve(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        if not waiter.future.done():
-            waiter.future.set_result(waiter.answers)
 
 
 def _instant(seconds: float) -> datetime:

@@ -352,3 +352,18 @@ def test_an_append_that_concerns_others_wakes_them(ledger_url: str) -> None:
     assert was_woken
     here.close()
     there.close()
+
+
+def test_only_what_can_be_computed_again_is_committed_without_waiting_for_the_disk(sqlite_url: str) -> None:
+    store = opened(sqlite_url)
+    seen = []
+    with store.writing(relaxed=True) as connection:
+        seen.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    with pytest.raises(ZeroDivisionError), store.writing(relaxed=True):
+        _ = 1 / 0
+    for _ in range(2):
+        with store.writing() as connection:
+            seen.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    store.close()
+
+    assert [1, 2, 2] == seen

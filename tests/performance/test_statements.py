@@ -22,6 +22,8 @@ from tests.events import HERE, election
 from tests.performance.statements import LOGGING, Heard, Logged, heard_by_sqlite, logged_by
 from tests.postgres import OwnServer, own_server
 
+MOST_STATEMENTS = {1: 13, 100: 60}
+"""Of so many runs together, on SQLite: what is known is asked in two commits, and rows are written by the score."""
 HOUR = timedelta(hours=1)
 JOB = JobDefinition(name=JobName("nothing"), schedule="* * * * * *")
 Asked = Callable[[Callable[[], object]], Heard]
@@ -119,12 +121,11 @@ def test_a_run_is_two_commits_however_many_run_at_once(measured: tuple[Store, As
         store.ledger.submit([store.ledger.prepare(ended(name)) for name in names])
 
     heard = asked(perform)
-    inserts = sum(each.startswith("INSERT INTO event ") for each in heard.statements)
+    statements = len(heard.statements)
 
     assert (2 if is_sqlite else 0) == heard.commits
-    assert (3 * runs if is_sqlite else 0) == inserts
-    assert is_sqlite or 2 == len(heard.statements), heard.all
-    assert len(heard.statements) <= 2 * inserts + 12, heard.all
+    assert is_sqlite or 2 == statements, heard.all
+    assert statements <= MOST_STATEMENTS[runs], heard.all
 
 
 def triggered(name: RunId, fire_at: datetime) -> Item:

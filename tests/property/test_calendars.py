@@ -17,7 +17,7 @@ from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
-from cronledger.domain.schedule import Schedule, schedule_of
+from cronledger.domain.schedule import Schedule, schedule_for, schedule_of
 from cronledger.projections import job_status
 from tests.property.test_due import Fold
 
@@ -189,7 +189,7 @@ def _still_taken(fold: Fold, now: datetime) -> set[datetime]:
     state = fold.state
     if state is None or state.definition is None or not state.is_active or state.planned_until is None:
         return set()
-    schedule = job.schedule_for(state.definition)
+    schedule = schedule_for(state.definition)
     times = list(schedule.ruled(state.planned_until, now, 10**6)) if schedule else []
     return set() if schedule is None or any(map(schedule.matches, times)) else set(times)
 

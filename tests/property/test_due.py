@@ -15,7 +15,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term, job_stream, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap
-from cronledger.domain.schedule import schedule_of
+from cronledger.domain.schedule import schedule_for, schedule_of
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 TIDY = JobName("tidy")
@@ -79,7 +79,7 @@ class Fold:
     def times(self, after: datetime, until: datetime) -> list[datetime]:
         assert self.state is not None
         assert self.state.definition is not None
-        schedule = job.schedule_for(self.state.definition)
+        schedule = schedule_for(self.state.definition)
         return list(schedule.fire_times(after, until, 10**6)) if schedule else []
 
 

@@ -9,11 +9,12 @@ import typer
 from cronledger import backfill as backfilling
 from cronledger import manual
 from cronledger.backfill import Range
+from cronledger.cli.arguments import Name, Reason, Timeout
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import find, known_jobs
 from cronledger.cli.render import emit, note
 from cronledger.cli.running import FAILED, given_parameters, note_switched_off, performed
-from cronledger.cli.times import duration
+from cronledger.cli.times import seconds_of
 from cronledger.domain.backfill import Only, Proposed
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import RunId
@@ -25,7 +26,7 @@ COLUMNS = ("fire_at", "why", "run_id", "of", "outcome")
 
 def backfill(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")],
+    name: Name,
     *,
     since: Annotated[
         str, typer.Option("--from", metavar="TIME", help="The first instant: 2d, yesterday, a date, ...")
@@ -45,14 +46,12 @@ def backfill(
         list[str] | None,
         typer.Option("--param", "-p", metavar="KEY=VALUE", help="A parameter of every run; repeatable."),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
+    reason: Reason = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the runs have ended.")] = True,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Wait no longer than this; exit code 124.")
-    ] = None,
+    timeout: Timeout = None,
 ) -> None:
     """Run a job for fire times of the past that did not run, or did not end well; never twice for one."""
-    seconds = duration(timeout).total_seconds() if timeout else None
+    seconds = seconds_of(timeout)
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
     now = opened.now()

@@ -14,7 +14,6 @@ from cronledger.cli.finding import Finding, counted
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import ConfigApplied, FeatureEnabled, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
-from cronledger.domain.leadership import is_vacant
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
 from cronledger.ledger import inbox
@@ -54,7 +53,7 @@ def leader(opened: Application, store: Store) -> Finding:
     del opened
     head = store.ledger.head()
     details = {"leader": head.leader, "term": head.term, "lease_until": moment(head.lease_until)}
-    if is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock):
+    if head.is_vacant:
         message = "no instance leads: nothing is planned until one is up"
         hint = "start one with `cronledger up`"
         return Finding(check="leader", status="warn", message=message, hint=hint, details=details)

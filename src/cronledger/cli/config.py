@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from cronledger import applying
+from cronledger.cli.arguments import Reason
 from cronledger.cli.context import application
 from cronledger.cli.options import Output
 from cronledger.cli.render import emit, print_json
@@ -20,7 +21,7 @@ from cronledger.config.model import Settings
 from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
-from cronledger.domain.job import schedule_for
+from cronledger.domain.schedule import schedule_for
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)
@@ -105,7 +106,7 @@ def apply(
         bool, typer.Option("--force", help="Also if the cluster has moved on from these files.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
+    reason: Reason = None,
 ) -> None:
     """Make these files current in the cluster, whether or not an instance is up.
 

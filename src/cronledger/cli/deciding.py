@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from cronledger.cli.arguments import Name, Reason
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import find_state
 from cronledger.cli.render import emit, note
@@ -15,15 +16,11 @@ from cronledger.domain import job
 from cronledger.domain.events import Actor, Event, FireTimesSkipped
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
-from cronledger.errors import Conflict
-from cronledger.ledger.api import Write, require_current
+from cronledger.ledger.api import Write, despite_conflicts, require_current
 from cronledger.projections import job_status
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The job's name, or EXTENSION:JOB.")]
-Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept in the ledger.")]
 Reset = Annotated[bool, typer.Option("--reset", help="Take the last decision back: follow the files again.")]
 Decide = Callable[[JobState, Actor, str | None], list[Event]]
-TRIES = 20
 
 
 def enable(ctx: typer.Context, name: Name, *, reason: Reason = None, reset: Reset = False) -> None:
@@ -88,22 +85,18 @@ def _decided(
     opened: Application, name: str, verb: Decide, reason: str | None
 ) -> tuple[JobState, list[Event]]:
     """Append what an operator decides; return how the job stands now, and the events, if any."""
-    conflict: Conflict | None = None
     ledger = opened.store().ledger
     require_current(ledger)
-    for _ in range(TRIES):
+
+    def decide() -> tuple[JobState, list[Event]]:
         state = _found(opened, name)
         events = verb(state, opened.operator, reason)
-        if not events:
-            return _as_defined(opened, state), []
-        try:
+        if events:
             ledger.append(Write(job_stream(state.name), tuple(events), expected=state.version))
-        except Conflict as error:
-            conflict = error
-        else:
-            return _as_defined(opened, _found(opened, state.name)), events
-    assert conflict is not None
-    raise conflict
+            state = _found(opened, state.name)
+        return _as_defined(opened, state), events
+
+    return despite_conflicts(decide)
 
 
 def _found(opened: Application, name: str) -> JobState:

@@ -8,18 +8,14 @@ from typing import Annotated
 import typer
 
 from cronledger import cancelling, retrying
+from cronledger.cli.arguments import Reason, Timeout
 from cronledger.cli.context import Application, application
-from cronledger.cli.deciding import Reason
 from cronledger.cli.known_runs import Run, find_run
 from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
 from cronledger.cli.running import TimeoutPassed, answer, performed
-from cronledger.cli.times import duration
+from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
-
-Timeout = Annotated[
-    str | None, typer.Option("--timeout", metavar="DURATION", help="Wait no longer than this; exit code 124.")
-]
 
 
 def cancel(
@@ -31,12 +27,12 @@ def cancel(
     timeout: Timeout = None,
 ) -> None:
     """Ask a run to stop, wherever it is performed or waits; exit code 4 if it has ended already."""
-    seconds = duration(timeout).total_seconds() if timeout else None
+    seconds = seconds_of(timeout)
     opened = application(ctx)
     store = opened.store()
     state, changed = cancelling.request(store, _found(opened, run).run_id, opened.operator, reason)
     if wait:
-        if cancelling.is_leaderless(store.ledger.head()):
+        if store.ledger.head().is_vacant:
             note(ctx, "no instance leads: what a dead instance has left ends once one is up")
         ending = cancelling.until_ended(store, state.run_id, opened.operator, seconds=seconds)
         try:
@@ -68,7 +64,7 @@ def retry(
     timeout: Timeout = None,
 ) -> None:
     """Repeat a run that has ended by a new one, which takes over the steps that it has finished."""
-    seconds = duration(timeout).total_seconds() if timeout else None
+    seconds = seconds_of(timeout)
     opened = application(ctx)
     state = _found(opened, run)
     asked = retrying.request(

@@ -8,22 +8,21 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cronledger.cli.arguments import Name
 from cronledger.cli.backfill import backfill
 from cronledger.cli.context import Application, application
-from cronledger.cli.deciding import Name, disable, enable, pause, resume
+from cronledger.cli.deciding import disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
 from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
-from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.events import JobPaused
 from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
-from cronledger.domain.leadership import is_vacant
-from cronledger.domain.schedule import MANUAL_ONLY, describe
+from cronledger.domain.schedule import MANUAL_ONLY, describe, schedule_for
 from cronledger.projections import job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import Views
@@ -107,7 +106,7 @@ def next_(
     """Show when a job fires next."""
     opened = application(ctx)
     found = find(known_jobs(opened, None), name)
-    schedule = job.schedule_for(found.definition)
+    schedule = schedule_for(found.definition)
     calendar = found.definition.calendar
     ask = (schedule.ruled if every else schedule.fire_times) if schedule else None
     times = list(ask(opened.now(), LAST, count)) if ask else []
@@ -242,6 +241,6 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _leadership(opened: Application) -> str:
     head = opened.store().ledger.head()
-    if is_vacant(leader=head.leader, lease_until=head.lease_until, clock=head.clock):
+    if head.is_vacant:
         return "no instance leads: nothing is planned until one is up (`cronledger up`)"
     return f"led by {head.leader} in term {head.term}"

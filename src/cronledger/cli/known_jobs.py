@@ -16,7 +16,8 @@ import msgspec
 from cronledger.cli.context import Application
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position
-from cronledger.domain.job import JobState, schedule_for
+from cronledger.domain.job import JobState
+from cronledger.domain.schedule import schedule_for
 from cronledger.errors import UnknownJob
 from cronledger.projections import job_status
 

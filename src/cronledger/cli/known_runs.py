@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cronledger.domain.ids import RunId, job_of
+from cronledger.domain.ids import RunId
 from cronledger.domain.run import RunState
 from cronledger.errors import NotFound, UsageError
-from cronledger.projections import job_status, run_history
+from cronledger.projections import run_history
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one.")]
 NAMED = 5
@@ -26,18 +26,11 @@ def find_run(connection: Any, text: str) -> RunState:
 
 
 def _meant(connection: Any, prefix: str) -> RunState:
-    if "@" in prefix or "!" in prefix:
-        jobs = [job_of(RunId(prefix))]
-    else:
-        jobs = [name for name in job_status.all_jobs(connection) if name.startswith(prefix)]
-    found: list[RunState] = []
-    for job in jobs if prefix else ():
-        runs, _ = run_history.history(connection, job=job, limit=EVERY)
-        found += [state for state in runs if state.run_id.startswith(prefix)]
+    found, total = run_history.begun_with(connection, prefix, limit=NAMED) if prefix else ([], 0)
     if len(found) == 1:
         return found[0]
     if not found:
         raise NotFound(f"no run is called '{prefix}'", hint="see `cronledger runs list`")
-    some = ", ".join(state.run_id for state in found[:NAMED])
-    more = "" if len(found) <= NAMED else f" and {len(found) - NAMED} more"
-    raise UsageError(f"'{prefix}' may be {len(found)} runs: {some}{more}", hint="write more of the run's id")
+    some = ", ".join(state.run_id for state in found)
+    more = "" if total <= NAMED else f" and {total - NAMED} more"
+    raise UsageError(f"'{prefix}' may be {total} runs: {some}{more}", hint="write more of the run's id")

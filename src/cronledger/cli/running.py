@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from cronledger import manual
+from cronledger.cli.arguments import Reason, Timeout
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, known_jobs
 from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
-from cronledger.cli.times import duration
+from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
 from cronledger.errors import CronledgerError, NotFound, UsageError
 
@@ -49,14 +50,12 @@ def run(
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Perform the runs in this process.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the runs have ended.")] = True,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Wait no longer than this; exit code 124.")
-    ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why: kept in the ledger.")] = None,
+    timeout: Timeout = None,
+    reason: Reason = None,
 ) -> None:
     """Run jobs now, beside their schedule; exit code 1 if one of the runs failed."""
     given = given_parameters(parameters)
-    seconds = duration(timeout).total_seconds() if timeout else None
+    seconds = seconds_of(timeout)
     opened = application(ctx)
     chosen = _chosen(opened, names or [], every=every, tag=tag)
     for each in chosen:

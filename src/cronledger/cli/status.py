@@ -40,12 +40,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     enabled_here: bool
 
     @property
-    def is_led(self) -> bool:
-        """Whether somebody's lease runs."""
-        head = self.head
-        return head.leader is not None and head.lease_until is not None and head.lease_until >= head.clock
-
-    @property
     def active(self) -> list[JobState]:
         """The jobs whose fire times become due."""
         return [state for state in self.jobs.values() if state.is_active]
@@ -97,7 +91,7 @@ def _present(opened: Application, views: Views) -> dict[str, Any]:
     differing = {each["instance"] for each in config["differing"]}
     return {
         "position": head.position,
-        "leader": head.leader if standing.is_led else None,
+        "leader": None if head.is_vacant else head.leader,
         "term": head.term,
         "lease_until": moment(head.lease_until),
         "config": config,
@@ -156,7 +150,7 @@ def _counts(runs: list[RunState]) -> dict[str, int]:
 
 def _next(standing: Standing) -> dict[str, str | None] | None:
     """Return the fire time that comes next, if somebody is there to plan it."""
-    if not standing.is_led:
+    if standing.head.is_vacant:
         return None
     now = standing.head.clock
     times = [(at, state.name) for state in standing.active if (at := job_status.next_fire_at(state, now))]
@@ -168,7 +162,7 @@ def _why(standing: Standing) -> Iterator[str]:
     services = [each for each in standing.living if each.kind == "service"]
     if not services:
         yield "no instance is up: start one with `cronledger up`"
-    elif not standing.is_led:
+    elif standing.head.is_vacant:
         yield "no instance leads yet: nothing is planned until one does"
     if services and not any(each.jobs for each in services):
         yield "no instance takes runs: their files say scheduler.enabled: false, or they have no job's code"

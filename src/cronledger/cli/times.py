@@ -44,6 +44,15 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def seconds_of(text: str | None) -> float | None:
+    """Return the seconds of a duration that need not be given; raises UsageError as `duration` does.
+
+    >>> seconds_of("15m"), seconds_of(None)
+    (900.0, None)
+    """
+    return duration(text).total_seconds() if text else None
+
+
 def moment(text: str, now: datetime) -> Moment:
     """Return the moment that a text names; days begin at midnight UTC.
 

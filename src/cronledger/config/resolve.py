@@ -20,10 +20,9 @@ from cronledger.config.problem import Problems, nearest
 from cronledger.config.schedule import check_effective
 from cronledger.domain.definition import DEFAULT_QUEUE, Dst, Isolation, JobDefinition, Startup
 from cronledger.domain.ids import JobName
-from cronledger.domain.job import schedule_for
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
-from cronledger.domain.schedule import advice_on
+from cronledger.domain.schedule import advice_on, schedule_for
 from cronledger.jobs.isolation import IMPORTABLE, obstacle
 from cronledger.jobs.registry import Registered, Registry
 

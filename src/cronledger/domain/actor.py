@@ -15,7 +15,7 @@ class ActorKind(StrEnum):
     JOB = "job"
 
 
-class Actor(msgspec.Struct, frozen=True):
+class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who an event is owed to. The reason they gave lives in the body."""
 
     kind: ActorKind

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The particulars of an event; `type` is its written tag, `schema` the number of its shape."""
 
     type: ClassVar[str]

@@ -35,7 +35,9 @@ Piece = tuple[int, int, bool]
 """From one second of the day until another one, and whether it is open."""
 
 
-class Blackout(msgspec.Struct, frozen=True, omit_defaults=True, rename={"begin": "from", "end": "to"}):
+class Blackout(
+    msgspec.Struct, frozen=True, omit_defaults=True, rename={"begin": "from", "end": "to"}, gc=False
+):
     """Hours of the day, the end not included; one that ends before it begins ends on the next day.
 
     `days` are the weekdays on which it begins; empty: every day.
@@ -46,7 +48,7 @@ class Blackout(msgspec.Struct, frozen=True, omit_defaults=True, rename={"begin":
     days: tuple[str, ...] = ()
 
 
-class Calendar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Calendar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a calendar takes away, all calendars that it extends included.
 
     Attributes:

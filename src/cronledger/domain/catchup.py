@@ -30,7 +30,7 @@ GRACE_WITHOUT_CATCH_UP = timedelta(seconds=60)
 """How late still counts as on time when nothing is caught up and no grace is set."""
 
 
-class Skipped(msgspec.Struct, frozen=True):
+class Skipped(msgspec.Struct, frozen=True, gc=False):
     """Neighbouring fire times that will not run, and why."""
 
     first_at: datetime
@@ -39,7 +39,7 @@ class Skipped(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Due(msgspec.Struct, frozen=True):
+class Due(msgspec.Struct, frozen=True, gc=False):
     """What is to be triggered, oldest first, and what is to be recorded as skipped."""
 
     fire: list[datetime]

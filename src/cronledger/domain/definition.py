@@ -48,7 +48,7 @@ class Fold(StrEnum):
     BOTH = "both"
 
 
-class Dst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Dst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The rule of fixed schedules where the local clock jumps."""
 
     gap: Gap = Gap.SHIFT

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import msgspec
 
@@ -289,11 +289,24 @@ BODIES: dict[str, type[Body]] = {
 
 RunEnded = RunSucceeded | RunPartial | RunFailed | RunTimedOut | RunCancelled | RunLost
 AttemptEnded = AttemptFailed | AttemptLost | AttemptInterrupted
+_RUN_ENDED = frozenset(RunEnded.__args__)
+_ATTEMPT_ENDED = frozenset(AttemptEnded.__args__)
+
+
+def has_ended_run(body: Body) -> TypeGuard[RunEnded]:
+    """Whether a body ends a run; by its type, for most of a fold's time went into `isinstance`."""
+    return type(body) in _RUN_ENDED
+
+
+def has_ended_attempt(body: Body) -> TypeGuard[AttemptEnded]:
+    """Whether a body ends an attempt and not the run."""
+    return type(body) in _ATTEMPT_ENDED
+
 
 # --- header and body together ---------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact that has been decided and not yet recorded."""
 
     body: Body
@@ -305,8 +318,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the ledger holds it. `recorded_at` is the ledger's clock and never goes back."""
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event as the ledger holds it. `recorded_at` is the ledger's clock and never goes back.
+
+    The reader of the ledger makes it of its fields in order: naming them would take longer than all the rest.
+    """
 
     position: Position
     id: str

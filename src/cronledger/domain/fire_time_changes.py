@@ -16,7 +16,7 @@ import msgspec
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_times import EPOCH
 from cronledger.domain.ids import JobName
-from cronledger.domain.job import schedule_for
+from cronledger.domain.schedule import schedule_for
 from cronledger.domain.zone import zone
 
 DAY_SECONDS = 86_400

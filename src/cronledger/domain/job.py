@@ -18,16 +18,15 @@ from cronledger.domain.catchup import Skipped, catch_up
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
 from cronledger.domain.overlap import Overlap, admit
+from cronledger.domain.schedule import schedule_for
 from cronledger.domain.sifting import Sifting, ranges
-from cronledger.domain.windows import PAUSED, fire_times, parted, passed_over, planned
-from cronledger.domain.windows import Window as Window  # noqa: PLC0414 - a job is told with its windows
-from cronledger.domain.windows import schedule_for as schedule_for  # noqa: PLC0414 - as above
+from cronledger.domain.windows import PAUSED, Window, fire_times, parted, passed_over, planned
 
 PLANNER = e.Actor.engine("planner")
 FILES = e.Actor.engine("config")
 
 
-class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class JobState(msgspec.Struct, frozen=True, gc=False):
     """A job as the ledger tells it: the fold of all events about it, and a row of status.
 
     Attributes:
@@ -99,7 +98,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What is decided about due fire times: events for the job's stream, runs, and runs in their way."""
 
     skips: tuple[e.Event, ...] = ()
@@ -128,25 +127,23 @@ def next_fire(state: JobState) -> datetime | None:
 
 def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
     """Return the earliest fire time once everything up to an instant has been decided."""
-    replace = msgspec.structs.replace
     left = tuple(
-        replace(window, after=max(window.after, decided))
+        msgspec.structs.replace(window, after=max(window.after, decided))
         for window in state.undecided
         if window.until > decided
     )
-    planned_until = max(state.planned_until, decided) if state.planned_until else decided
-    return next_fire(replace(state, planned_until=planned_until, undecided=left))
+    return next_fire(_planned_until(state, decided, left))
 
 
 def due(state: JobState, now: datetime) -> Decision:
     """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
+    closed = len(_closed_windows(state))
     for number, window in enumerate(_open_windows(state, now)):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
-        goes_on = number >= len(_closed_windows(state))
-        _decide(come, now, skips, triggers, in_flight=state.in_the_way, goes_on=goes_on)
+        _decide(come, now, skips, triggers, in_flight=state.in_the_way, goes_on=number >= closed)
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
     return Decision(tuple(skips), tuple(triggers), state.in_the_way if replaces else ())
@@ -343,44 +340,49 @@ def _close_window(before: JobState, after: JobState, at: datetime) -> JobState:
         window = Window(before.planned_until, at, before.definition, before.paused)
         if not window.is_empty:
             undecided = (*undecided, window)
-    planned_until = max(at, before.planned_until) if before.planned_until else at
-    return msgspec.structs.replace(after, planned_until=planned_until, undecided=undecided)
+    return _planned_until(after, at, undecided)
 
 
 def _decided(state: JobState, until: datetime | None) -> JobState:
     if until is None:
         return state
-    planned_until = max(state.planned_until, until) if state.planned_until else until
-    undecided = planned(state.undecided, until)
-    return msgspec.structs.replace(state, planned_until=planned_until, undecided=undecided)
+    return _planned_until(state, until, planned(state.undecided, until) if state.undecided else ())
 
 
 def _passed_over(state: JobState, skip: e.FireTimesSkipped) -> JobState:
     if skip.first_at is None or skip.last_at is None:
         return state
-    planned_until = max(state.planned_until, skip.last_at) if state.planned_until else skip.last_at
     undecided = passed_over(state.undecided, skip.first_at, skip.last_at)
-    return msgspec.structs.replace(state, planned_until=planned_until, undecided=undecided)
+    return _planned_until(state, skip.last_at, undecided)
+
+
+def _planned_until(state: JobState, until: datetime, undecided: tuple[Window, ...]) -> JobState:
+    """Let decisions reach an instant, never back from where they have been, and leave these windows."""
+    until = max(state.planned_until, until) if state.planned_until else until
+    return msgspec.structs.replace(state, planned_until=until, undecided=undecided)
 
 
 def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobState:
     body = recorded.body
     replace = msgspec.structs.replace
     position = recorded.position
-    if isinstance(body, e.RunTriggered):
+    if type(body) is e.RunTriggered:
+        is_scheduled = recorded.cause is e.Cause.SCHEDULE
         state = replace(
-            state, position=position, triggered=state.triggered + 1, in_flight=(*state.in_flight, run_id)
+            state,
+            position=position,
+            triggered=state.triggered + 1,
+            in_flight=(*state.in_flight, run_id),
+            last_fire_at=recorded.fire_at if is_scheduled else state.last_fire_at,
         )
-        if recorded.cause is not e.Cause.SCHEDULE:
-            return state
-        return _decided(replace(state, last_fire_at=recorded.fire_at), recorded.fire_at)
-    if isinstance(body, e.RunStarted):
+        return _decided(state, recorded.fire_at) if is_scheduled else state
+    if type(body) is e.RunStarted:
         return replace(state, position=position, running=(*_without(state.running, run_id), run_id))
-    if isinstance(body, e.AttemptEnded):
+    if e.has_ended_attempt(body):
         return replace(state, position=position, running=_without(state.running, run_id))
-    if isinstance(body, e.RunEnded) and run_id in state.in_flight:
+    if e.has_ended_run(body) and run_id in state.in_flight:
         outcome = run.outcome_of(body)
-        counts = {outcome.value: getattr(state, outcome.value) + 1}
+        count = str(outcome)
         return replace(
             state,
             position=position,
@@ -388,10 +390,10 @@ def _evolve_runs(state: JobState, recorded: e.Recorded, run_id: RunId) -> JobSta
             running=_without(state.running, run_id),
             last_outcome=outcome,
             last_ended_at=recorded.recorded_at,
-            **counts,
+            **{count: getattr(state, count) + 1},
         )
     return replace(state, position=position)
 
 
 def _without(runs: tuple[RunId, ...], run_id: RunId) -> tuple[RunId, ...]:
-    return tuple(other for other in runs if other != run_id)
+    return () if runs == (run_id,) else tuple(other for other in runs if other != run_id)

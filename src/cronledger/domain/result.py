@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class JobResult(msgspec.Struct, frozen=True, kw_only=True):
+class JobResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Success or failure, counts, a duration and a message; a value, each `with_...` makes a new one.
 
     >>> JobResult.success().with_stats(42, 1).with_message("Processed 42 items").items_processed

@@ -24,7 +24,7 @@ class RetryOn(StrEnum):
     """The job took longer than `timeout_seconds`."""
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How often, and after which pauses (seconds), attempts are repeated."""
 
     max_attempts: int = 1

@@ -43,7 +43,7 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-class RunState(msgspec.Struct, frozen=True, kw_only=True):
+class RunState(msgspec.Struct, frozen=True, gc=False):
     """A run as the ledger tells it: the fold of its stream, and a row of history.
 
     Attributes:
@@ -84,7 +84,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: int | None = None
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an attempt's code came out, as its instance saw it."""
 
     outcome: Outcome
@@ -261,39 +261,37 @@ def about(run: RunState, body: e.Body, actor: e.Actor, *, attempt: int | None = 
 def evolve(run: RunState | None, recorded: e.Recorded) -> RunState | None:
     """Fold one event of a run's stream. What happened, happened: nothing is refused here."""
     body = recorded.body
-    if isinstance(body, e.RunTriggered):
+    if type(body) is e.RunTriggered:
         return _triggered(recorded, body)
     if run is None:
         return None
-    if isinstance(body, e.RunEnded):
-        return _ended(run, recorded, body)
     version = recorded.version
     replace = msgspec.structs.replace
-    match body:
-        case e.RunStarted():
-            return replace(
-                run,
-                version=version,
-                phase=Phase.RUNNING,
-                attempt=recorded.attempt or run.attempt + 1,
-                instance=recorded.instance,
-                started_at=recorded.recorded_at,
-                claim_from=None,
-            )
-        case e.AttemptFailed() | e.AttemptLost() | e.AttemptInterrupted():
-            return replace(
-                run,
-                version=version,
-                phase=Phase.WAITING,
-                failures=run.failures + isinstance(body, e.AttemptFailed),
-                losses=run.losses + isinstance(body, e.AttemptLost),
-                claim_from=body.claim_from,
-                error=body.error or run.error,
-            )
-        case e.RunCancelRequested():
-            return replace(run, version=version, cancel_requested=True, reason=body.reason)
-        case _:
-            return replace(run, version=version)
+    if type(body) is e.RunStarted:
+        return replace(
+            run,
+            version=version,
+            phase=Phase.RUNNING,
+            attempt=recorded.attempt or run.attempt + 1,
+            instance=recorded.instance,
+            started_at=recorded.recorded_at,
+            claim_from=None,
+        )
+    if e.has_ended_run(body):
+        return _ended(run, recorded, body)
+    if e.has_ended_attempt(body):
+        return replace(
+            run,
+            version=version,
+            phase=Phase.WAITING,
+            failures=run.failures + isinstance(body, e.AttemptFailed),
+            losses=run.losses + isinstance(body, e.AttemptLost),
+            claim_from=body.claim_from,
+            error=body.error or run.error,
+        )
+    if type(body) is e.RunCancelRequested:
+        return replace(run, version=version, cancel_requested=True, reason=body.reason)
+    return replace(run, version=version)
 
 
 def _triggered(recorded: e.Recorded, body: e.RunTriggered) -> RunState | None:
@@ -338,7 +336,7 @@ def _ended(run: RunState, recorded: e.Recorded, body: e.RunEnded) -> RunState:
 
 def outcome_of(body: e.RunEnded) -> Outcome:
     """Return the outcome that an ending event stands for."""
-    return Outcome(body.type.removeprefix("run."))
+    return _OUTCOME_OF[type(body)]
 
 
 _BODY_OF: dict[Outcome, type[e.RunEnded]] = {
@@ -349,3 +347,4 @@ _BODY_OF: dict[Outcome, type[e.RunEnded]] = {
     Outcome.CANCELLED: e.RunCancelled,
     Outcome.LOST: e.RunLost,
 }
+_OUTCOME_OF: dict[type[e.RunEnded], Outcome] = {body: outcome for outcome, body in _BODY_OF.items()}

@@ -20,10 +20,11 @@ from cronledger.domain.calendar import Calendar
 from cronledger.domain.cron import DEFAULT_DST, Cron, parse
 from cronledger.domain.cron_parser import split
 from cronledger.domain.cron_words import in_words
-from cronledger.domain.definition import DayMatch, Dst
+from cronledger.domain.definition import DayMatch, Dst, JobDefinition
 from cronledger.domain.fire_times import EPOCH, LAST_SECOND, second_of
 from cronledger.domain.plain_rules import At, Every, anchor_of, at, every, every_in_words, time_of
 from cronledger.domain.zone import Zone, zone
+from cronledger.errors import CronledgerError
 
 MANUAL_ONLY = "manual only"
 TOLD_WITHIN = timedelta(days=31)
@@ -147,6 +148,20 @@ def schedule_of(
     place = zone(timezone)
     rule = _CRONS[day_match](text) or _plain_rule(text, place, dst)
     return Schedule(text=text, rule=rule, zone=place, dst=dst, calendar=calendar)
+
+
+def schedule_for(definition: JobDefinition) -> Schedule | None:
+    """Return the schedule of a definition; None for manual only, or if this version cannot read it."""
+    try:
+        return schedule_of(
+            definition.schedule,
+            timezone=definition.timezone,
+            day_match=definition.day_match,
+            dst=definition.dst,
+            calendar=definition.calendar,
+        )
+    except CronledgerError:
+        return None
 
 
 def describe(text: str, *, timezone: str = "UTC", day_match: DayMatch = DayMatch.OR) -> str:

@@ -13,15 +13,14 @@ from itertools import takewhile
 import msgspec
 
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.schedule import Schedule, schedule_of
+from cronledger.domain.schedule import schedule_for
 from cronledger.domain.sifting import MOST
-from cronledger.errors import CronledgerError
 
 PAUSED = "paused"
 """Why the fire times of a pause are skipped."""
 
 
-class Window(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True, gc=False):
     """Fire times after one instant up to another, read by the definition that held then.
 
     Attributes:
@@ -75,17 +74,3 @@ def _rest(window: Window, until: datetime, *, is_decided: bool) -> Iterator[Wind
     rest = msgspec.structs.replace(window, after=max(window.after, until))
     if rest.after < rest.until and not rest.is_empty:
         yield rest
-
-
-def schedule_for(definition: JobDefinition) -> Schedule | None:
-    """Return the schedule of a definition; None for manual only, or if this version cannot read it."""
-    try:
-        return schedule_of(
-            definition.schedule,
-            timezone=definition.timezone,
-            day_match=definition.day_match,
-            dst=definition.dst,
-            calendar=definition.calendar,
-        )
-    except CronledgerError:
-        return None

@@ -16,8 +16,7 @@ import msgspec
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_times import EPOCH, second_of
 from cronledger.domain.ids import JobName
-from cronledger.domain.job import schedule_for
-from cronledger.domain.schedule import Schedule
+from cronledger.domain.schedule import Schedule, schedule_for
 from cronledger.domain.zone import UTC_ZONE, Transitions, Zone, zone
 
 RECORDED_FOR = timedelta(days=731)

@@ -20,7 +20,7 @@ class Agenda:
     >>> noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     >>> agenda = Agenda()
     >>> agenda.enter(JobName("tidy"), noon)
-    >>> agenda.next_instant() == noon, agenda.take(noon - timedelta(seconds=1)), agenda.take(noon)
+    >>> agenda.next_instant() == noon, agenda.take(noon - timedelta(seconds=1), 9), agenda.take(noon, 9)
     (True, [], ['tidy'])
     """
 
@@ -41,9 +41,15 @@ class Agenda:
         """Return the earliest instant that is noted."""
         return self._instants[0] if self._instants else None
 
-    def take(self, now: datetime) -> list[JobName]:
-        """Take off the jobs of every instant that has come, in the order of their instants, each once."""
+    def take(self, now: datetime, most: int) -> list[JobName]:
+        """Take off the jobs of the instants that have come, in order, each once, and no more than so many."""
         taken: dict[JobName, None] = {}
-        while self._instants and self._instants[0] <= now:
-            taken |= dict.fromkeys(self._jobs.pop(heapq.heappop(self._instants)))
+        while self._instants and self._instants[0] <= now and len(taken) < most:
+            instant = self._instants[0]
+            jobs, room = self._jobs[instant], most - len(taken)
+            taken |= dict.fromkeys(jobs[:room])
+            if len(jobs) > room:
+                self._jobs[instant] = jobs[room:]
+            else:
+                del self._jobs[heapq.heappop(self._instants)]
         return list(taken)

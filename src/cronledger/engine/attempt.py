@@ -19,6 +19,7 @@ from cronledger.engine.discretion import Hide, discreet
 from cronledger.engine.notes import AttemptNotes
 from cronledger.engine.world import World
 from cronledger.errors import Conflict, CronledgerError, LedgerUnreachable
+from cronledger.jobs.calling import Stoppable
 from cronledger.ledger.api import Item, Write
 
 UNREACHABLE_PAUSE = 0.5
@@ -40,11 +41,11 @@ class Attempt:
     ) -> None:
         self._world = world
         self._hide = hide
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self.run = state
         self.fence = fence
         self.notes = AttemptNotes(world, state, hide)
-        self.scope = anyio.CancelScope()
+        self.code = Stoppable()
         self.finished_steps: dict[str, e.StepSucceeded] = {}
         self.misuse: CronledgerError | None = None
         self.steps_done = 0
@@ -59,7 +60,7 @@ class Attempt:
     def cancel(self) -> None:
         """Stop the code, because somebody wants the run to end."""
         self.run = msgspec.structs.replace(self.run, cancel_requested=True)
-        self.scope.cancel()
+        self.code.stop()
 
     async def record(self, *bodies: e.Body) -> None:
         """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run."""

@@ -80,6 +80,8 @@ class Board:
             self._fold_job(recorded, recorded.job)
         if recorded.run_id is not None:
             self._fold_run(recorded, recorded.run_id)
+            if not isinstance(recorded.body, e.Unrecognized):
+                return
         match recorded.body:
             case e.ConfigApplied() | e.ConfigLoaded():
                 self.revisions = revisions.evolve(self.revisions, recorded)

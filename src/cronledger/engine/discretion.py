@@ -23,6 +23,8 @@ def discreet(event: Event, hide: Hide) -> Event:
     """Return an event whose body tells no secret."""
     words = {name: getattr(event.body, name, None) for name in _WORDS}
     changes = {name: hide(value) for name, value in words.items() if value}
+    if not changes:
+        return event
     return msgspec.structs.replace(event, body=msgspec.structs.replace(event.body, **changes))
 
 

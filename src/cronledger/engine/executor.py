@@ -8,8 +8,7 @@ until the code does.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -25,15 +24,16 @@ from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
 from cronledger.engine.discretion import Hide, discreet
-from cronledger.engine.steps import NotANumber, Recorder, counted, worded
+from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call_apart, said
+from cronledger.jobs.calling import call, current_task, has_come_to_rest, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
+from cronledger.jobs.together import Tasks
 from cronledger.ledger.api import Item, Write
-from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, cleaned, truncated
+from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
 
 log = logging.getLogger("cronledger.run")
 RUN_THREADS = 32
@@ -67,15 +67,15 @@ class Executor:
         self._provision = provision
         self._definition_of = definition_of
         self._max_runs = max_runs
-        self._tasks: TaskGroup | None = None
+        self._tasks: Tasks | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
-        """Give the executor the task group that its runs live in; `ended` is called after each."""
-        self._tasks = tasks
+        """Let the runs to come end with a task group, and it with them; `ended` is called after each."""
+        self._tasks = Tasks(tasks)
         self.ended = ended
 
     def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
@@ -104,23 +104,26 @@ class Executor:
 
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
-        assert self._tasks is not None
         attempt = Attempt(self._world, state, fence, self._provision.hide)
         self.attempts[attempt] = None
-        self._tasks.start_soon(self._perform, attempt)
+        self._start(self._perform(attempt))
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
         for attempt in list(self.attempts):
             attempt.is_draining = True
-            attempt.scope.cancel()
+            attempt.code.stop()
 
-    def _leave(self, task: Any) -> None:
-        """Count code that goes on after it was told to stop, until it ends."""
-        self._left.add(task)
-        task.add_done_callback(self._left.discard)
+    @property
+    def _are_ending(self) -> bool:
+        return self._tasks is not None and self._tasks.are_ending
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> Any:
+        assert self._tasks is not None
+        return self._tasks.start(work)
 
     async def _perform(self, attempt: Attempt) -> None:
+        """Perform a run and record its outcome; code that was left behind has no say in it any more."""
         definition = self._definition_of(attempt.run.job)
         threads = anyio.CapacityLimiter(RUN_THREADS)
         began = self._world.clock.monotonic()
@@ -129,17 +132,43 @@ class Executor:
                 ended = Ended(outcome=Outcome.FAILED, error=f"job '{attempt.run.job}' is not defined")
             else:
                 ended = await self._run_code(attempt, definition, threads)
-            took = round((self._world.clock.monotonic() - began) * 1000)
-            if not ended.duration_ms:
-                ended = replace(ended, duration_ms=took)
-            await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
+            if not attempt.code.is_left:
+                if self._are_ending or await has_come_to_rest():
+                    await self._conclude(attempt, ended, definition, began)
+                else:
+                    attempt.code.is_left = True
+                    self._start(self._go_on_without(attempt, ended, definition, began))
         finally:
-            self.attempts.pop(attempt, None)
-            attempt.notes.end()
-            self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
-            self.ended()
-            if self.left_behind and attempt.scope.cancel_called:
-                log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
+            if threads.borrowed_tokens:
+                self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
+            if not attempt.code.is_left:
+                self._forget(attempt)
+
+    async def _go_on_without(
+        self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
+    ) -> None:
+        """End a run whose code still has its task, or has left it in a state that nobody can wait in."""
+        try:
+            await self._conclude(attempt, ended, definition, began)
+        finally:
+            self._forget(attempt)
+
+    async def _conclude(
+        self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
+    ) -> None:
+        if not ended.duration_ms:
+            took = round((self._world.clock.monotonic() - began) * 1000)
+            ended = replace(ended, duration_ms=took)
+        await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
+
+    def _forget(self, attempt: Attempt) -> None:
+        """Give the slot back, unless code still holds it."""
+        self.attempts.pop(attempt, None)
+        attempt.notes.end()
+        self._left_threads = [each for each in self._left_threads if each.borrowed_tokens]
+        self.ended()
+        if self.left_behind and attempt.code.is_told_to_stop:
+            log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
 
     async def _run_code(
         self, attempt: Attempt, definition: JobDefinition, threads: anyio.CapacityLimiter
@@ -148,31 +177,37 @@ class Executor:
         job = self._provision.find(definition.extension, definition.job or definition.name)
         if job is None:  # redefined elsewhere, after its run was claimed here
             return _failed(f"job '{attempt.run.job}' is not provided by this instance")
-        timed_out = False
+        leave = self._leaver(attempt, definition)
         try:
-            with attempt.scope:
+            with attempt.code:
                 await attempt.recall_steps()
                 ctx = self._context(attempt, definition, job, threads)
-                with anyio.move_on_after(definition.timeout_seconds) as deadline:
-                    return _ended(await self._called(job, ctx, definition), attempt)
-                timed_out = deadline.cancelled_caught
+                attempt.code.begin(definition.timeout_seconds, leave)
+                return _ended(await self._called(job, ctx, definition), attempt)
         except BaseException as error:
-            if (
-                isinstance(error, anyio.get_cancelled_exc_class())
-                and anyio.current_effective_deadline() == -math.inf
-            ):
+            if self._are_ending and is_cancellation(error):
                 raise
             return _raised(error)
-        if timed_out:
-            text = f"took longer than timeout_seconds ({definition.timeout_seconds:g})"
-            return Ended(outcome=Outcome.TIMED_OUT, retry_on=RetryOn.TIMEOUT, error=text)
-        return Ended(outcome=Outcome.CANCELLED)
+        return _stopped(attempt, definition)
+
+    def _leaver(self, attempt: Attempt, definition: JobDefinition) -> Callable[[], None] | None:
+        """Return what to do once code has not stopped in time; a process of its own is killed instead."""
+        if definition.isolation is Isolation.PROCESS:
+            return None
+        began, task = self._world.clock.monotonic(), current_task()
+
+        def leave() -> None:
+            self._left.add(task)
+            task.add_done_callback(self._left.discard)
+            self._start(self._go_on_without(attempt, _stopped(attempt, definition), definition, began))
+
+        return leave
 
     async def _called(self, job: Job, ctx: JobContext, definition: JobDefinition) -> Any:
         """Call the code where its definition says."""
         if definition.isolation is Isolation.PROCESS:
             return await perform_apart(job, ctx, database_url=self._provision.database_url)
-        return await call_apart(job.execute, ctx, threads=ctx.threads, left_behind=self._leave)
+        return await call(job.execute, ctx, threads=ctx.threads)
 
     def _context(
         self, attempt: Attempt, definition: JobDefinition, job: Job, threads: anyio.CapacityLimiter
@@ -200,7 +235,7 @@ class Executor:
             enforce=definition.enforce,
             log=attempt.notes.log,
             progress=attempt.notes.progress,
-            is_cancelled=lambda: attempt.scope.cancel_called,
+            is_cancelled=lambda: attempt.code.is_told_to_stop,
             idempotency_key=run_stream(_first_of_chain(state)),
             threads=threads,
         )
@@ -266,6 +301,14 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
     return told
 
 
+def _stopped(attempt: Attempt, definition: JobDefinition) -> Ended:
+    """Say why code was told to stop."""
+    if attempt.code.has_timed_out:
+        text = f"took longer than timeout_seconds ({definition.timeout_seconds:g})"
+        return Ended(outcome=Outcome.TIMED_OUT, retry_on=RetryOn.TIMEOUT, error=text)
+    return Ended(outcome=Outcome.CANCELLED)
+
+
 def _raised(error: BaseException) -> Ended:
     return _failed(told(error))
 
@@ -279,7 +322,7 @@ def told(error: BaseException) -> str:
 
 
 def _failed(error: str) -> Ended:
-    text = truncated(cleaned(error), ERROR_BYTES)
+    text = truncated(error, ERROR_BYTES)
     return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
 
 

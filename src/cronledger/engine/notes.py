@@ -17,7 +17,7 @@ from cronledger.domain.run import RunState
 from cronledger.engine.discretion import Hide, JobLog
 from cronledger.engine.world import World
 from cronledger.jobs.steps import STEP
-from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
+from cronledger.ledger.normal import MESSAGE_BYTES, normalised, truncated, worded
 
 MOST_LINES = 10_000
 """What is kept of one attempt; the program's own log has the rest."""
@@ -34,8 +34,14 @@ class AttemptNotes:
         self._hide = hide
         self._numbers = count(1)
         self._has_ended = self._has_warned = False
-        logger = logging.getLogger(f"cronledger.jobs.{run.job}")
-        self.log = JobLog(logger, {"job": run.job, "run_id": run.run_id}, hide, self._keep)
+        self._logger = logging.getLogger(f"cronledger.jobs.{run.job}")
+
+    @property
+    def log(self) -> JobLog:
+        """Return the log that the job writes to; it knows us, so we must not keep it."""
+        return JobLog(
+            self._logger, {"job": self._run.job, "run_id": self._run.run_id}, self._hide, self._keep
+        )
 
     def progress(self, done: Any, total: Any, message: Any) -> None:
         """Tell how far the attempt is; what cannot be true is left out."""
@@ -45,13 +51,13 @@ class AttemptNotes:
         most = None if total is None else amount(total)
         if much is None or (total is not None and most is None) or (most is not None and much > most):
             return self._warn(done, total)
-        words = None if message is None else message if isinstance(message, str) else str(normalised(message))
+        words = worded(message)
         report = Progress(
             run_id=self._run.run_id,
             attempt=self._run.attempt,
             done=much,
             total=most,
-            message=None if words is None else truncated(cleaned(self._hide(words)), PROGRESS_BYTES),
+            message=None if words is None else truncated(self._hide(words), PROGRESS_BYTES),
             at=self._world.now(),
         )
         return self._world.notes.report(report)
@@ -67,7 +73,7 @@ class AttemptNotes:
             self._has_warned = True
             said = f"progress({normalised(done)!r}, {normalised(total)!r})"
             text = "%s is left out: done and total are numbers from 0 on, and done is at most total"
-            self.log.warning(text, truncated(cleaned(said), PROGRESS_BYTES))
+            self.log.warning(text, truncated(said, PROGRESS_BYTES))
 
     def _keep(self, level: int, message: str) -> None:
         number = next(self._numbers)
@@ -78,9 +84,9 @@ class AttemptNotes:
         line = Line(
             at=self._world.now(),
             level=level_of(level),
-            logger=self.log.logger.name,
+            logger=self._logger.name,
             instance=self._world.instance,
-            message=truncated(cleaned(message), MESSAGE_BYTES),
+            message=truncated(message, MESSAGE_BYTES),
             job=self._run.job,
             run_id=self._run.run_id,
             step=STEP.get(),

@@ -22,6 +22,8 @@ from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
+JOBS_AT_ONCE = 8 * CHUNK
+"""Jobs decided before the loop goes on: it has a lease to renew and claims to make, however many are due."""
 EARLY_PAUSE = timedelta(milliseconds=5)
 
 Claims = Callable[[JobState, int], bool]
@@ -37,6 +39,7 @@ class Planner:
         self._board = board
         self._agenda = Agenda()
         self._knows_jobs = False
+        self._decided: dict[JobName, tuple[int, datetime | None]] = {}
         self._not_before: datetime | None = None
 
     def next_due(self) -> datetime | None:
@@ -48,6 +51,7 @@ class Planner:
         """Forget what was planned before, and learn the next fire time of every job: a term begins."""
         self._agenda = Agenda()
         self._knows_jobs = False
+        self._decided.clear()
 
     async def tick(self, now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed) -> bool:
         """Decide what is due at `now`; return whether to look again at once. Raises Fenced after the term.
@@ -57,8 +61,8 @@ class Planner:
         """
         self._refresh()
         self._not_before = None
-        due = self._agenda.take(now)
-        again = False
+        due = self._agenda.take(now, JOBS_AT_ONCE)
+        again = len(due) == JOBS_AT_ONCE
         for start in range(0, len(due), CHUNK):
             names = due[start : start + CHUNK]
             again |= await self._decide(names, now, term, may_claim=may_claim, claimed=claimed)
@@ -70,6 +74,9 @@ class Planner:
         self._board.changed, self._knows_jobs = set(), True
         for name in changed:
             state = self._board.jobs.get(name)
+            decided = self._decided.pop(name, None)
+            if state and (state.version, state.planned_until) == decided:
+                continue  # nothing but what was decided here: what comes after it is known
             self._enter(name, job.next_fire(state) if state else None)
 
     def _enter(self, name: JobName, fire_at: datetime | None) -> None:
@@ -104,6 +111,8 @@ class Planner:
                 self._enter(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
                 self._enter(state.name, job.next_fire_after(state, now))
+                if not state.undecided and not decision.skips:
+                    self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
                 for event in claims:
                     claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
             else:

@@ -15,7 +15,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, Term, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.board import Board
-from cronledger.engine.world import World
+from cronledger.engine.world import Instance, World
 from cronledger.errors import Fenced
 from cronledger.ledger.api import Item, Write
 
@@ -56,7 +56,7 @@ class Recovery:
 
     async def _decided(self, now: datetime) -> list[tuple[RunState, Sequence[e.Event]]]:
         decided: list[tuple[RunState, Sequence[e.Event]]] = []
-        living: frozenset[str] | None = None
+        living: list[Instance] | None = None  # read once, and only if a run depends on it
         for state in self._board.runs.values():
             known = self._board.jobs.get(state.job)
             definition = known.definition if known else None
@@ -64,25 +64,20 @@ class Recovery:
                 ended = run.cancel_waiting(state, ACTOR)
                 if not ended and (known is None or not known.running):  # else it stands in line
                     free_since = known.last_ended_at if known else None
-                    expired = run.expire(state, definition, now, ACTOR, free_since=free_since)
-                    ended = [] if expired and await self._waits_its_turn(state, definition) else expired
+                    ended = run.expire(state, definition, now, ACTOR, free_since=free_since)
+                    if ended and definition is not None and definition.queue_limit is not None:
+                        living = await self._living() if living is None else living
+                        ended = [] if _waits_its_turn(state, living) else ended
                 decided.append((state, ended))
             elif state.instance != self._world.instance:
-                if living is None:
-                    living = frozenset(each.id for each in await self._world.instances() if not each.is_dead)
+                living = await self._living() if living is None else living
                 if _is_lost(state.instance, living):
                     known_as = definition or JobDefinition(name=state.job)
                     decided.append((state, run.lose(state, known_as, ACTOR, now=now)))
         return decided
 
-    async def _waits_its_turn(self, state: RunState, definition: JobDefinition | None) -> bool:
-        """Whether it is for its queue that a run waits: somebody alive could perform it."""
-        if definition is None or definition.queue_limit is None:
-            return False
-        return any(
-            state.job in each.jobs and not each.is_dead and state.bound_to in (None, each.id)
-            for each in await self._world.instances()
-        )
+    async def _living(self) -> list[Instance]:
+        return [each for each in await self._world.instances() if not each.is_dead]
 
     async def _forget(self, now: datetime) -> None:
         """Take those off the list of instances that have been dead for so long that nobody looks for them."""
@@ -95,6 +90,11 @@ class Recovery:
             await self._world.forget(gone)
 
 
-def _is_lost(instance: InstanceId | None, living: frozenset[str]) -> bool:
+def _waits_its_turn(state: RunState, living: Sequence[Instance]) -> bool:
+    """Whether it is for its queue that a run waits: somebody alive could perform it."""
+    return any(state.job in each.jobs and state.bound_to in (None, each.id) for each in living)
+
+
+def _is_lost(instance: InstanceId | None, living: Sequence[Instance]) -> bool:
     """Whether the instance that claimed a run is gone: its row is, or it is dead."""
-    return instance is None or instance not in living
+    return all(each.id != instance for each in living)

@@ -24,7 +24,7 @@ from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, said
 from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
-from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, kept, normalised, truncated
+from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
 RESULT_BYTES = 16 * 1024
 MOST_STEPS = 1000
@@ -154,7 +154,7 @@ class Recorder:
 
     def _claim(self, name: object) -> str:
         """Take a name, as the ledger keeps it, for one step of this attempt."""
-        text = truncated(cleaned(worded(name) or ""), MESSAGE_BYTES)
+        text = truncated(worded(name) or "", MESSAGE_BYTES)
         if text in self._names:
             self._refuse(DuplicateStep(text))
         self._names.add(text)
@@ -267,11 +267,6 @@ def counted(value: object) -> int | None:
         return operator.index(value)  # type: ignore[arg-type] # whatever a job reports
     except TypeError:
         raise NotANumber(f"a count is of type {type(value).__name__}, not a whole number") from None
-
-
-def worded(value: object) -> str | None:
-    """Return a message as text, whatever was given as one."""
-    return value if value is None or isinstance(value, str) else str(normalised(value))
 
 
 def _small(result: object) -> Any:

@@ -47,7 +47,7 @@ class Job:
         raise NotImplementedError(f"{type(self).__name__} does not say what to do: define `execute`")
 
 
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The run that a job is performing.
 
     `fence` is the position of the attempt's start: it grows with every attempt, so a foreign system can

@@ -9,6 +9,9 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from types import FunctionType, TracebackType
 from typing import Any
 
 import anyio
@@ -23,7 +26,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
 
     A thread cannot be stopped: when the caller is cancelled it is left behind and its result is dropped.
     """
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+    if _is_async(function):
         return await function(*args)
     returned, error = await anyio.to_thread.run_sync(
         _outcome, function, args, abandon_on_cancel=True, limiter=threads
@@ -33,39 +36,96 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
     return await returned if inspect.isawaitable(returned) else returned
 
 
-async def call_apart(
-    function: Callable[..., Any], *args: Any, left_behind: Callable[[asyncio.Task[Any]], None], **more: Any
-) -> Any:
-    """Call a function as `call` does, in a task of its own, and return or raise what it does.
+class Stoppable:
+    """The block in which somebody else's code is at work, in a task that others may tell to stop.
 
-    When the caller is cancelled the task is cancelled too. If it has not ended within `PATIENCE_SECONDS`,
-    `left_behind` is told and the caller goes on without it.
+    Code that has not stopped `PATIENCE_SECONDS` after it was told to is left behind: `on_left` is called, and
+    whoever waits goes on in another task. A block that was stopped ends without raising.
     """
-    scope = anyio.CancelScope()
-    task = asyncio.ensure_future(_within(scope, function, args, more))
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task], timeout=PATIENCE_SECONDS)
-        if not task.done():
-            left_behind(task)
-            raise
-        if scope.cancelled_caught:
-            raise
-    returned, error = task.result()
-    if error is not None:
-        raise error
-    return returned
+
+    __slots__ = ("_on_left", "_scope", "_timers", "has_timed_out", "is_left")
+
+    def __init__(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._on_left: Callable[[], None] | None = None
+        self.is_left = False
+        self.has_timed_out = False
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Whether somebody wants the code to stop."""
+        return self._scope.cancel_called
+
+    def stop(self) -> None:
+        """Tell the code to stop; from now on it has a moment to do so."""
+        if not self._scope.cancel_called:
+            self._scope.cancel()
+            self._wait_for_the_end()
+
+    def begin(self, seconds: float | None, on_left: Callable[[], None] | None) -> None:
+        """Begin to watch code that is called now, and stop it after so many seconds.
+
+        Without `on_left` it is waited for as long as it takes.
+        """
+        self._on_left = on_left
+        if self._scope.cancel_called:
+            self._wait_for_the_end()
+        elif seconds is not None:
+            self._timers.append(asyncio.get_running_loop().call_later(seconds, self._time_out))
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._on_left = None
+        for timer in self._timers:
+            timer.cancel()
+        return bool(self._scope.__exit__(kind, error, trace))
+
+    def _time_out(self) -> None:
+        if not self._scope.cancel_called:
+            self.has_timed_out = True
+            self.stop()
+
+    def _wait_for_the_end(self) -> None:
+        if self._on_left is not None:
+            loop = asyncio.get_running_loop()
+            self._timers.append(loop.call_later(PATIENCE_SECONDS, self._leave, self._on_left))
+
+    def _leave(self, on_left: Callable[[], None]) -> None:
+        self.is_left = True
+        on_left()
+
+
+async def has_come_to_rest() -> bool:
+    """Whether the calling task can be used after somebody else's code: not in a scope that it has left open.
+
+    A cancellation that the code asked for itself, and that nobody else wants, is shaken off.
+    """
+    task = current_task()
+    if task.cancelling():
+        while task.cancelling():
+            task.uncancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+    return anyio.current_effective_deadline() == math.inf
+
+
+def current_task() -> asyncio.Task[Any]:
+    """Return the task that calls."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether somebody has told the calling task to stop; code may raise the same by itself, as a failure."""
     if not isinstance(error, asyncio.CancelledError):
         return False
-    task = asyncio.current_task()
-    return anyio.current_effective_deadline() == -math.inf or (task is not None and task.cancelling() > 0)
+    return anyio.current_effective_deadline() == -math.inf or current_task().cancelling() > 0
 
 
 def said(error: BaseException) -> str:
@@ -76,16 +136,15 @@ def said(error: BaseException) -> str:
         return type(error).__name__
 
 
-async def _within(
-    scope: anyio.CancelScope, function: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]
-) -> tuple[Any, BaseException | None]:
-    """Carry whatever was raised as a value: SystemExit in a task would end the loop."""
-    try:
-        with scope:
-            return await call(function, *args, **more), None
-    except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
-        return None, error
-    return None, None
+def _is_async(function: Callable[..., Any]) -> bool:
+    # Anybody's callable need not be hashable; functions are, and to look at one is dear.
+    code = getattr(function, "__func__", function)
+    return _looks_async(code) if isinstance(code, FunctionType) else _looks_async.__wrapped__(code)
+
+
+@lru_cache(maxsize=4096)
+def _looks_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:

@@ -24,7 +24,7 @@ Row = tuple[Any, ...]
 """An event as stored: the columns of `event` but the position, then salt, body and the position last."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """Where an id has been used."""
 
     position: int
@@ -35,14 +35,14 @@ class Kept(msgspec.Struct, frozen=True):
     recorded_at: int
 
 
-class Named(msgspec.Struct, frozen=True):
+class Named(msgspec.Struct, frozen=True, gc=False):
     """What a batch asks about: streams, and the jobs whose quiet it needs."""
 
     streams: list[str]
     jobs: list[str]
 
 
-class Facts(msgspec.Struct):
+class Facts(msgspec.Struct, gc=False):
     """What the ledger holds of that: versions of streams, latest positions of jobs, ids in use.
 
     `used` is None if nobody looked: then no id counts as used, and a unique index has the last word.
@@ -53,7 +53,7 @@ class Facts(msgspec.Struct):
     used: dict[bytes, Kept] | None
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """An answer for each item, the rows to store, and the head as it is then."""
 
     answers: list[Answer]

@@ -15,16 +15,18 @@ The contract, the same for memory, SQLite and PostgreSQL:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from cronledger.domain.events import Event, Recorded
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
+from cronledger.domain.leadership import is_vacant
 from cronledger.domain.understanding import require_understood
-from cronledger.errors import Refusal, WriterOutdated
+from cronledger.errors import Conflict, Refusal, WriterOutdated
 
 START = 0
 """The version of a stream that has no event yet."""
@@ -35,15 +37,20 @@ WRITER = 1
 MIN_WRITER = 1
 """The oldest way of writing that may append to a ledger made today."""
 
+TRIES = 20
+"""How often somebody else may be faster before an operator is told so."""
 
-class Quiet(msgspec.Struct, frozen=True):
+Decided = TypeVar("Decided")
+
+
+class Quiet(msgspec.Struct, frozen=True, gc=False):
     """No event of `job` was recorded after position `since`, in whatever stream."""
 
     job: JobName
     since: Position
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """Events for one stream, which must be at version `expected` (None: at whatever version).
 
     Without events it is a guard: the item is refused unless the stream is still at that version.
@@ -55,7 +62,7 @@ class Write(msgspec.Struct, frozen=True):
     quiet_since: Quiet | None = None
 
 
-class Takeover(msgspec.Struct, frozen=True):
+class Takeover(msgspec.Struct, frozen=True, gc=False):
     """The item begins a new term: the fence plus one, led by `leader` with a lease.
 
     Refused as `Led` while a leader's lease runs, unless `force` (the lock is held).
@@ -67,7 +74,7 @@ class Takeover(msgspec.Struct, frozen=True):
     force: bool
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One request: writes that stand or fall together, under a fence if a leader asks."""
 
     writes: tuple[Write, ...]
@@ -75,7 +82,7 @@ class Item(msgspec.Struct, frozen=True):
     takeover: Takeover | None = None
 
 
-class Sealed(msgspec.Struct, frozen=True):
+class Sealed(msgspec.Struct, frozen=True, gc=False):
     """An event ready to be stored: made once per intention and kept across retries."""
 
     event: Event
@@ -85,14 +92,14 @@ class Sealed(msgspec.Struct, frozen=True):
     commitment: bytes
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """An item whose events are sealed, write by write."""
 
     item: Item
     sealed: tuple[tuple[Sealed, ...], ...]
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The item stands at these positions (both 0 for an item that held only guards)."""
 
     first: Position
@@ -100,7 +107,7 @@ class Appended(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-class Same(msgspec.Struct, frozen=True):
+class Same(msgspec.Struct, frozen=True, gc=False):
     """The item had been appended before, with the same ids."""
 
     first: Position
@@ -111,7 +118,7 @@ class Same(msgspec.Struct, frozen=True):
 Answer = Appended | Same | Refusal
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one row that orders appends. `clock` is the ledger's clock at the moment of reading.
 
     `has_requests`: rows wait in the inbox; known only from `Ledger.head()`.
@@ -128,8 +135,13 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     clock: datetime
     has_requests: bool = False
 
+    @property
+    def is_vacant(self) -> bool:
+        """Whether no instance leads."""
+        return is_vacant(leader=self.leader, lease_until=self.lease_until, clock=self.clock)
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """An event exactly as kept: for export and verification. `body` and `salt` are None once erased."""
 
     position: int
@@ -152,7 +164,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None
 
 
-class Concern(msgspec.Struct, frozen=True):
+class Concern(msgspec.Struct, frozen=True, gc=False):
     """Something about a database that a person should know: what, and what to do."""
 
     what: str
@@ -222,3 +234,14 @@ def require_current(ledger: Ledger) -> None:
     require_writer(ledger.head())
     for recorded in ledger.demanding():
         require_understood(recorded)
+
+
+def despite_conflicts(decide: Callable[[], Decided]) -> Decided:
+    """Read, decide and append, and all of it anew for as long as somebody else was faster.
+
+    Raises Conflict if `decide` has raised it TRIES times in a row; anything else that it raises goes through.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(Conflict):
+            return decide()
+    return decide()

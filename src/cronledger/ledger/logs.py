@@ -127,7 +127,7 @@ def _about(wanted: Wanted) -> Select[Any]:
 
 def _columns(line: Line) -> dict[str, Any]:
     level = _OTHER_NAMES.get(line.level.upper(), line.level.upper())
-    message = truncated(cleaned(line.message), MESSAGE_BYTES)
+    message = truncated(line.message, MESSAGE_BYTES)
     texts = {name: cleaned(value) for name in _TEXTS if (value := getattr(line, name)) is not None}
     return {"at": to_micros(line.at), "level": level, "message": message, **texts}
 

@@ -58,6 +58,15 @@ def kept(value: object) -> tuple[Any, str | None]:
     return walk.of(value, DEPTH), walk.lost
 
 
+def worded(value: object) -> str | None:
+    """Return a message as text, whatever was given as one; None for none.
+
+    >>> worded("done"), worded({"done": 3})
+    ('done', "{'done': 3}")
+    """
+    return value if value is None or isinstance(value, str) else str(normalised(value))
+
+
 def cleaned(text: str) -> str:
     """Return text without what some database or terminal refuses: lone surrogates and NUL."""
     if "\0" in text:
@@ -70,10 +79,11 @@ def cleaned(text: str) -> str:
 
 
 def truncated(text: str, limit: int) -> str:
-    """Return text of at most `limit` bytes of UTF-8; a longer one loses its middle, and says so.
+    """Return cleaned text of at most `limit` bytes of UTF-8; a longer one loses its middle, and says so.
 
     The middle goes because the beginning says what happened and the end of a traceback says why.
     """
+    text = cleaned(text)
     data = text.encode()
     if len(data) <= limit:
         return text
@@ -94,7 +104,7 @@ def _field(name: str, value: object) -> object:
         case _ if name == "result":
             return _within(normalised(value))
         case str():
-            return truncated(cleaned(value), _LIMITS.get(name, MESSAGE_BYTES))
+            return truncated(value, _LIMITS.get(name, MESSAGE_BYTES))
         case int():
             return max(-_INT64, min(value, _INT64))
         case dict():

@@ -20,7 +20,7 @@ from cronledger.ledger.codec import actor_text, wakes
 from cronledger.ledger.instants import from_micros, to_micros
 
 
-class _Claim(msgspec.Struct):
+class _Claim(msgspec.Struct, gc=False):
     """What an item claims about the term; `i` is the item's place in the batch, here and below."""
 
     i: int
@@ -31,7 +31,7 @@ class _Claim(msgspec.Struct):
     force: bool | None
 
 
-class _Check(msgspec.Struct):
+class _Check(msgspec.Struct, gc=False):
     """The stream must be at `base`; `ahead` of it are earlier events of the item; `w` counts the writes."""
 
     i: int
@@ -41,7 +41,7 @@ class _Check(msgspec.Struct):
     ahead: int
 
 
-class _Quiet(msgspec.Struct):
+class _Quiet(msgspec.Struct, gc=False):
     """The job must have no event after `since`."""
 
     i: int
@@ -50,14 +50,14 @@ class _Quiet(msgspec.Struct):
     since: int
 
 
-class _Due(msgspec.Struct):
+class _Due(msgspec.Struct, gc=False):
     """A scheduled trigger stands for the instant `at`."""
 
     i: int
     at: int
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     """A row to be; its version is `v`, or `r` after the stream's version if that is null."""
 
     i: int
@@ -79,7 +79,7 @@ class _Event(msgspec.Struct):
     b: str
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     """Items that do not concern one another."""
 
     claims: list[_Claim]
@@ -88,14 +88,14 @@ class _Part(msgspec.Struct):
     dues: list[_Due]
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     instance: str
     writer: int
     notify: bool
     parts: list[_Part]
 
 
-class _Special(msgspec.Struct):
+class _Special(msgspec.Struct, gc=False):
     """The answer to an item that was not appended now."""
 
     i: int
@@ -107,7 +107,7 @@ class _Special(msgspec.Struct):
     leader: str | None = None
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, gc=False):
     before: int
     at: int
     clock: int

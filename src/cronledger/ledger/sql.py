@@ -18,18 +18,25 @@ from cronledger.entropy import Entropy
 from cronledger.errors import LedgerGap
 from cronledger.ledger.admission import settled
 from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
-from cronledger.ledger.codec import prepared, recorded
+from cronledger.ledger.bulk import fetched
+from cronledger.ledger.codec import prepared, recorded_row
 from cronledger.ledger.instants import from_micros, to_micros
 
 Reading = Callable[[], AbstractContextManager[Connection]]
+_stored: Callable[..., Stored] = Stored
+"""By position: its fields are the columns."""
 
-_COLUMNS = (
+_HEADER = (
     "e.position, e.id, e.stream, e.version, e.type, e.schema, e.must_understand, e.recorded_at, e.instance, "
-    "e.term, e.actor, e.job, e.attempt, e.fire_at, e.cause, e.commitment, b.salt, b.body"
+    "e.term, e.actor, e.job, e.attempt, e.fire_at, e.cause"
 )
-_FROM = f"SELECT {_COLUMNS} FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"  # noqa: S608 - of constants
+_JOINED = "FROM event AS e LEFT JOIN event_body AS b ON b.position = e.position"
+_FROM = f"SELECT {_HEADER}, b.body {_JOINED}"
+_PAGE = "AND b.position > :after WHERE e.position > :after ORDER BY e.position LIMIT :limit"
+"""Said of the bodies as well, or PostgreSQL merges them with a page from the very first one on."""
 
-_ALL = text(f"{_FROM} WHERE e.position > :after ORDER BY e.position LIMIT :limit")
+_ALL = text(f"{_FROM} {_PAGE}")
+_STORED = text(f"SELECT {_HEADER}, e.commitment, b.salt, b.body {_JOINED} {_PAGE}")
 _STREAM = text(f"{_FROM} WHERE e.stream = :stream AND e.version > :after ORDER BY e.version")
 _DEMANDING = text(
     f"{_FROM} WHERE e.position IN (SELECT min(d.position) FROM event AS d WHERE d.must_understand = 1 "  # noqa: S608 - of constants
@@ -92,7 +99,7 @@ class SqlLedger:
     def read_all(self, after: Position, limit: int) -> list[Recorded]:
         """Return up to `limit` events after a position, in order."""
         with self._reading() as connection:
-            rows = connection.execute(_ALL, {"after": after, "limit": limit}).all()
+            rows = fetched(connection.execute(_ALL, {"after": after, "limit": limit}))
             last = after + len(rows)
             end: int = last if len(rows) == limit else connection.execute(_HEAD).scalar_one()
         for expected, row in enumerate(rows, after + 1):
@@ -100,25 +107,25 @@ class SqlLedger:
                 raise LedgerGap(expected, row[0])
         if last < end:
             raise LedgerGap(last + 1, end + 1)
-        return [recorded(_stored(row)) for row in rows]
+        return [recorded_row(row) for row in rows]
 
     def read_stream(self, stream: Stream, after: int = START) -> list[Recorded]:
         """Return a stream's events after a version, in order."""
         with self._reading() as connection:
-            rows = connection.execute(_STREAM, {"stream": stream, "after": after}).all()
-        return [recorded(_stored(row)) for row in rows]
+            rows = fetched(connection.execute(_STREAM, {"stream": stream, "after": after}))
+        return [recorded_row(row) for row in rows]
 
     def read_stored(self, after: Position, limit: int) -> list[Stored]:
         """Return up to `limit` events after a position exactly as kept."""
         with self._reading() as connection:
-            rows = connection.execute(_ALL, {"after": after, "limit": limit}).all()
-        return [_stored(row) for row in rows]
+            rows = fetched(connection.execute(_STORED, {"after": after, "limit": limit}))
+        return [_stored(*row[:6], bool(row[6]), *row[7:]) for row in rows]
 
     def demanding(self) -> list[Recorded]:
         """Return the first event of each type that must be understood, in order."""
         with self._reading() as connection:
-            rows = connection.execute(_DEMANDING).all()
-        return [recorded(_stored(row)) for row in rows]
+            rows = fetched(connection.execute(_DEMANDING))
+        return [recorded_row(row) for row in rows]
 
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant.
@@ -152,27 +159,4 @@ def head_of(row: Sequence[Any], clock: datetime, *, has_requests: bool = False) 
         min_writer=row[7],
         clock=clock,
         has_requests=has_requests,
-    )
-
-
-def _stored(row: Sequence[Any]) -> Stored:
-    return Stored(
-        position=row[0],
-        id=row[1],
-        stream=row[2],
-        version=row[3],
-        type=row[4],
-        schema=row[5],
-        must_understand=bool(row[6]),
-        recorded_at=row[7],
-        instance=row[8],
-        term=row[9],
-        actor=row[10],
-        job=row[11],
-        attempt=row[12],
-        fire_at=row[13],
-        cause=row[14],
-        commitment=row[15],
-        salt=row[16],
-        body=row[17],
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ from cronledger.ledger.instances import Instance
 from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
-from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, writer_lock
+from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, unsynced, writer_lock
 from cronledger.ledger.sqlite_problems import problem, require_local, warn_of_others
 from cronledger.ledger.wakeups import FileWatch, OwnWrites
 
@@ -79,15 +79,18 @@ class SqliteStore:
 
     @contextmanager
     def writing(self, *, relaxed: bool = False) -> Iterator[Connection]:
-        """Give a connection whose changes are committed together; `relaxed` changes nothing here."""
-        del relaxed
+        """Give a connection whose changes are committed together.
+
+        `relaxed`: the commit is not awaited on the disk; the next append's is, and stands behind it there.
+        """
         with self._guarded(), self._turn.held():
             self._require_unmoved()
             with self._immediate.connect() as connection:
-                transaction = connection.begin()
-                with self._own_writes.overlooked(), transaction:
-                    yield connection
-                    self._require_unmoved()
+                with unsynced(connection) if relaxed else nullcontext():
+                    transaction = connection.begin()
+                    with self._own_writes.overlooked(), transaction:
+                        yield connection
+                        self._require_unmoved()
                 self.checkpoints.committed(connection)
 
     def leader_lock(self) -> FileLeaderLock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.errors import Fenced, LedgerDamaged, LedgerUnreachable, Refusal
-from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
+from cronledger.ledger.admission import Admitted, Facts, Kept, Row, admit, ids_of, named
 from cronledger.ledger.api import Answer, Head, Prepared, require_writer
 from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
@@ -25,6 +26,8 @@ from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock
 from cronledger.ledger.wakeups import OwnWrites
 
 IDS_AT_A_TIME = 500
+ROWS_AT_A_TIME = 32
+"""Rows of one INSERT: the driver gives the interpreter away, and waits to get it back, for each statement."""
 
 _COLUMNS = (
     "position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
@@ -40,13 +43,11 @@ _LATEST = (
     "FROM json_each(?) AS j"
 )
 _USED = "SELECT id, position, stream, version, type, commitment, recorded_at FROM event WHERE id IN "
-# The position is bound last in both, so that one list of rows serves both.
-_EVENT = (
-    "INSERT INTO event (id, stream, version, type, schema, must_understand, recorded_at, instance, term, "
-    "actor, job, attempt, fire_at, cause, commitment, position) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?18)"
-)
-_BODY = "INSERT INTO event_body (salt, body, position) VALUES (?16, ?17, ?18)"
+_EVENT_COLUMNS = (
+    "id", "stream", "version", "type", "schema", "must_understand", "recorded_at", "instance", "term",
+    "actor", "job", "attempt", "fire_at", "cause", "commitment", "position",
+)  # fmt: skip
+_BODY_COLUMNS = ("salt", "body", "position")
 _MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
 _RENEW = f"UPDATE head SET lease_until = ? WHERE term = ? RETURNING {_COLUMNS}"  # noqa: S608 - of constants
 
@@ -238,11 +239,24 @@ def _used(connection: Connection, ids: list[bytes]) -> dict[bytes, Kept]:
     return used
 
 
+def _insert(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert rows, as many as fit by statements of a fixed size, which SQLite has compiled already."""
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own
+    row = f"({', '.join('?' * len(columns))})"
+    several = statement + ", ".join([row] * ROWS_AT_A_TIME)
+    rest = len(rows) % ROWS_AT_A_TIME
+    for start in range(rest, len(rows), ROWS_AT_A_TIME):
+        values = chain.from_iterable(rows[start : start + ROWS_AT_A_TIME])
+        connection.exec_driver_sql(several, tuple(values))
+    if rest:
+        connection.exec_driver_sql(statement + row, list(rows[:rest]))
+
+
 def _store(connection: Connection, admitted: Admitted) -> None:
     head, rows = admitted.head, admitted.rows
     if rows:
-        connection.exec_driver_sql(_EVENT, rows)
-        connection.exec_driver_sql(_BODY, rows)
+        _insert(connection, "event", _EVENT_COLUMNS, [(*row[:15], row[17]) for row in rows])
+        _insert(connection, "event_body", _BODY_COLUMNS, [row[15:] for row in rows])
     until = None if head.lease_until is None else to_micros(head.lease_until)
     moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
     connection.exec_driver_sql(_MOVE, moved)

@@ -162,6 +162,24 @@ def settle(connection: sqlite3.Connection, *, guarded: bool) -> None:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
 
 
+@contextmanager
+def unsynced(connection: Connection) -> Iterator[None]:
+    """Let transactions of a connection end without waiting for the disk: the log stays whole, and in order.
+
+    A connection that cannot be set back is not used again.
+    """
+    driver = raw(connection)
+    driver.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        try:
+            driver.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.invalidate()
+            raise
+
+
 def begin(connection: Connection) -> None:
     """Begin a transaction: the driver would only do so before it writes. Not where one statement is all."""
     statement: str = connection.get_execution_options().get("cronledger_begin", "BEGIN")

@@ -1,8 +1,8 @@
 """Bringing the views up to the head, rebuilding them, checking them.
 
-A batch of events is read first and applied afterwards, in one short transaction that locks the checkpoints
-and begins anew if another projector was faster. So rows and checkpoints always belong together, and no event
-is applied twice, however many instances and commands fold at once.
+Events are read and folded first and written afterwards, in one short transaction that locks the checkpoints;
+if another projector was faster, the work begins anew. So rows and checkpoints always belong together, and no
+event is applied twice, however many instances and commands fold at once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from sqlalchemy import Connection, delete
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
 from cronledger.domain.understanding import understood
+from cronledger.errors import LedgerGap, NotUnderstood
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
 from cronledger.projections.outdated import ViewNewer
-from cronledger.projections.projection import Projection, fold, fold_ledger
+from cronledger.projections.projection import Folded, Projection, fold, fold_keyed, fold_ledger
 from cronledger.projections.rows import Key
 from cronledger.projections.tables import CHECKPOINT, METADATA, Checkpoint
 
@@ -36,8 +37,14 @@ __all__ = [
     "rebuild",
 ]
 
-BATCH = 1000
-"""Events applied in one transaction: enough to make its cost small, few enough to keep it short."""
+PAGE = 1000
+"""Events read at once: as many as processors keep close at hand."""
+
+PAGES = 4
+"""Pages applied in one transaction: enough to make its cost small, few enough to keep it short."""
+
+PAGES_FROM_START = 20
+"""The same from the first event on: the more events of a job at once, the fewer times its row is written."""
 
 PROJECTIONS: tuple[Projection[Any], ...] = (
     job_status.PROJECTION,
@@ -67,21 +74,21 @@ def catch_up(store: Store, *, limit: int | None = None) -> Position:
     LedgerUnreachable if this user may not write: `replay.current` then folds in memory.
     """
     left = limit
+    written = _Written()
+    pages: int | None = None
     while True:
         with store.reading() as connection:
             marks = checkpoints(connection)
-        position = min(_start(projection, marks) for projection in PROJECTIONS)
-        size = BATCH if left is None else min(BATCH, left)
-        events = understood(store.ledger.read_all(position, size)) if size else []
-        if not events:
-            return position
-        with store.writing(relaxed=True) as connection:
-            if _locked(connection) != marks:
-                continue
-            for projection in PROJECTIONS:
-                _apply(connection, projection, _start(projection, marks), events)
-        if left is not None:
-            left -= len(events)
+        views = [_View(each, _start(each, marks), written.at(marks)) for each in PROJECTIONS]
+        before = min(view.position for view in views)
+        pages = pages or (PAGES if before else PAGES_FROM_START)
+        most = pages * PAGE if left is None else min(pages * PAGE, left)
+        folded = _fold_pages(store, marks, views, Position(before + most))
+        if folded == 0:
+            return before
+        written = _write(store, marks, views) if folded else _Written()
+        if left is not None and written.marks:
+            left -= folded or 0
 
 
 def checkpoints(connection: Connection) -> Marks:
@@ -104,7 +111,7 @@ def rebuild(store: Store) -> Position:
         _locked(connection)
         for each in PROJECTIONS:
             connection.execute(delete(each.rows.table))
-        fresh = [Checkpoint(projection=projection.name) for projection in PROJECTIONS]
+        fresh = [Checkpoint(projection=each.name) for each in PROJECTIONS]
         CHECKPOINT.put(connection, fresh)
     return catch_up(store)
 
@@ -156,22 +163,107 @@ def _locked(connection: Connection) -> Marks:
     return _marks(CHECKPOINT.read(connection, statement))
 
 
-def _apply(
-    connection: Connection, projection: Projection[Any], start: Position, events: list[Recorded]
-) -> None:
-    rows = projection.rows
-    last = events[-1].position
-    if start >= last:
-        return
-    if start == 0:
-        connection.execute(delete(rows.table))
-    news = events if start < events[0].position else [each for each in events if each.position > start]
-    keys = {key for recorded in news if (key := projection.key(recorded)) is not None}
-    states = rows.find(connection, keys) if start else {}
-    changed = fold(projection, states, news)
-    rows.put(connection, [states[key] for key in changed])
-    mark = Checkpoint(projection=projection.name, position=last, version=projection.version)
-    CHECKPOINT.put(connection, [mark])
+def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> int | None:
+    """Fold page after page, at most up to a position; return how many events, None if somebody was faster.
+
+    What stops the fold is raised only if nothing stands before it: the next look meets it again.
+    """
+    before = position = min(view.position for view in views)
+    try:
+        while position < until:
+            size = min(PAGE, until - position)
+            events = understood(store.ledger.read_all(position, size))
+            if events and not _fold_page(store, marks, views, events):
+                return None
+            position = Position(position + len(events))
+            if len(events) < size:
+                break
+    except (LedgerGap, NotUnderstood):
+        if position == before:
+            raise
+    return position - before
+
+
+def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
+    """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
+    asked = [(view, keys) for view in views if (keys := view.take(events))]
+    if asked:
+        with store.reading() as connection:
+            if checkpoints(connection) != marks:
+                return False
+            for view, keys in asked:
+                view.states |= view.projection.rows.find(connection, keys)
+    for view in views:
+        view.fold()
+    return True
+
+
+def _write(store: Store, marks: Marks, views: list[_View]) -> _Written:
+    """Write what has been folded, unless somebody else has moved the checkpoints meanwhile."""
+    moved = [(view, view.rows()) for view in views if view.position > view.start]
+    with store.writing(relaxed=True) as connection:
+        if _locked(connection) != marks:
+            return _Written()
+        for view, rows in moved:
+            view.write(connection, rows)
+        CHECKPOINT.put(connection, [view.mark for view, _ in moved])
+    now = _marks([*marks.values(), *(view.mark for view, _ in moved)])
+    return _Written(now, {each.projection.name: each.states for each in views if not each.projection.of_runs})
+
+
+class _Written(msgspec.Struct):
+    """The rows written last, and where the checkpoints stand since then; nothing, if nothing was written.
+
+    The rows are good as long as the checkpoints stand there. Whoever rebuilds the views meanwhile brings them
+    back to the same: they are a fold of the events alone. Rows of runs are not among them, for few of those
+    change again.
+    """
+
+    marks: Marks = {}
+    rows: Folded = {}
+
+    def at(self, marks: Marks) -> Folded:
+        """Return the rows of each view, if the views stand there."""
+        return self.rows if marks == self.marks else {}
+
+
+class _View:
+    """What becomes of one view between two transactions, folded before the checkpoints are locked."""
+
+    def __init__(self, projection: Projection[Any], start: Position, written: Folded) -> None:
+        self.projection = projection
+        self.start = self.position = start
+        self.changed: dict[Key, None] = {}
+        self._keyed: list[tuple[Key, Recorded]] = []
+        self.states: dict[Key, Any] = written.get(projection.name, {})
+
+    @property
+    def mark(self) -> Checkpoint:
+        projection = self.projection
+        return Checkpoint(projection=projection.name, position=self.position, version=projection.version)
+
+    def take(self, events: list[Recorded]) -> set[Key]:
+        """Take the next events; return the keys of rows that have to be read before they are folded."""
+        last = events[-1].position
+        if self.position >= last:
+            return set()
+        is_new = self.position < events[0].position
+        news = events if is_new else [each for each in events if each.position > self.position]
+        self._keyed = self.projection.keyed(news)
+        self.position = last
+        return self.projection.may_stand(self._keyed, news) - self.states.keys() if self.start else set()
+
+    def fold(self) -> None:
+        self.changed |= fold_keyed(self.projection, self.states, self._keyed)
+        self._keyed = []
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [self.projection.rows.dump(self.states[key]) for key in self.changed]
+
+    def write(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+        if self.start == 0:
+            connection.execute(delete(self.projection.rows.table))
+        self.projection.rows.put_rows(connection, rows)
 
 
 def _raw(connection: Connection, projection: Projection[Any]) -> dict[Key, tuple[Any, ...]]:

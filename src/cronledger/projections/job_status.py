@@ -12,6 +12,7 @@ from cronledger.domain import job
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import JobName, Position
 from cronledger.domain.job import JobState
+from cronledger.domain.schedule import schedule_for
 from cronledger.domain.sharing import Instants, share
 from cronledger.projections.moments import fire_time
 from cronledger.projections.projection import Projection
@@ -52,7 +53,7 @@ def document(states: Iterable[JobState], *, position: Position, now: datetime | 
 def next_fire_at(state: JobState, now: datetime) -> datetime | None:
     """Return when the job fires next; fire times that have gone by undecided are the planner's business."""
     at = job.next_fire(state)
-    schedule = job.schedule_for(state.definition) if state.is_active and state.definition else None
+    schedule = schedule_for(state.definition) if state.is_active and state.definition else None
     if at is None or schedule is None:
         return at if at is not None and at > now else None
     # Of a long time that a calendar takes away, the planner decides now and then.

@@ -16,12 +16,17 @@ from cronledger.projections.tables import LEADERSHIP
 
 
 def _term(recorded: Recorded) -> Key | None:
-    if recorded.term is None or not isinstance(recorded.body, LeaderElected | LeaderResigned):
-        return None
-    return (recorded.term,)
+    return None if recorded.term is None else (recorded.term,)
 
 
-PROJECTION = Projection(name="leadership", version=1, rows=LEADERSHIP, key=_term, evolve=leadership.evolve)
+PROJECTION = Projection(
+    name="leadership",
+    version=1,
+    rows=LEADERSHIP,
+    key=_term,
+    evolve=leadership.evolve,
+    bodies=frozenset({LeaderElected, LeaderResigned}),
+)
 
 
 def terms(connection: Connection, limit: int) -> list[TermState]:

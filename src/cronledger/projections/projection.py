@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from cronledger.domain.events import Recorded
+from cronledger.domain.events import Body, Recorded
 from cronledger.domain.ids import Position
 from cronledger.domain.understanding import understood
 from cronledger.ledger.api import Ledger
@@ -15,12 +15,16 @@ from cronledger.projections.rows import Key, Rows
 
 T = TypeVar("T", bound=msgspec.Struct)
 PAGE = 1000
+FIRST = 1
+"""The version of the event with which a stream begins."""
 
 
 class Projection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What a view is made of: which row an event is about, and what it makes of that row.
 
-    Raise `version` whenever `key`, `evolve` or what `evolve` understands changes: the rows are then rebuilt.
+    `bodies` are those that concern it, None for any. `of_runs`: each row is about one run, and its key begins
+    with that run's id. Raise `version` whenever `key`, `evolve` or what `evolve` understands changes: the
+    rows are then rebuilt.
     """
 
     name: str
@@ -28,6 +32,22 @@ class Projection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     rows: Rows[T]
     key: Callable[[Recorded], Key | None]
     evolve: Callable[[T | None, Recorded], T | None]
+    bodies: frozenset[type[Body]] | None = None
+    of_runs: bool = False
+
+    def keyed(self, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
+        """Return the events that are about a row, each with the key of that row."""
+        key_of, bodies = self.key, self.bodies
+        concerned = events if bodies is None else [each for each in events if type(each.body) in bodies]
+        return [(key, each) for each in concerned if (key := key_of(each)) is not None]
+
+    def may_stand(self, keyed: Iterable[tuple[Key, Recorded]], events: Iterable[Recorded]) -> set[Key]:
+        """Return the keys whose rows may stand already: none is about a run that begins with these events."""
+        keys = {key for key, _ in keyed}
+        if not self.of_runs:
+            return keys
+        begun = {each.run_id for each in events if each.version == FIRST}
+        return {key for key in keys if key[0] not in begun}
 
 
 Folded = dict[str, dict[Key, Any]]
@@ -39,12 +59,16 @@ def fold(projection: Projection[T], rows: dict[Key, T], events: Iterable[Recorde
 
     A row is never taken back: an event that makes nothing of it leaves it as it is.
     """
+    return fold_keyed(projection, rows, projection.keyed(events))
+
+
+def fold_keyed(
+    projection: Projection[T], rows: dict[Key, T], keyed: Iterable[tuple[Key, Recorded]]
+) -> dict[Key, None]:
+    """Do the same with events whose keys are known already."""
     changed: dict[Key, None] = {}
-    key_of, evolve = projection.key, projection.evolve
-    for recorded in events:
-        key = key_of(recorded)
-        if key is None:
-            continue
+    evolve = projection.evolve
+    for key, recorded in keyed:
         before = rows.get(key)
         after = evolve(before, recorded)
         if after is not None and after is not before:

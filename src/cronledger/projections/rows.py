@@ -1,13 +1,13 @@
 """A table whose columns are the fields of a struct, derived from its annotations once.
 
 Instants are microseconds since 1970, enums and texts are text, booleans are 0 and 1; whatever is made of
-parts (a struct, a tuple, a dict) is JSON text. The statements are the same on both databases but for the
-mark that stands for a value.
+parts (a struct, a tuple, a dict) is JSON text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from inspect import signature
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from cronledger.ledger.bulk import Bulk, bulk_of, fetched
 from cronledger.ledger.instants import from_micros, to_micros
 from cronledger.ledger.schema import BIG, KEY
 
@@ -34,7 +35,6 @@ Key = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 
 PAGE = 1000
-_MARKS = {"qmark": "?", "pyformat": "%s"}
 _to_json = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -52,10 +52,10 @@ class Rows(Generic[T]):
             PrimaryKeyConstraint(*key),
             sqlite_strict=True,
         )
-        self._struct = struct
-        self._values = attrgetter(*self.names)
+        self._made = _maker(struct, self.names)
         self._key = attrgetter(*key)
         self._dumps = [(at, field.dump) for at, field in enumerate(fields) if field.dump]
+        self._bulks: dict[str, Bulk] = {}
         self._loads = [(at, field.load) for at, field in enumerate(fields) if field.load]
 
     def key_of(self, state: T) -> Key:
@@ -64,7 +64,7 @@ class Rows(Generic[T]):
 
     def dump(self, state: T) -> tuple[Any, ...]:
         """Return the columns of a state, in order."""
-        values = list(self._values(state))
+        values = list(msgspec.structs.astuple(state))
         for at, convert in self._dumps:
             value = values[at]
             if value is not None:
@@ -78,11 +78,11 @@ class Rows(Generic[T]):
             value = values[at]
             if value is not None:
                 values[at] = convert(value)
-        return self._struct(**dict(zip(self.names, values, strict=True)))
+        return self._made(*values)
 
     def read(self, connection: Connection, statement: Select[Any]) -> list[T]:
         """Return the states that a SELECT of this table's columns finds."""
-        return [self.load(tuple(row)) for row in connection.execute(statement)]
+        return [self.load(row) for row in fetched(connection.execute(statement))]
 
     def each(self, connection: Connection, statement: Select[Any]) -> Iterator[T]:
         """Yield the states that a SELECT finds, however many, with a page of rows in memory at a time."""
@@ -95,39 +95,26 @@ class Rows(Generic[T]):
 
     def find(self, connection: Connection, keys: Collection[Key]) -> dict[Key, T]:
         """Return the states that are kept under some of the keys, by one SELECT."""
-        if not keys:
-            return {}
-        mark = _MARKS[connection.dialect.paramstyle]
-        group = f"({', '.join([mark] * len(self.key))})"
-        columns = ", ".join(f'kept."{name}"' for name in self.names)
-        # SQLite would read the whole table for `(a, b) IN (VALUES ...)`; a join it answers from the index.
-        statement = (
-            f"WITH wanted ({_quoted(self.key)}) AS (VALUES {', '.join([group] * len(keys))}) "  # noqa: S608
-            f"SELECT {columns} FROM wanted JOIN {self.table.name} AS kept USING ({_quoted(self.key)})"
-        )
-        values = tuple(value for key in keys for value in key)
-        states = [self.load(tuple(row)) for row in connection.exec_driver_sql(statement, values)]
-        return {self.key_of(state): state for state in states}
+        found = self._bulk(connection).find(connection, keys) if keys else ()
+        return {self.key_of(state): state for state in map(self.load, found)}
 
     def put(self, connection: Connection, states: Iterable[T]) -> None:
         """Insert the states, or replace those kept under their keys."""
-        moved = ", ".join(f'"{name}" = excluded."{name}"' for name in self.names if name not in self.key)
-        self._write(connection, states, f"UPDATE SET {moved}")
+        self.put_rows(connection, [self.dump(state) for state in states])
+
+    def put_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Do the same with states that have been dumped already."""
+        self._bulk(connection).put(connection, rows, replace=True)
 
     def add(self, connection: Connection, states: Iterable[T]) -> None:
         """Insert the states whose keys are not taken."""
-        self._write(connection, states, "NOTHING")
+        self._bulk(connection).put(connection, [self.dump(state) for state in states], replace=False)
 
-    def _write(self, connection: Connection, states: Iterable[T], if_taken: str) -> None:
-        rows = [self.dump(state) for state in states]
-        if rows:
-            mark = _MARKS[connection.dialect.paramstyle]
-            statement = (
-                f"INSERT INTO {self.table.name} ({_quoted(self.names)}) "  # noqa: S608 - names of our own
-                f"VALUES ({', '.join([mark] * len(self.names))}) "
-                f"ON CONFLICT ({_quoted(self.key)}) DO {if_taken}"
-            )
-            connection.exec_driver_sql(statement, rows)
+    def _bulk(self, connection: Connection) -> Bulk:
+        dialect = connection.dialect.name
+        if dialect not in self._bulks:
+            self._bulks[dialect] = bulk_of(dialect, self.table.name, columns=self.names, key=self.key)
+        return self._bulks[dialect]
 
 
 class _Field:
@@ -157,7 +144,7 @@ def _conversion(
         case inspect.DateTimeType():
             return BIG, to_micros, from_micros
         case inspect.EnumType(cls=enum):
-            return KEY, str, enum
+            return KEY, str, {each.value: each for each in enum}.__getitem__
         case _:
             return Text(), _to_text, msgspec.json.Decoder(hint).decode
 
@@ -169,9 +156,14 @@ def _fields(struct: type[msgspec.Struct]) -> list[tuple[inspect.Field, Any]]:
     return [(field, hints[field.name]) for field in described.fields]
 
 
+def _maker(struct: type[T], names: tuple[str, ...]) -> Callable[..., T]:
+    """Return what makes a struct of the values of its fields, in order: by position is six times faster."""
+    try:
+        signature(struct).bind(*names)
+    except TypeError:
+        return lambda *values: struct(**dict(zip(names, values, strict=True)))
+    return struct
+
+
 def _to_text(value: Any) -> str:
     return _to_json(value).decode()
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

@@ -14,7 +14,14 @@ from cronledger.projections import run_history
 from cronledger.projections.moments import moment
 from cronledger.projections.projection import Projection
 from cronledger.projections.rows import Key
-from cronledger.projections.step_state import Step, StepOutcome, StepRow, evolve, kept_name
+from cronledger.projections.step_state import (
+    BODIES,
+    StepOutcome,
+    StepRow,
+    evolve,
+    is_of_step,
+    kept_name,
+)
 from cronledger.projections.tables import STEP_HISTORY
 
 ABANDONED = "the attempt ended before the step did"
@@ -22,12 +29,20 @@ ABANDONED = "the attempt ended before the step did"
 
 def _step(recorded: Recorded) -> Key | None:
     body = recorded.body
-    if recorded.run_id is None or not isinstance(body, Step):
+    if recorded.run_id is None or not is_of_step(body):
         return None
     return recorded.run_id, recorded.attempt or 0, kept_name(body.name)
 
 
-PROJECTION = Projection(name="step_history", version=2, rows=STEP_HISTORY, key=_step, evolve=evolve)
+PROJECTION = Projection(
+    name="step_history",
+    version=2,
+    rows=STEP_HISTORY,
+    key=_step,
+    evolve=evolve,
+    bodies=BODIES,
+    of_runs=True,
+)
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[StepRow]:

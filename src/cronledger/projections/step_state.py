@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -22,7 +22,7 @@ class StepOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
-class StepRow(msgspec.Struct, frozen=True, kw_only=True):
+class StepRow(msgspec.Struct, frozen=True, gc=False):
     """One try at a step: a row of the steps of a run.
 
     Attributes:
@@ -50,14 +50,20 @@ NAME_LENGTH = 200
 """A longer name would not fit into an index of PostgreSQL."""
 
 Step = e.StepStarted | e.StepSucceeded | e.StepFailed | e.StepSkipped
+BODIES = frozenset(Step.__args__)
+
+
+def is_of_step(body: e.Body) -> TypeGuard[Step]:
+    """Whether a body is about a step."""
+    return type(body) in BODIES
 
 
 def evolve(step: StepRow | None, recorded: e.Recorded) -> StepRow | None:
     """Fold one event about a step; begun again under the same name and attempt, it begins anew."""
     body = recorded.body
-    if recorded.run_id is None or not isinstance(body, Step):
+    if recorded.run_id is None or not is_of_step(body):
         return step
-    if step is None or isinstance(body, e.StepStarted):
+    if step is None or type(body) is e.StepStarted:
         step = _begun(step, recorded, recorded.run_id, kept_name(body.name))
     if isinstance(body, e.StepStarted):
         return msgspec.structs.replace(step, started_at=recorded.recorded_at)
@@ -68,9 +74,9 @@ def evolve(step: StepRow | None, recorded: e.Recorded) -> StepRow | None:
         duration_ms=body.duration_ms,
         items_processed=body.items_processed,
         items_failed=body.items_failed,
-        message=body.message or (body.reason if isinstance(body, e.StepSkipped) else None),
-        error=body.error if isinstance(body, e.StepFailed) else None,
-        result=body.result if isinstance(body, e.StepSucceeded) else None,
+        message=body.message or (body.reason if type(body) is e.StepSkipped else None),
+        error=body.error if type(body) is e.StepFailed else None,
+        result=body.result if type(body) is e.StepSucceeded else None,
     )
 
 

@@ -19,7 +19,7 @@ from cronledger.projections.step_state import StepRow
 METADATA = MetaData()
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How far a projection has come, and by which version of its rules; nowhere, until it has begun."""
 
     projection: str
@@ -27,7 +27,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
-class UnrecognizedType(msgspec.Struct, frozen=True, kw_only=True):
+class UnrecognizedType(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Events of one type that this version does not know and has folded past."""
 
     type: str

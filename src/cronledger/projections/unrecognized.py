@@ -13,8 +13,8 @@ from cronledger.projections.rows import Key
 from cronledger.projections.tables import UNRECOGNIZED, UnrecognizedType
 
 
-def _type(recorded: Recorded) -> Key | None:
-    return (recorded.type,) if isinstance(recorded.body, Unrecognized) else None
+def _type(recorded: Recorded) -> Key:
+    return (recorded.type,)
 
 
 def _counted(before: UnrecognizedType | None, recorded: Recorded) -> UnrecognizedType:
@@ -30,6 +30,7 @@ PROJECTION = Projection(
     rows=UNRECOGNIZED,
     key=_type,
     evolve=_counted,
+    bodies=frozenset({Unrecognized}),
 )
 
 

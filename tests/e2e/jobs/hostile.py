@@ -94,6 +94,33 @@ async def thread_that_drains() -> None:
     await anyio.to_thread.run_sync(threading.Event().wait, abandon_on_cancel=True)
 
 
+def _cancel_own_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@job(extension="hostile", run_on_startup=True)
+async def cancel_own_task() -> None:
+    """Cancel the task that one is in, and be done before that is felt."""
+    _cancel_own_task()
+
+
+@job(extension="hostile", run_on_startup=True)
+async def cancel_own_task_and_wait() -> None:
+    """Cancel the task that one is in, and feel it."""
+    _cancel_own_task()
+    await asyncio.sleep(3600)
+
+
+@job(extension="hostile", run_on_startup=True)
+async def leave_a_scope_open() -> None:
+    """Enter a scope, cancel it, and go."""
+    scope = anyio.CancelScope()
+    scope.__enter__()
+    scope.cancel()
+
+
 @job(extension="hostile")
 def leave() -> None:
     """End the process."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from tests.checker import ENDS, problems, triggered
 from tests.conftest import lines_of
 from tests.e2e.jobs.failpoints import DIED
 from tests.e2e.jobs.nursery import Nursery
+from tests.e2e.jobs.takeovers import all_wrong, on_postgres, on_sqlite
 from tests.waiting import eventually_within
 
 CONFIG = """
@@ -36,12 +35,6 @@ FAILPOINTS = [
 EVERY_FAILPOINT = [f"{where}:{number}" for where in ("before", "within", "after") for number in range(1, 31)]
 
 UP = ("--app", "tests.e2e.jobs.failpoints", "up")
-
-
-def folder_with(config: str, path: Path) -> Path:
-    path.mkdir()
-    (path / "config.yaml").write_text(config)
-    return path
 
 
 def died_and_taken_over(nursery: Nursery, folder: Path, url: str, failpoint: str) -> list[str]:
@@ -87,23 +80,14 @@ def untrue(lines: list[dict[str, Any]], effects: list[str]) -> list[str]:
     ]
 
 
-def all_wrong(nursery: Nursery, cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
-    """Go through failpoints, some at a time; return what is wrong, by failpoint."""
-    with ThreadPoolExecutor(8) as threads:
-        futures = {
-            failpoint: threads.submit(died_and_taken_over, nursery, folder, url, failpoint)
-            for failpoint, (folder, url) in cases.items()
-        }
-        found = {failpoint: future.result() for failpoint, future in futures.items()}
-    return {failpoint: wrong for failpoint, wrong in found.items() if wrong}
-
-
 @pytest.mark.timeout(300)
 def test_a_death_at_an_append_leaves_a_true_ledger(
     tmp_path: Path, sqlite_template: Path, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == all_wrong(nursery, on_sqlite(FAILPOINTS, tmp_path, sqlite_template))
+    cases = on_sqlite(CONFIG, FAILPOINTS, tmp_path, sqlite_template)
+
+    assert {} == all_wrong(nursery, cases, died_and_taken_over, at_once=8)
 
 
 @pytest.mark.nightly
@@ -112,17 +96,9 @@ def test_a_death_at_any_append_leaves_a_true_ledger(
     tmp_path: Path, sqlite_template: Path, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == all_wrong(nursery, on_sqlite(EVERY_FAILPOINT, tmp_path, sqlite_template))
+    cases = on_sqlite(CONFIG, EVERY_FAILPOINT, tmp_path, sqlite_template)
 
-
-def on_sqlite(failpoints: Iterable[str], path: Path, template: Path) -> dict[str, tuple[Path, str]]:
-    """Make a folder and a ledger for each failpoint."""
-    cases = {}
-    for failpoint in failpoints:
-        folder = folder_with(CONFIG, path / failpoint.replace(":", "-"))
-        shutil.copyfile(template, folder / "ledger.db")
-        cases[failpoint] = (folder, f"sqlite:///{folder / 'ledger.db'}")
-    return cases
+    assert {} == all_wrong(nursery, cases, died_and_taken_over, at_once=8)
 
 
 @pytest.mark.timeout(300)
@@ -130,14 +106,8 @@ def test_a_death_at_an_append_to_postgresql_leaves_a_true_ledger(
     tmp_path: Path, postgres_server: Any, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    cases = {}
-    for failpoint in ("before:3", "before:7", "after:5", "after:8"):
-        folder = folder_with(CONFIG, tmp_path / failpoint.replace(":", "-"))
-        cases[failpoint] = (folder, postgres_server.make_database())
-    try:
-        found = all_wrong(nursery, cases)
-    finally:
-        for _, url in cases.values():
-            postgres_server.drop_database(url)
+    failpoints = ["before:3", "before:7", "after:5", "after:8"]
+    with on_postgres(CONFIG, failpoints, tmp_path, postgres_server) as cases:
+        found = all_wrong(nursery, cases, died_and_taken_over, at_once=8)
 
     assert {} == found

@@ -95,6 +95,29 @@ def test_whatever_a_job_raises_ends_its_run_once(sqlite_url: str, tmp_path: Path
     assert {"run.failed"} == {kind for _, kind in hostile_ends()}
 
 
+def test_a_job_that_meddles_with_its_task_costs_only_itself(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    meddlers = {
+        "cancel_own_task": "run.succeeded",
+        "cancel_own_task_and_wait": "run.failed",
+        "leave_a_scope_open": "run.failed",
+    }
+    configure(tmp_path, *({"name": name} for name in meddlers))
+    child = nursery.start(tmp_path, sqlite_url, *UP)
+
+    def outcomes() -> dict[str, str]:
+        return {name: kind for name, kind in ends(lines_of(sqlite_url)) if name in meddlers}
+
+    all_ended = eventually_within(30, lambda: len(outcomes()) == len(meddlers))
+    exit_code = stopped(child, 20)
+
+    assert all_ended, child.log.read_text()
+    assert meddlers == outcomes()
+    assert 0 == exit_code
+    assert [] == problems(lines_of(sqlite_url))
+
+
 def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
     sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ from tests.checker import problems
 from tests.conftest import lines_of, opened
 from tests.e2e.jobs.failpoints import DIED
 from tests.e2e.jobs.nursery import Nursery
-from tests.e2e.jobs.test_failpoints import UP, ended, folder_with, untrue
+from tests.e2e.jobs.takeovers import Cases, all_wrong, on_postgres, on_sqlite
+from tests.e2e.jobs.test_failpoints import UP, ended, untrue
 from tests.waiting import eventually_within
 
 CONFIG = """
@@ -69,7 +68,7 @@ def died_and_taken_over(nursery: Nursery, folder: Path, url: str, failpoint: str
     return found + left(url)
 
 
-def died_between(cases: dict[str, tuple[Path, str]]) -> list[str]:
+def died_between(cases: Cases) -> list[str]:
     """Return the failpoints at which the runs stood in the ledger and the rows in the inbox."""
     return [failpoint for failpoint, (folder, _) in cases.items() if (folder / "between").exists()]
 
@@ -82,26 +81,14 @@ def left(url: str) -> list[str]:
     return [f"{each.run_id} still waits" for each in waiting]
 
 
-def all_wrong(nursery: Nursery, cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
-    with ThreadPoolExecutor(4) as threads:
-        found = {
-            failpoint: threads.submit(died_and_taken_over, nursery, folder, url, failpoint)
-            for failpoint, (folder, url) in cases.items()
-        }
-    return {failpoint: wrong for failpoint, future in found.items() if (wrong := future.result())}
-
-
 @pytest.mark.timeout(300)
 def test_a_request_becomes_one_run_though_its_leader_dies(
     tmp_path: Path, sqlite_template: Path, nursery: Nursery
 ) -> None:
-    cases = {}
-    for failpoint in [f"{where}:{number}" for number in APPENDS for where in ("before", "within", "after")]:
-        folder = folder_with(CONFIG, tmp_path / failpoint.replace(":", "-"))
-        shutil.copyfile(sqlite_template, folder / "ledger.db")
-        cases[failpoint] = (folder, f"sqlite:///{folder / 'ledger.db'}")
+    failpoints = [f"{where}:{number}" for number in APPENDS for where in ("before", "within", "after")]
+    cases = on_sqlite(CONFIG, failpoints, tmp_path, sqlite_template)
 
-    assert {} == all_wrong(nursery, cases)
+    assert {} == all_wrong(nursery, cases, died_and_taken_over)
     assert died_between(cases), "no failpoint was between the append and the removal of the rows"
 
 
@@ -109,15 +96,9 @@ def test_a_request_becomes_one_run_though_its_leader_dies(
 def test_a_request_on_postgresql_becomes_one_run_though_its_leader_dies(
     tmp_path: Path, postgres_server: Any, nursery: Nursery
 ) -> None:
-    cases = {}
-    for failpoint in [f"{where}:{number}" for number in APPENDS for where in ("before", "after")]:
-        folder = folder_with(CONFIG, tmp_path / failpoint.replace(":", "-"))
-        cases[failpoint] = (folder, postgres_server.make_database())
-    try:
-        found = all_wrong(nursery, cases)
-    finally:
-        for _, url in cases.values():
-            postgres_server.drop_database(url)
+    failpoints = [f"{where}:{number}" for number in APPENDS for where in ("before", "after")]
+    with on_postgres(CONFIG, failpoints, tmp_path, postgres_server) as cases:
+        found = all_wrong(nursery, cases, died_and_taken_over)
 
     assert {} == found
     assert died_between(cases)

@@ -6,11 +6,9 @@ that one step is performed again, which is what `idempotent` allows. Every other
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from tests.checker import ENDS, problems
 from tests.conftest import lines_of
 from tests.e2e.jobs.nine import NAMES
 from tests.e2e.jobs.nursery import Nursery
+from tests.e2e.jobs.takeovers import all_wrong, on_postgres, on_sqlite
 from tests.waiting import eventually_within
 
 CONFIG = 'scheduler: {drain_seconds: 5, jobs: [{name: nine, extension: nine, schedule: ""}]}'
@@ -36,7 +35,6 @@ SOME = ["after:run.started:1", "after:step.started:3", "before:step.succeeded:5"
 
 def killed_and_taken_over(nursery: Nursery, folder: Path, url: str, boundary: str) -> list[str]:
     """Have one process killed at a boundary and another one take over; return all that is wrong then."""
-    (folder / "config.yaml").write_text(CONFIG)
     environment = {"EFFECTS": str(folder / "effects")}
     (folder / "effects").touch()
     first = nursery.start(folder, url, *UP, environment=environment | {"BOUNDARY": boundary})
@@ -113,44 +111,21 @@ def _unfit(boundary: str, before: list[dict[str, Any]], effects: list[str]) -> I
         yield f"{boundary}: performed again were {again}, and not {lost}"
 
 
-def all_wrong(nursery: Nursery, cases: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
-    """Go through boundaries, some at a time; return what is wrong, by boundary."""
-    with ThreadPoolExecutor(4) as threads:
-        futures = {
-            boundary: threads.submit(killed_and_taken_over, nursery, folder, url, boundary)
-            for boundary, (folder, url) in cases.items()
-        }
-        found = {boundary: future.result() for boundary, future in futures.items()}
-    return {boundary: wrong for boundary, wrong in found.items() if wrong}
-
-
-def folder_of(path: Path, boundary: str) -> Path:
-    folder = path / boundary.replace(":", "-")
-    folder.mkdir()
-    return folder
-
-
-def on_sqlite(nursery: Nursery, boundaries: list[str], path: Path, template: Path) -> dict[str, list[str]]:
+def all_wrong_on_sqlite(
+    nursery: Nursery, boundaries: list[str], path: Path, template: Path
+) -> dict[str, list[str]]:
     """Go through boundaries on SQLite, each in a file of its own."""
-    cases = {}
-    for boundary in boundaries:
-        folder = folder_of(path, boundary)
-        shutil.copyfile(template, folder / "ledger.db")
-        cases[boundary] = (folder, f"sqlite:///{folder / 'ledger.db'}")
-    return all_wrong(nursery, cases)
+    return all_wrong(nursery, on_sqlite(CONFIG, boundaries, path, template), killed_and_taken_over)
 
 
-def on_postgres(nursery: Nursery, boundaries: list[str], path: Path, server: Any) -> dict[str, list[str]]:
+def all_wrong_on_postgres(
+    nursery: Nursery, boundaries: list[str], path: Path, server: Any
+) -> dict[str, list[str]]:
     """Go through boundaries on PostgreSQL, each in a database of its own, a few at a time."""
     found: dict[str, list[str]] = {}
     for start in range(0, len(boundaries), 4):
-        few = boundaries[start : start + 4]
-        cases = {boundary: (folder_of(path, boundary), server.make_database()) for boundary in few}
-        try:
-            found |= all_wrong(nursery, cases)
-        finally:
-            for _, url in cases.values():
-                server.drop_database(url)
+        with on_postgres(CONFIG, boundaries[start : start + 4], path, server) as cases:
+            found |= all_wrong(nursery, cases, killed_and_taken_over)
     return found
 
 
@@ -159,7 +134,7 @@ def test_a_pipeline_goes_on_where_it_was_killed(
     tmp_path: Path, sqlite_template: Path, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == on_sqlite(nursery, SOME, tmp_path, sqlite_template)
+    assert {} == all_wrong_on_sqlite(nursery, SOME, tmp_path, sqlite_template)
 
 
 @pytest.mark.timeout(200)
@@ -167,7 +142,7 @@ def test_a_pipeline_on_postgresql_goes_on_where_it_was_killed(
     tmp_path: Path, postgres_server: Any, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == on_postgres(nursery, SOME[1:3], tmp_path, postgres_server)
+    assert {} == all_wrong_on_postgres(nursery, SOME[1:3], tmp_path, postgres_server)
 
 
 @pytest.mark.nightly
@@ -176,7 +151,7 @@ def test_a_pipeline_goes_on_wherever_it_was_killed(
     tmp_path: Path, sqlite_template: Path, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == on_sqlite(nursery, EVERY_BOUNDARY, tmp_path, sqlite_template)
+    assert {} == all_wrong_on_sqlite(nursery, EVERY_BOUNDARY, tmp_path, sqlite_template)
 
 
 @pytest.mark.nightly
@@ -185,4 +160,4 @@ def test_a_pipeline_on_postgresql_goes_on_wherever_it_was_killed(
     tmp_path: Path, postgres_server: Any, nursery: Nursery
 ) -> None:
     """Faults 1, 2, 3, 4, 5."""
-    assert {} == on_postgres(nursery, EVERY_BOUNDARY, tmp_path, postgres_server)
+    assert {} == all_wrong_on_postgres(nursery, EVERY_BOUNDARY, tmp_path, postgres_server)

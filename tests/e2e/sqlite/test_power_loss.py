@@ -17,6 +17,7 @@ from cronledger.domain.ids import Position
 from cronledger.errors import CronledgerError
 from cronledger.ledger.marks import Mark, read_mark
 from cronledger.ledger.verify import verify
+from cronledger.projections import fold
 from tests.conftest import opened
 from tests.e2e.sqlite.processes import line, running
 from tests.events import plain
@@ -25,6 +26,7 @@ FRAME_BYTES = 4096 + 24
 WRITE = """
 import sys
 from sqlalchemy import event
+from cronledger.projections import fold
 from tests.conftest import opened
 from tests.events import plain
 store = opened(sys.argv[1])
@@ -36,6 +38,8 @@ while True:
     last = store.ledger.append(plain(f"s{number}", 1 + number % 40)).last
     number += 1
     print(last, flush=True)
+    if sys.argv[3:] == ["folding"]:
+        fold.catch_up(store)
 """
 
 
@@ -52,13 +56,13 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lose_power(
-    url: str, disk: Path, shim: Path, *, after: int, synchronous: str = "FULL"
+    url: str, disk: Path, shim: Path, *words: str, after: int, synchronous: str = "FULL"
 ) -> tuple[int, Path]:
     """Append until so many answers came, cut the power; return the last position told and what is left."""
     database = Path(url.removeprefix("sqlite:///"))
     disk.mkdir()
     shutil.copyfile(database, disk / database.name)
-    with running(WRITE, url, synchronous, LD_PRELOAD=str(shim), SYNCED=str(disk)) as child:
+    with running(WRITE, url, synchronous, *words, LD_PRELOAD=str(shim), SYNCED=str(disk)) as child:
         acknowledged = 0
         for _ in range(after):
             acknowledged = int(line(child))
@@ -84,6 +88,26 @@ def test_what_was_acknowledged_survives_the_loss_of_power(
     assert acknowledged <= report.events
     assert acknowledged > 0
     store.close()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(8))
+def test_views_that_were_not_synced_take_nothing_acknowledged_with_them(
+    sqlite_url: str, tmp_path: Path, shim: Path, seed: int
+) -> None:
+    """The commits of the views between two appends may be gone; the appends around them are not."""
+    after = random.Random(seed).randrange(20, 120)
+    acknowledged, left = lose_power(sqlite_url, tmp_path / "disk", shim, "folding", after=after)
+    store = opened(f"sqlite:///{left}")
+    report = verify(store.ledger)
+    before = fold.check(store)
+    position = fold.catch_up(store)
+    differences = fold.check(store)
+    store.close()
+
+    assert report.ok
+    assert acknowledged <= report.events == position
+    assert ([], []) == (before, differences)
 
 
 @pytest.mark.nightly

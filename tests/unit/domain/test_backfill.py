@@ -11,8 +11,9 @@ from cronledger.domain import events as e
 from cronledger.domain.backfill import Facts, Only, Proposal, propose
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, backfill_run, scheduled_run
-from cronledger.domain.job import JobState, Window
+from cronledger.domain.job import JobState
 from cronledger.domain.run import Outcome, Phase, RunState
+from cronledger.domain.windows import Window
 from tests.unit.domain.history import NOON
 
 TIDY = JobName("tidy")

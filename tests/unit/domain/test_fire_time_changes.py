@@ -14,7 +14,7 @@ from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import MOST_FIRE_TIMES, JobChange, compare
 from cronledger.domain.ids import JobName
-from cronledger.domain.job import schedule_for
+from cronledger.domain.schedule import schedule_for
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 WEEK = NOON + timedelta(days=7)

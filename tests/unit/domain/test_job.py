@@ -14,10 +14,11 @@ from cronledger.domain import job
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Dst, Fold, JobDefinition
 from cronledger.domain.ids import JobName, Position, backfill_run, scheduled_run
-from cronledger.domain.job import Decision, JobState, Window
+from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.run import Outcome
-from cronledger.domain.schedule import schedule_of
+from cronledger.domain.schedule import schedule_for, schedule_of
+from cronledger.domain.windows import Window
 from tests.unit.domain.history import BEFORE, NOON, history, recorded
 
 ANN = e.Actor.operator("ann")
@@ -223,9 +224,7 @@ def test_a_schedule_is_read_with_all_settings_of_its_definition() -> None:
     settings = {"timezone": "Europe/Berlin", "day_match": DayMatch.AND, "dst": Dst(fold=Fold.BOTH)}
     text = "0 30 2 13 * FRI"
 
-    assert schedule_of(text, **settings) == job.schedule_for(
-        JobDefinition(name=TIDY, schedule=text, **settings)
-    )
+    assert schedule_of(text, **settings) == schedule_for(JobDefinition(name=TIDY, schedule=text, **settings))
 
 
 # --- pausing --------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from cronledger.domain import events as e
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, job_stream
-from cronledger.domain.job import JobState, Window
+from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap
+from cronledger.domain.windows import Window
 
 NAME = JobName("tidy")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -13,8 +13,9 @@ from cronledger.domain.calendar import Blackout, Calendar
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName
-from cronledger.domain.job import Decision, JobState, Window
+from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
+from cronledger.domain.windows import Window
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NIGHT = Calendar(name="night", blackout=(Blackout("22:00", "06:00"),))

@@ -7,9 +7,9 @@ import contextlib
 from typing import Any
 
 import anyio
-import pytest
+import anyio.lowlevel
 
-from cronledger.jobs.calling import PATIENCE_SECONDS, call_apart, said
+from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, has_come_to_rest, said
 from tests.simulation.loop import run
 
 
@@ -20,17 +20,14 @@ class Wordless(Exception):
         raise SystemExit
 
 
-def no_one(task: asyncio.Task[Any]) -> None:
-    raise AssertionError(task)
-
-
-async def tidy() -> None:
+async def tidy() -> str:
     """Take a second to tidy up."""
     try:
         await anyio.sleep_forever()
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.sleep(1)
+    return "never"
 
 
 async def insistent() -> str:
@@ -40,68 +37,109 @@ async def insistent() -> str:
     return "all the same"
 
 
-async def timed(function: Any, left: list[Any]) -> tuple[Any, float]:
-    """Call with a limit of a second; return the answer and how long it took."""
-    answer: Any = "cancelled"
-    with anyio.move_on_after(1):
-        answer = await call_apart(function, left_behind=left.append)
-    return answer, anyio.current_time()
+async def stubborn() -> str:
+    """Go on for half a minute."""
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep(30)
+    return "at last"
 
 
-def test_what_returns_or_raises_does_so_for_the_caller() -> None:
+class Watched:
+    """Code in a block that may be stopped: its answer, when it was left behind, and how long it took."""
+
+    def __init__(self) -> None:
+        self.block = Stoppable()
+        self.answer: Any = None
+        self.left_at: float | None = None
+        self.took = 0.0
+
+    async def of(self, function: Any, *, seconds: float | None = 1, is_patient: bool = False) -> Watched:
+        with self.block:
+            self.block.begin(seconds, None if is_patient else self.leave)
+            self.answer = await function()
+        self.took = anyio.current_time()
+        return self
+
+    def leave(self) -> None:
+        self.left_at = anyio.current_time()
+
+
+def test_code_that_ends_in_time_is_not_disturbed() -> None:
     async def answer() -> int:
         return 7
 
-    async def fail() -> None:
-        raise SystemExit(3)
+    watched = run(lambda: Watched().of(answer))
 
-    assert 7 == run(lambda: call_apart(answer, left_behind=no_one))
-    with pytest.raises(SystemExit):
-        run(lambda: call_apart(fail, left_behind=no_one))
-
-
-def test_code_that_raises_a_cancellation_of_its_own_is_not_cancelled() -> None:
-    async def cancel() -> None:
-        raise asyncio.CancelledError("mine")
-
-    async def program() -> str:
-        try:
-            await call_apart(cancel, left_behind=no_one)
-        except asyncio.CancelledError as error:
-            return str(error)
-        return "nothing"
-
-    assert "mine" == run(program)
+    assert (7, None, False) == (watched.answer, watched.left_at, watched.block.is_told_to_stop)
 
 
 def test_code_that_tidies_up_is_waited_for() -> None:
-    left: list[Any] = []
-    answer, took = run(timed, tidy, left)
+    watched = run(lambda: Watched().of(tidy))
 
-    assert ("cancelled", [], True) == (answer, left, 2 <= took < 2.1)
+    assert (None, None, True) == (watched.answer, watched.left_at, 2 <= watched.took < 2.1)
+    assert watched.block.has_timed_out
 
 
 def test_code_that_answers_all_the_same_is_heard() -> None:
-    assert "all the same" == run(timed, insistent, [])[0]
+    assert "all the same" == run(lambda: Watched().of(insistent)).answer
 
 
 def test_code_that_goes_on_is_left_behind() -> None:
-    async def program() -> tuple[float, int]:
-        left: list[Any] = []
+    watched = run(lambda: Watched().of(stubborn))
+
+    assert watched.left_at is not None
+    assert (1 + PATIENCE_SECONDS, 30) == (round(watched.left_at, 1), round(watched.took))
+    assert watched.block.is_left
+
+
+def test_code_that_is_waited_for_as_long_as_it_takes_is_never_left_behind() -> None:
+    watched = run(lambda: Watched().of(stubborn, is_patient=True))
+
+    assert (None, False, 30) == (watched.left_at, watched.block.is_left, round(watched.took))
+
+
+def test_who_is_told_to_stop_before_it_begins_has_its_moment_all_the_same() -> None:
+    async def program() -> Watched:
+        watched = Watched()
+        watched.block.stop()
+        return await watched.of(stubborn, seconds=None)
+
+    watched = run(program)
+
+    assert watched.left_at is not None
+    assert (PATIENCE_SECONDS, False) == (round(watched.left_at, 1), watched.block.has_timed_out)
+
+
+def test_nobody_is_left_behind_after_the_end() -> None:
+    async def program() -> Watched:
+        watched = await Watched().of(anyio.lowlevel.checkpoint, seconds=None)
+        watched.block.stop()
+        await anyio.sleep(10)
+        return watched
+
+    assert run(program).left_at is None
+
+
+def test_a_cancellation_that_code_asked_for_itself_does_not_outlive_it() -> None:
+    async def program() -> int:
+        asked = asyncio.current_task()
+        assert asked is not None
+        asked.cancel()
+        assert await has_come_to_rest()
+        await anyio.sleep(1)
+        return asked.cancelling()
+
+    assert 0 == run(program)
+
+
+def test_a_scope_that_was_left_open_is_noticed() -> None:
+    async def program() -> bool:
         scope = anyio.CancelScope()
-        with scope:
-            scope.deadline = anyio.current_time() + 1
-            await call_apart(hang, left_behind=left.append)
-        return anyio.current_time(), len(left)
+        scope.__enter__()
+        scope.cancel()
+        return await has_come_to_rest()
 
-    async def hang() -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.sleep(30)
-
-    took, left = run(program)
-
-    assert 1 == left
-    assert 1 + PATIENCE_SECONDS <= took < 1.1 + PATIENCE_SECONDS
+    assert not run(program)
 
 
 def test_an_error_that_cannot_speak_is_named() -> None:

@@ -15,6 +15,7 @@ from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term
 from cronledger.domain.job import JobState
+from cronledger.domain.windows import Window
 from cronledger.engine import lineage
 from cronledger.engine.board import Board
 from cronledger.errors import LedgerRegressed
@@ -93,7 +94,7 @@ def test_a_paused_job_forgoes_nothing() -> None:
 
 def test_windows_of_an_earlier_definition_are_forgone_too() -> None:
     definition = JobDefinition(name=JobName("tidy"), schedule="0 0 * * * *")
-    earlier = job.Window(NOON - timedelta(hours=2, minutes=30), NOON - timedelta(minutes=10), definition)
+    earlier = Window(NOON - timedelta(hours=2, minutes=30), NOON - timedelta(minutes=10), definition)
     hourly, minutely = job.forgo(msgspec.structs.replace(state(), undecided=(earlier,)), NOON)
 
     assert (2, NOON - timedelta(hours=1)) == (hourly.body.count, hourly.body.last_at)  # type: ignore[attr-defined]

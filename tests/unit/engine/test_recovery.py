@@ -36,10 +36,13 @@ class StubWorld:
 
     def __init__(self, *rows: Instance) -> None:
         self.clock = ManualClock(NOON)
+        self.instance = InstanceId("leader")
         self.rows = list(rows)
+        self.reads = 0
         self.appended: list[Item] = []
 
     async def instances(self) -> list[Instance]:
+        self.reads += 1
         return self.rows
 
     async def submit(self, items: Sequence[Item]) -> list[Answer]:
@@ -48,6 +51,15 @@ class StubWorld:
 
     async def forget(self, instances: Sequence[InstanceId]) -> None:
         self.rows = [each for each in self.rows if each.id not in instances]
+
+
+def a_run(run_id: str, *, on: str | None = None) -> RunState:
+    """Make a run of `tidy` of a day ago, which waits or is claimed by an instance."""
+    return RunState(
+        run_id=RunId(run_id), job=JobName("tidy"), cause=Cause.MANUAL, position=Position(1), version=1,
+        phase=Phase.RUNNING if on else Phase.WAITING, triggered_at=NOON - timedelta(days=1),
+        instance=InstanceId(on) if on else None, attempt=1 if on else 0,
+    )  # fmt: skip
 
 
 def test_only_those_that_have_been_dead_for_a_day_are_forgotten() -> None:
@@ -94,12 +106,30 @@ def test_a_run_that_waits_for_its_queue_is_not_given_up(
     tidy = JobDefinition(name=JobName("tidy"), queue_limit=queue_limit)
     board = Board()
     board.jobs[tidy.name] = JobState(name=tidy.name, definition=tidy)
-    run_id = RunId("tidy!1")
-    board.runs[run_id] = RunState(
-        run_id=run_id, job=tidy.name, cause=Cause.MANUAL, position=Position(1), version=1,
-        phase=Phase.WAITING, triggered_at=NOON - timedelta(days=1),
-    )  # fmt: skip
+    board.runs[RunId("tidy!1")] = a_run("tidy!1")
     world: Any = StubWorld(provider)
     anyio.run(Recovery(world, board).tick, NOON, Term(1))
 
     assert ends is bool(world.appended)
+
+
+@pytest.mark.parametrize(
+    ("runs", "reads"),
+    [
+        ([], 0),
+        ([a_run("tidy!1", on="leader")], 0),
+        ([a_run("tidy!1"), a_run("tidy!2"), a_run("tidy!3", on="here"), a_run("tidy!4", on="gone")], 1),
+    ],
+    ids=["no run", "one of its own", "four that depend on others"],
+)
+def test_one_pass_reads_the_instances_once_at_most(runs: list[RunState], reads: int) -> None:
+    """With a read for each run that waited for its queue, a long queue cost the leader as many."""
+    tidy = JobDefinition(name=JobName("tidy"), queue_limit=1)
+    board = Board()
+    board.jobs[tidy.name] = JobState(name=tidy.name, definition=tidy)
+    board.runs.update({each.run_id: each for each in runs})
+    world: Any = StubWorld(instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]))
+    anyio.run(Recovery(world, board).tick, NOON, Term(1))
+
+    assert reads == world.reads
+    assert ["run-tidy!4"] * reads == [write.stream for item in world.appended for write in item.writes]

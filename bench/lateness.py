@@ -1,0 +1,122 @@
+"""How late jobs start that are due in the same second, from the fire time to the first line of their code.
+
+Bursts of up to 5,000 jobs, then 5,000 jobs due in each of ten seconds; no fire time may be missed, and none
+may run twice. The floor makes the triggers and starts of as many runs durable by the driver alone, `BATCH`
+runs a commit: before that no code may begin. Besides, what an instance costs that fires 1,000 jobs a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from bench import floor
+from bench.figures import Bar, Figure, Scale, Spread, percentile
+from bench.instance import Process, config_for, instances
+from bench.places import Places, opened
+from bench.throughput import BATCH, next_due, wait_until_registered
+from cronledger.ledger.database import Store
+from cronledger.projections import fold, run_history
+
+PERIOD = 5
+SECONDS = 10
+
+
+def figures(places: Places, scale: Scale) -> Iterator[Figure]:
+    """Measure every database."""
+    for database in places.databases:
+        for jobs in scale.of((20,), (1000,), (100, 1000, 5000)):
+            yield _bursts(places, database, jobs, scale)
+        yield from _each_second(places, database, scale.of(20, 1000, 1000), scale)
+        if scale is Scale.FULL:
+            yield from _each_second(places, database, 5000, scale)
+
+
+def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
+    """Let jobs be due in the same second, several times, with a floor after each."""
+    config = config_for(places.subfolder(), jobs, f"*/{PERIOD} * * * * *")
+    ours, raw = [], []
+    with places.ledger(database) as url, places.ledger(database) as other:
+        store = opened(url)
+        with instances(url, config) as (process,):
+            wait_until_registered(store, jobs)
+            for number in range(scale.pairs):
+                due = next_due(PERIOD)
+                time.sleep(due - time.time() + PERIOD / 2)
+                ours.append(percentile(_starts(process, store, due, jobs), 99))
+                raw.append(1000 * percentile(floor.starts_of(other, jobs, BATCH, after=number * jobs), 99))
+        store.close()
+    return Figure(
+        row=5,
+        measure=f"start of jobs due in one second, p99, {database}",
+        unit="ms",
+        ours=Spread.of(ours),
+        floor=Spread.of(raw),
+        ratio=Spread.of(mine / one for mine, one in zip(ours, raw, strict=True)),
+        bar=Bar(2.5, of_floor=True) if jobs == 1000 else None,
+        n=jobs,
+    )
+
+
+def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iterator[Figure]:
+    """Let jobs be due in each of ten seconds."""
+    seconds = scale.of(2, SECONDS, SECONDS)
+    config = config_for(places.subfolder(), jobs, "* * * * * *")
+    with places.ledger(database) as url, places.ledger(database) as other:
+        store = opened(url)
+        with instances(url, config) as (process,):
+            wait_until_registered(store, jobs)
+            first = next_due(1)
+            time.sleep(max(0.0, first - time.time() - 0.1))
+            used = process.cpu()
+            time.sleep(max(0.0, first - time.time()) + seconds - 0.1)
+            used = (process.cpu() - used) / seconds
+            time.sleep(2.5)
+            all_starts = process.starts()
+            for number in range(seconds):
+                _require(store, first + number, jobs, len(all_starts[first + number]))
+            ours = [percentile(all_starts[first + number], 99) for number in range(seconds)]
+            raw = [
+                1000 * percentile(floor.starts_of(other, jobs, BATCH, after=number * jobs), 99)
+                for number in range(scale.pairs)
+            ]
+        store.close()
+    floors = Spread.of(raw)
+    yield Figure(
+        row=6,
+        measure=f"the same in each of {seconds} seconds, {database}",
+        unit="ms",
+        ours=Spread.of(ours),
+        floor=floors,
+        ratio=Spread.of(one / floors.median for one in ours),
+        bar=Bar(3, of_floor=True) if jobs == 5000 else None,
+        n=jobs,
+    )
+    if jobs == 1000:
+        yield Figure(
+            row=7,
+            measure=f"processor time at 1,000 fires a second, {database}",
+            unit="% of a core",
+            ours=Spread.of([100 * used]),
+            bar=Bar(12),
+        )
+
+
+def _starts(process: Process, store: Store, due: float, jobs: int) -> list[float]:
+    """Return how late the starts of one fire time were, once every run has its outcome."""
+    late = process.starts()[due]
+    _require(store, due, jobs, len(late))
+    return late
+
+
+def _require(store: Store, due: float, jobs: int, starts: int) -> None:
+    """Every job has begun once, and the ledger says that it has succeeded."""
+    fold.catch_up(store)
+    since = datetime.fromtimestamp(due, UTC)
+    with store.reading() as connection:
+        done, _ = run_history.history(
+            connection, since=since, until=since + timedelta(hours=1), limit=100_000
+        )
+    succeeded = sum(state.fire_at == since and state.outcome == "succeeded" for state in done)
+    assert (jobs, jobs) == (starts, succeeded), f"of {jobs}: {starts} starts, {succeeded} succeeded"

@@ -1,0 +1,95 @@
+"""No-op runs a second, from the fire time to the recorded end of all runs with their history visible.
+
+All jobs are due in the same second; every event is durable. One instance, then two and four on PostgreSQL.
+The floor writes the rows of as many runs between two bursts, `BATCH` runs a commit, into a ledger of its own
+that grows as ours does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from bench import floor
+from bench.figures import Bar, Figure, Scale, Spread
+from bench.instance import config_for, instances
+from bench.places import Places, opened
+from cronledger.ledger.database import Store
+from cronledger.projections import fold, run_history
+
+BATCH = 250
+"""Runs a commit of the floor: what our own writer takes at most."""
+PERIOD = 10
+BARS = {
+    "sqlite": Bar(0.25, at_least=True, of_floor=True),
+    "postgres": Bar(0.45, at_least=True, of_floor=True),
+}
+
+
+def figures(places: Places, scale: Scale) -> Iterator[Figure]:
+    """Measure every database."""
+    runs = scale.of(50, 2000, 5000)
+    for row, database in enumerate(places.databases, 1):
+        for count in (1, 2, 4) if database == "postgres" and scale is not Scale.SMOKE else (1,):
+            yield _figure(places, database, runs, scale, count=count, row=row)
+
+
+def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: int, row: int) -> Figure:
+    config = config_for(places.subfolder(), runs, f"*/{PERIOD} * * * * *")
+    ours, raw = [], []
+    with places.ledger(database) as url, places.ledger(database) as other:
+        store = opened(url)
+        with instances(url, config, count):
+            wait_until_registered(store, runs)
+            for number in range(scale.pairs):
+                ours.append(_burst(store, runs))
+                raw.append(floor.runs_per_second(other, runs, BATCH, after=number * runs))
+        store.close()
+    return Figure(
+        row=row,
+        measure=f"no-op runs to recorded completion, {database}, {count} instance{'s' * (count > 1)}",
+        unit="runs/s",
+        ours=Spread.of(ours),
+        floor=Spread.of(raw),
+        ratio=Spread.of(mine / one for mine, one in zip(ours, raw, strict=True)),
+        bar=BARS[database] if count == 1 else None,
+        n=count,
+    )
+
+
+def wait_until_registered(store: Store, jobs: int) -> None:
+    """Wait until the leader knows all jobs."""
+    while store.ledger.head().position < jobs:
+        time.sleep(0.05)
+    time.sleep(1)
+
+
+def next_due(period: int = PERIOD) -> float:
+    """Return the next instant at which the jobs are due and nothing else has begun."""
+    now = time.time()
+    return (now // period + 1) * period
+
+
+def _burst(store: Store, runs: int) -> float:
+    """Wait for the next fire time and for all its runs; return runs a second."""
+    due = next_due()
+    time.sleep(max(0.0, due - time.time() - 0.2))
+    fold.catch_up(store)
+    before = store.ledger.head().position
+    time.sleep(max(0.0, due - time.time()))
+    while store.ledger.head().position < before + 3 * runs:
+        time.sleep(0.005)
+        assert time.time() < due + PERIOD, "the runs have not ended when the next ones are due"
+    fold.catch_up(store)
+    took = time.time() - due
+    _check(store, due, runs)
+    return runs / took
+
+
+def _check(store: Store, due: float, runs: int) -> None:
+    """Every run of the fire time has succeeded, once, and its history can be seen."""
+    at = datetime.fromtimestamp(due, UTC)
+    with store.reading() as connection:
+        done, _ = run_history.history(connection, outcome="succeeded", since=at, limit=10 * runs)
+    assert sum(state.fire_at == at for state in done) == runs

@@ -1,0 +1,91 @@
+"""What this process has appended of late, as reading it would give it: the loop need not read it back.
+
+Under load nearly every event that an instance folds is one that it has just written itself. Whatever is not
+known here in one piece, because somebody else has written in between, is read as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cronledger.domain import events as e
+from cronledger.domain.ids import InstanceId, Position
+from cronledger.ledger.api import Answer, Appended, Item, Prepared
+
+MOST = 20_000
+"""Events kept: more than are ever under way between two passes of the loop."""
+
+
+class Recent:
+    """The tail of the ledger as far as it is ours, by position."""
+
+    def __init__(self, instance: InstanceId) -> None:
+        self._instance = instance
+        self._events: dict[Position, e.Recorded] = {}
+        self._newest = Position(0)
+
+    def see(self, position: Position) -> None:
+        """Learn that the ledger reaches up to here at least."""
+        self._newest = max(self._newest, position)
+
+    def add(self, prepared: Prepared, answer: Answer | Exception) -> None:
+        """Remember what was appended just now, if it is of runs and its versions are known."""
+        if not isinstance(answer, Appended):
+            return
+        self.see(answer.last)
+        if len(self._events) > MOST:
+            self._events.clear()
+        if _is_of_runs(prepared.item):
+            self._events.update((each.position, each) for each in self._recorded(prepared, answer))
+
+    def after(self, position: Position, limit: int) -> list[e.Recorded]:
+        """Return the next events if all up to the newest are known, and forget all but the last of them."""
+        events = self._events
+        if self._newest <= position + 1 or self._newest not in events:
+            return []
+        last = min(self._newest, position + limit)
+        known = [events[at] for at in map(Position, range(position + 1, last + 1)) if at in events]
+        if len(known) < last - position:
+            return []
+        for each in known[:-1]:
+            del events[each.position]
+        return known
+
+    def forget(self) -> None:
+        """Begin anew: the ledger is not the one that was appended to."""
+        self._events.clear()
+        self._newest = Position(0)
+
+    def _recorded(self, prepared: Prepared, answer: Appended) -> Iterator[e.Recorded]:
+        position = answer.first
+        for write, sealed in zip(prepared.item.writes, prepared.sealed, strict=True):
+            for version, one in enumerate(sealed, (write.expected or 0) + 1):
+                event, body = one.event, one.event.body
+                yield e.Recorded(
+                    position=position,
+                    id=one.id.hex(),
+                    stream=write.stream,
+                    version=version,
+                    type=body.type,
+                    schema=body.schema,
+                    must_understand=body.must_understand,
+                    recorded_at=answer.recorded_at,
+                    instance=self._instance,
+                    term=prepared.item.fence,
+                    actor=event.actor,
+                    job=event.job,
+                    run_id=event.run_id,
+                    attempt=event.attempt,
+                    fire_at=event.fire_at,
+                    cause=event.cause,
+                    body=body,
+                )
+                position = Position(position + 1)
+
+
+def _is_of_runs(item: Item) -> bool:
+    return item.takeover is None and all(
+        write.expected is not None and event.run_id is not None
+        for write in item.writes
+        for event in write.events
+    )
