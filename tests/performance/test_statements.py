@@ -23,7 +23,7 @@ from tests.performance.statements import LOGGING, Heard, Logged, heard_by_sqlite
 from tests.postgres import OwnServer, own_server
 
 MOST_STATEMENTS = {1: 13, 100: 60}
-"""Of so many runs together, on SQLite: what is known is asked in two commits, and rows are written by the score."""
+"""Of so many runs together, on SQLite: what is known is asked twice, and rows are written by the score."""
 HOUR = timedelta(hours=1)
 JOB = JobDefinition(name=JobName("nothing"), schedule="* * * * * *")
 Asked = Callable[[Callable[[], object]], Heard]
