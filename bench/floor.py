@@ -1,8 +1,8 @@
 """The floor: the rows of no-op runs, written by the driver alone into the same schema, as durably.
 
 `sqlite3` with `executemany`, psycopg with `COPY`. The rows are those that a run leaves: three events in two
-commits, batched as asked, and one row of history; ids, salts and commitments are random, because the indexes
-feel it. Nothing is decided, checked, encoded or hashed.
+commits, batched as asked, and one row of history. Their ids grow with time, salts and commitments are random,
+as the indexes feel it. Nothing is decided, checked, encoded or hashed.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def _events(
         for version, (tag, attempt, actor) in enumerate(kinds, 3 if kinds is AFTER else 1):
             position += 1
             events.append(
-                (position, os.urandom(16), stream, version, tag, 1, 0, DUE, INSTANCE, 1,
-                 actor or f"job:{job}", job, attempt, DUE, "schedule", os.urandom(32))
+                (position, time.time_ns().to_bytes(8) + os.urandom(8), stream, version, tag, 1, 0, DUE,
+                 INSTANCE, 1, actor or f"job:{job}", job, attempt, DUE, "schedule", os.urandom(32))
             )  # fmt: skip
             bodies.append((position, os.urandom(16), body))
     write("event", EVENT, events)

@@ -87,7 +87,7 @@ def of_type(option: Any) -> st.SearchStrategy[Any]:
 def test_every_body_is_read_back_as_it_was(shape: type[Body]) -> None:
     @given(bodies(shape))
     def holds(body: Body) -> None:
-        sealed = codec.seal(Event(body=body, actor=PLANNER), SeededEntropy())
+        sealed = codec.seal(Event(body=body, actor=PLANNER), SeededEntropy(), bytes(6))
 
         assert body == codec.decode(body.type, body.schema, sealed.body)
         assert sealed.body == codec.encode(msgspec.json.decode(sealed.body)).decode()

@@ -8,6 +8,7 @@ shape is lifted at reading by an upcaster, and a tag that this version does not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -35,7 +36,7 @@ from cronledger.domain.ids import run_of
 from cronledger.entropy import Entropy
 from cronledger.errors import LedgerDamaged
 from cronledger.ledger.api import Item, Prepared, Sealed, Stored
-from cronledger.ledger.instants import from_micros, rfc3339, rfc3339_exact
+from cronledger.ledger.instants import from_micros, rfc3339, rfc3339_exact, to_micros
 from cronledger.ledger.normal import BODY_BYTES, ERROR_BYTES, MESSAGE_BYTES, bounded, normalised, truncated
 
 __all__ = [
@@ -87,26 +88,32 @@ _BARE: dict[tuple[str, int], Body] = {
 """Bodies without particulars, one for all events: of those that hold nothing that could be changed."""
 _CAUSES = {None: None} | {str(cause): cause for cause in Cause}
 _COUNT = 2**63
+_STAMP_BYTES = 6
 
 
 # --- writing --------------------------------------------------------------------------------------------
 
 
-def prepared(item: Item, entropy: Entropy) -> Prepared:
+def prepared(item: Item, entropy: Entropy, now: datetime) -> Prepared:
     """Seal every event of an item, once per intention."""
+    stamp = (to_micros(now) // 1000).to_bytes(_STAMP_BYTES)
     return Prepared(
-        item, tuple(tuple([seal(event, entropy) for event in write.events]) for write in item.writes)
+        item, tuple(tuple([seal(event, entropy, stamp) for event in write.events]) for write in item.writes)
     )
 
 
-def seal(event: Event, entropy: Entropy) -> Sealed:
-    """Give an event its id, its salt and its commitment; what jobs supplied is bounded first."""
+def seal(event: Event, entropy: Entropy, stamp: bytes) -> Sealed:
+    """Give an event its id, its salt and its commitment; what jobs supplied is bounded first.
+
+    The id begins with the stamp, the milliseconds of the intention, and the rest is random: ids that grow
+    with time stand side by side in their index, where random ones would change a page of it each.
+    """
     encoded = _as_it_stands(event.body)
     if encoded is None:
         event = msgspec.structs.replace(event, body=bounded(event.body))
         encoded = encode(event.body)
-    salt = entropy.token()
-    return Sealed(event, entropy.token(), salt, encoded.decode(), sha256(salt + encoded).digest())
+    salt, event_id = entropy.token(), stamp + entropy.token()[_STAMP_BYTES:]
+    return Sealed(event, event_id, salt, encoded.decode(), sha256(salt + encoded).digest())
 
 
 def _as_it_stands(body: Body) -> bytes | None:

@@ -105,7 +105,7 @@ class MemoryLedger:
 
     def prepare(self, item: Item) -> Prepared:
         """Give every event its id, salt and commitment."""
-        return prepared(item, self._entropy)
+        return prepared(item, self._entropy, self._clock.now())
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         """Append each item or refuse it."""

@@ -92,7 +92,9 @@ class PostgresStore:
         self._schema: str | None = None
         self._signs: list[SessionInstanceLock] = []
         self._writer = PostgresAppender(self, instance)
-        self.ledger = SqlLedger(instance, appender=self._writer, reading=self.reading, entropy=entropy)
+        self.ledger = SqlLedger(
+            instance, appender=self._writer, reading=self.reading, clock=clock, entropy=entropy
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
+from cronledger.clock import Clock
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import InstanceId, Position, Stream, Term
 from cronledger.entropy import Entropy
@@ -64,11 +65,12 @@ class SqlLedger:
     """The ledger in a database."""
 
     def __init__(
-        self, instance: InstanceId, *, appender: Appender, reading: Reading, entropy: Entropy
+        self, instance: InstanceId, *, appender: Appender, reading: Reading, clock: Clock, entropy: Entropy
     ) -> None:
         self._instance = instance
         self._appender = appender
         self._reading = reading
+        self._clock = clock
         self._entropy = entropy
 
     @property
@@ -78,7 +80,7 @@ class SqlLedger:
 
     def prepare(self, item: Item) -> Prepared:
         """Give every event its id, salt and commitment."""
-        return prepared(item, self._entropy)
+        return prepared(item, self._entropy, self._clock.now())
 
     def submit(self, batch: Sequence[Prepared]) -> list[Answer]:
         """Append each item or refuse it."""

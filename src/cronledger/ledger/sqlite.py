@@ -69,7 +69,9 @@ class SqliteStore:
             check=self._guarded,
             unmoved=self._require_unmoved,
         )
-        self.ledger = SqlLedger(instance, appender=self._writer, reading=self.reading, entropy=entropy)
+        self.ledger = SqlLedger(
+            instance, appender=self._writer, reading=self.reading, clock=clock, entropy=entropy
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -114,7 +114,7 @@ def test_the_rules_of_all_the_worlds_zones_fit_an_event_and_come_back_from_it() 
     most_used = job("0 0 3 * * *", timezone=names[-1])
     rules = rules_for([*(job("0 0 3 * * *", timezone=name) for name in names), most_used], NOW)
     body = InstanceStarted(zones=dict(rules.zones), zones_until=rules.until)
-    stored = codec.seal(Event(body=body, actor=Actor.engine("instance")), SeededEntropy()).body
+    stored = codec.seal(Event(body=body, actor=Actor.engine("instance")), SeededEntropy(), bytes(6)).body
 
     assert ZONES_RECORDED == len(rules.zones)
     assert names[-1] in rules.zones
@@ -128,7 +128,7 @@ def test_the_zones_with_the_most_transitions_fit_an_event_too() -> None:
         tuple((2_000_000_000 + n, -43_200) for n in range(9)),
     )
     body = InstanceStarted(zones={f"{longest[0][:-3]}{n:03}": longest[1] for n in range(ZONES_RECORDED)})
-    stored = codec.seal(Event(body=body, actor=Actor.engine("instance")), SeededEntropy()).body
+    stored = codec.seal(Event(body=body, actor=Actor.engine("instance")), SeededEntropy(), bytes(6)).body
 
     assert body == codec.decode(body.type, body.schema, stored)
 

@@ -31,7 +31,7 @@ ENTROPY = SeededEntropy()
 
 
 def asked(*items: Item) -> list[Prepared]:
-    return [prepared(item, ENTROPY) for item in items]
+    return [prepared(item, ENTROPY, NOON) for item in items]
 
 
 def admitted(*batch: Prepared, head: Head = HEAD, versions: dict[str, int] | None = None) -> Admitted:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerDamaged
 from cronledger.ledger import codec
 from cronledger.ledger.api import Item, Stored, Write
-from tests.events import JOB, PLANNER, RUN, paused, plain, started, succeeded, triggered
+from tests.events import JOB, NOON, PLANNER, RUN, paused, plain, started, succeeded, triggered
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events"
 FIELDS = [
@@ -38,7 +38,7 @@ FIELDS = [
 
 
 def sealed_body(body: Body) -> str:
-    return codec.seal(Event(body=body, actor=PLANNER), SeededEntropy()).body
+    return codec.seal(Event(body=body, actor=PLANNER), SeededEntropy(), bytes(6)).body
 
 
 def again(body: Body) -> Body:
@@ -73,15 +73,28 @@ def test_keys_inside_a_body_are_sorted_too() -> None:
 
 
 def test_the_commitment_is_the_hash_of_salt_and_body() -> None:
-    sealed = codec.seal(succeeded(), SeededEntropy())
+    sealed = codec.seal(succeeded(), SeededEntropy(), bytes(6))
 
     assert sha256(sealed.salt + sealed.body.encode()).digest() == sealed.commitment
     assert (16, 16, 32) == (len(sealed.id), len(sealed.salt), len(sealed.commitment))
     assert sealed.id != sealed.salt
 
 
+def test_ids_grow_with_the_time_they_were_made_at() -> None:
+    """Side by side in their index: the milliseconds since 1970 in 48 bits, as in a UUID of version 7."""
+    item, entropy = Item((plain("a"),)), SeededEntropy()
+    instants = [NOON + timedelta(milliseconds=number) for number in range(50)]
+    ids = [codec.prepared(item, entropy, at).sealed[0][0].id for at in instants]
+
+    assert sorted(ids) == ids
+    assert [(16, int(at.timestamp() * 1000)) for at in instants] == [
+        (len(each), int.from_bytes(each[:6])) for each in ids
+    ]
+    assert len({each[6:] for each in ids}) == len(ids)
+
+
 def test_every_event_of_an_item_gets_an_id_of_its_own() -> None:
-    prepared = codec.prepared(Item((plain("a", 2), plain("b"), plain("c", 0))), SeededEntropy())
+    prepared = codec.prepared(Item((plain("a", 2), plain("b"), plain("c", 0))), SeededEntropy(), NOON)
     ids = [one.id for sealed in prepared.sealed for one in sealed]
 
     assert [2, 1, 0] == [len(sealed) for sealed in prepared.sealed]
@@ -179,7 +192,7 @@ def test_parameters_of_a_definition_are_normalised() -> None:
 def test_an_ordinary_body_is_sealed_as_it_is() -> None:
     event = succeeded()
 
-    assert event is codec.seal(event, SeededEntropy()).event
+    assert event is codec.seal(event, SeededEntropy(), bytes(6)).event
 
 
 def test_an_actor_of_strange_letters_stays_printable() -> None:
