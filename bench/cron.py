@@ -1,6 +1,6 @@
 """The cron engine beside croniter, cronsim and APScheduler in the same run: per call, and with many jobs.
 
-    python bench/cron.py [--json] [--quick] [--rounds N] [--jobs N]
+    PYTHONPATH=. python bench/cron.py [--json] [--quick] [--rounds N] [--jobs N]
 
 Per call: `next` walks from one fire time to the following one, `start` begins somewhere else at each call,
 `previous` walks back, `parse` reads the text with the caches of a running program warm. Best of the rounds.
@@ -33,6 +33,10 @@ from apscheduler.triggers.cron import CronTrigger
 from croniter import croniter
 from cronsim import CronSim
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where it is called by its path
+
+from bench.figures import Bar, Figure, Scale, Spread
+from bench.places import Places
 from cronledger.domain.cron import parse
 from cronledger.domain.schedule import schedule_of
 from cronledger.domain.zone import zone
@@ -303,6 +307,47 @@ def batches(count: int, rounds: int) -> dict[str, dict[str, float]]:
         ]
         found[library] = min(runs, key=lambda run: run["parse_seconds"] + run["next_seconds"])
     return found
+
+
+# --- lines of the table ---------------------------------------------------------------------------------
+
+
+def figures(places: Places, scale: Scale) -> Iterator[Figure]:
+    """Yield the lines of row 17: each beside the fastest other library of the same take."""
+    del places
+    takes = [measure(1, scale.of(5, 20, 60)) for _ in range(scale.pairs)]
+    for name in MEASURES:
+        pairs = [_with_fastest_other(means(found)[name]) for found in takes]
+        yield _beside(pairs, measure=f"cron: {name}", unit="us a call")
+    count = scale.of(200, 5_000, JOBS)
+    batched = [batches(count, 1) for _ in range(scale.pairs)]
+    totals = [
+        {library: row["parse_seconds"] + row["next_seconds"] for library, row in found.items()}
+        for found in batched
+    ]
+    yield _beside(
+        [_with_fastest_other(each) for each in totals], measure="cron: many jobs", unit="s", n=count
+    )
+    held = [{library: row["megabytes"] for library, row in found.items()} for found in batched]
+    yield Figure(
+        row=17, measure="cron: many jobs", unit="MB", ours=Spread.of(each[OURS] for each in held), n=count,
+        details={library: Spread.of(each[library] for each in held).median for library in LIBRARIES},
+    )  # fmt: skip
+
+
+def _with_fastest_other(figures: dict[str, float]) -> tuple[float, float]:
+    return figures[OURS], min(each for library, each in figures.items() if library != OURS)
+
+
+def _beside(pairs: list[tuple[float, float]], **fields: Any) -> Figure:
+    return Figure(
+        row=17,
+        ours=Spread.of(mine for mine, _ in pairs),
+        floor=Spread.of(other for _, other in pairs),
+        ratio=Spread.of(mine / other for mine, other in pairs),
+        bar=Bar(1.0, of_floor=True),
+        **fields,
+    )
 
 
 # --- what is said ---------------------------------------------------------------------------------------

@@ -131,17 +131,20 @@ class ProcessWorld:
 
     async def head(self) -> Head:
         """Return the head, and learn the ledger's clock from it."""
+        return await self._seen(self.store.ledger.head)
+
+    async def renew(self, term: Term, lease: timedelta) -> Head:
+        """Prolong the lease of a term; return the head, as `head` does."""
+        return await self._seen(self.store.ledger.renew, term, lease)
+
+    async def _seen(self, function: Callable[..., Head], *args: Any) -> Head:
         before = self.clock.now()
-        head = self._observe(await self.read(self.store.ledger.head))
+        head = self._observe(await self.read(function, *args))
         if lost := self.store.lost():
             raise LedgerRegressed(*lost)
         self._submitter.recent.see(head.position)
         await self._watch_clock(before, head)
         return head
-
-    async def renew(self, term: Term, lease: timedelta) -> Head:
-        """Prolong the lease of a term."""
-        return self._observe(await self.read(self.store.ledger.renew, term, lease))
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
         """Return the next events, from memory where this process has written them all."""
@@ -190,7 +193,7 @@ class ProcessWorld:
         """Write facts about this instance into its row."""
         await self.read(self._update, facts)
 
-    async def project(self) -> None:
+    async def project(self) -> bool:
         """Bring the views up to the head; readers catch up by themselves, so trouble here stops nobody."""
         try:
             await self.read(fold.catch_up, self.store)
@@ -198,8 +201,9 @@ class ProcessWorld:
             if str(error) != self._view_trouble:
                 log.warning("the views stay behind for now: %s", error)
             self._view_trouble = str(error)
-        else:
-            self._view_trouble = ""
+            return False
+        self._view_trouble = ""
+        return True
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""

@@ -23,7 +23,7 @@ from cronledger.ledger.database import LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.instances import LATE_AFTER, Instance
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
-from cronledger.ledger.sessions import LEADER_CLASS, WATCH_SECONDS, SessionInstanceLock, number_of
+from cronledger.ledger.sessions import LEADER_CLASS, TOUCH_SECONDS, SessionInstanceLock, number_of
 from cronledger.ledger.sqlite import SqliteStore
 from tests.conftest import opened
 from tests.events import HERE, THERE, plain
@@ -212,7 +212,7 @@ def test_a_process_with_many_open_files_holds_its_lock(postgres_url: str) -> Non
             many.callback(os.close, number)
         lock.contend(told.set)
         was_told = told.wait(LIMIT_SECONDS)
-        was_lost = eventually_within(WATCH_SECONDS, lambda: not lock.held)
+        was_lost = eventually_within(TOUCH_SECONDS, lambda: not lock.held)
         lock.release()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

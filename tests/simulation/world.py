@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -184,6 +183,8 @@ class SimulatedWorld:
         self.beat_at = cluster.clock.now()
         self.facts: dict[str, Any] = {"epoch": None, "config_revision": revision, "state": "starting"}
         self.looks: Counter[int] = Counter()
+        self.asked: Counter[str] = Counter()
+        """How often this instance went to the ledger, by what for."""
         """How often the loop looked at the head, second by second."""
         self._marks: deque[datetime] = deque(maxlen=MISSED_BEATS)
         self._offset: float | None = None
@@ -233,6 +234,7 @@ class SimulatedWorld:
         """Give the signs of life, as the thread beside the loop does."""
         while True:
             now = self.now()
+            self.asked["beats"] += 1
             try:
                 await self._travel()
                 self.beat_at = now
@@ -258,6 +260,7 @@ class SimulatedWorld:
             raise LedgerUnreachable("the ledger is away")
 
     async def _ask(self, function: Callable[..., T], *args: Any) -> T:
+        self.asked[function.__name__] += 1
         await self._travel()
         answer = function(*args)
         await self._travel()
@@ -323,6 +326,7 @@ class SimulatedWorld:
             cluster.stall(self, cluster.long())
         if fault == "held":
             return await self._hold(batch)
+        self.asked["submit"] += 1
         await self._travel()
         if fault == "lost":
             raise LedgerUnreachable("the request was lost")
@@ -427,9 +431,12 @@ class SimulatedWorld:
             raise LedgerUnreachable("the ledger is away")
         self.facts.update(facts)
 
-    async def project(self) -> None:
-        with suppress(LedgerUnreachable):
+    async def project(self) -> bool:
+        try:
             await self._ask(self.cluster.project)
+        except LedgerUnreachable:
+            return False
+        return True
 
     async def release_lock(self) -> None:
         self.leader_lock.release()

@@ -71,7 +71,7 @@ def requests(opened: Application, store: Store) -> Finding:
         message = "no request of an application waits for long"
         return Finding(check="inbox", status="ok", message=message, details=details)
     message = f"{counted(count, 'request')} in the inbox, the oldest since {moment(oldest)}"
-    hint = "the leader makes runs of them within a second: see the check `leader`"
+    hint = "the leader makes runs of them within two seconds: see the check `leader`"
     return Finding(check="inbox", status="warn", message=message, hint=hint, details=details)
 
 

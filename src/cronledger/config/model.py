@@ -11,7 +11,7 @@ from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import DayMatch
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """A value and where it was written; without a place it comes from the code."""
 
     value: Any
@@ -27,7 +27,7 @@ Fields = dict[str, Written]
 """Values by field. A part of a mapping has a dotted name: `retry.max_attempts`, `parameters.days`."""
 
 
-class JobEntry(msgspec.Struct, frozen=True, kw_only=True):
+class JobEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The operator's decision that a job shall run: one item of `scheduler.jobs`.
 
     `title` is how messages begin: `jobs[1] 'publish_content': `. `fields` holds only what was written.

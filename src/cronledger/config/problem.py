@@ -16,7 +16,7 @@ MOST_PROBLEMS = 100
 _WIDTH = 120
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where something stands in a file, counted from 1, and the text of that line."""
 
     file: str

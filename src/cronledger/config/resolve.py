@@ -8,6 +8,8 @@ without an entry only runs by hand, or at start if `bootstrap_jobs` names it.
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +27,32 @@ from cronledger.jobs.isolation import IMPORTABLE, obstacle
 from cronledger.jobs.registry import Registered, Registry
 
 
+class Origins(Mapping[JobName, dict[str, str]]):
+    """For each job, where each field comes from. Kept is only what was said; the rest is `default`."""
+
+    def __init__(self, said: dict[JobName, dict[str, str]]) -> None:
+        self._said = said
+
+    def __getitem__(self, name: JobName) -> dict[str, str]:
+        """Return where each field of a job comes from."""
+        said = self._said[name]
+        return dict.fromkeys(JobDefinition.__struct_fields__, "default") | said
+
+    def __iter__(self) -> Iterator[JobName]:
+        """Yield the names of the jobs."""
+        return iter(self._said)
+
+    def __len__(self) -> int:
+        """Count the jobs."""
+        return len(self._said)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether everything comes from the same places."""
+        return self._said == other._said if isinstance(other, Origins) else super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment] # as of any mapping
+
+
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """The definitions as configured here.
 
@@ -36,7 +64,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     definitions: tuple[JobDefinition, ...]
-    origins: dict[JobName, dict[str, str]]
+    origins: Origins
     warnings: tuple[str, ...]
     revision: str
 
@@ -71,7 +99,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         warnings += _advice_on_queue(settings, fields, definition)
     return Resolution(
         definitions=tuple(definitions),
-        origins=origins,
+        origins=Origins(origins),
         warnings=tuple(warnings),
         revision=revision_of(definitions),
     )
@@ -149,18 +177,19 @@ def _definition(
     )
 
 
-_TAKEN = frozenset(JobDefinition.__struct_fields__) - {
+_FIELDS = frozenset(JobDefinition.__struct_fields__)
+_TAKEN = _FIELDS - {
     "name", "extension", "job", "scheduled", "startup", "calendar",
 }  # fmt: skip
 
 
 def _origins(fields: Fields) -> dict[str, str]:
-    """Say for each field of a definition, and each part of its mappings, where it comes from."""
-    origins = dict.fromkeys(JobDefinition.__struct_fields__, "default")
+    """Say for each field of a definition that is said, and each part of its mappings, where it comes from."""
+    origins: dict[str, str] = {}
     for key, written in fields.items():
         field = key.partition(".")[0]
-        if field in origins:
-            origins[key] = origins[field] = written.origin
+        if field in _FIELDS:
+            origins[key] = origins[field] = sys.intern(written.origin)
     return origins
 
 

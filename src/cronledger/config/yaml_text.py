@@ -37,7 +37,7 @@ _ELSEWHERE = re.compile(r"[yYnN]|0o[0-7]+|[-+]?[0-9]{16,}")
 """What this dialect and PyYAML's tables leave a text, and other readers or writers do not."""
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """A value with its place.
 
     Attributes:

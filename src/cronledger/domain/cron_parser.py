@@ -92,10 +92,9 @@ def _read(text: str, day_match: DayMatch) -> Spec:
     days = ALL_DAYS if days & ALL_DAYS == ALL_DAYS else days
     weekdays = ALL_WEEKDAYS if weekdays & ALL_WEEKDAYS == ALL_WEEKDAYS else weekdays
     both = both and days != ALL_DAYS and weekdays != ALL_WEEKDAYS
-    plain = ~_STAR
-    return Spec(
-        seconds & plain, minutes & plain, hours & plain, days, months & plain, weekdays, interval, both
-    )
+    if interval:
+        seconds, minutes, hours = seconds & ~_STAR, minutes & ~_STAR, hours & ~_STAR
+    return Spec(seconds, minutes, hours, days, months, weekdays, interval, both)
 
 
 def split(text: str) -> list[str]:

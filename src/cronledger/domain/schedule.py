@@ -1,15 +1,16 @@
 """A schedule: a rule, the zone it is read in, and what holds where that zone's clock jumps.
 
 The rule is a cron expression, a fixed interval (`every 90s`) or a single moment (`at 2026-12-24T18:00:00`);
-the rest of the program treats them alike. A schedule is a value, made by `schedule_of` and interned: equal
-arguments give the same object, so a hundred thousand jobs share what they have in common.
+the rest of the program treats them alike. A schedule is a value, made by `schedule_of`. What is costly about
+it is the rule, and rules are kept: equal texts give the same object as long as there are not too many, so a
+hundred thousand jobs share what they have in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice, takewhile
 
 import msgspec
@@ -28,11 +29,13 @@ from cronledger.errors import CronledgerError
 MANUAL_ONLY = "manual only"
 TOLD_WITHIN = timedelta(days=31)
 """How long fire times that a calendar takes away may wait for one that it leaves, to be told in one piece."""
+MOST_RULES = 1 << 12
+"""How many texts are kept read: to read one takes some microseconds, to keep it some hundred bytes."""
 MOST_STRETCHES = 20_000
 """How many closed stretches in a row a search goes through: of closed nights, those of half a century."""
 
 
-class Schedule(msgspec.Struct, frozen=True):
+class Schedule(msgspec.Struct, frozen=True, gc=False):
     """When a job is due; fire times are whole seconds in UTC.
 
     >>> from datetime import UTC, datetime
@@ -122,7 +125,6 @@ class Schedule(msgspec.Struct, frozen=True):
             found = self.first_from(found + 1)
 
 
-@lru_cache(maxsize=1 << 17)
 def schedule_of(
     text: str,
     *,
@@ -144,7 +146,7 @@ def schedule_of(
     if not text.strip(" \t"):
         return None
     place = zone(timezone)
-    rule = _rule(text, place, day_match, dst)
+    rule = _CRONS[day_match](text) or _plain_rule(text, place, dst)
     return Schedule(text=text, rule=rule, zone=place, dst=dst, calendar=calendar)
 
 
@@ -213,11 +215,20 @@ def _instant(second: int | None) -> datetime | None:
     return None if second is None else EPOCH + timedelta(0, second)
 
 
-def _rule(text: str, place: Zone, day_match: DayMatch, dst: Dst) -> Cron | Every | At:
-    match text.replace("\t", " ").strip(" ").partition(" ")[0].lower():
-        case "every":
-            return every(text, place)
-        case "at":
-            return at(text, place, dst)
-        case _:
-            return parse(text, day_match=day_match)
+def _cron(text: str, day_match: DayMatch) -> Cron | None:
+    """Return the rule that a cron expression stands for; None if the text is none."""
+    return None if _kind(text) in _PLAIN else parse(text, day_match=day_match)
+
+
+@lru_cache(maxsize=MOST_RULES)
+def _plain_rule(text: str, place: Zone, dst: Dst) -> Every | At:
+    return every(text, place) if _kind(text) == "every" else at(text, place, dst)
+
+
+def _kind(text: str) -> str:
+    return text.replace("\t", " ").strip(" ").partition(" ")[0].lower()
+
+
+_PLAIN = {"every", "at"}
+_CRONS = {match: lru_cache(maxsize=MOST_RULES)(partial(_cron, day_match=match)) for match in DayMatch}
+"""An expression means the same in every zone: so many jobs share it."""

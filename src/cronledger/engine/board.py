@@ -11,6 +11,7 @@ from cronledger.domain.ids import JobName, Position, RunId, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.revisions import Revisions
 from cronledger.domain.run import Phase, RunState
+from cronledger.domain.sharing import share
 from cronledger.domain.understanding import require_understood
 from cronledger.engine.world import Loaded, World
 from cronledger.errors import LedgerRegressed
@@ -21,7 +22,10 @@ PAGE = 1000
 
 
 class Board:
-    """The folds that decisions use. `changed` collects the jobs whose next fire time may have moved."""
+    """The folds that decisions use.
+
+    `changed` collects the jobs whose next fire time may have moved since somebody began to plan.
+    """
 
     def __init__(self) -> None:
         self.position = Position(0)
@@ -42,8 +46,8 @@ class Board:
         self.position = loaded.position
         self._last_id = None
         self.runs, self.waiting = {}, {}
-        self.jobs = dict(loaded.jobs)
-        self.changed = set(loaded.jobs)
+        self.jobs = loaded.jobs
+        self.changed = set()
         self.revisions = loaded.revisions
         self.features = set(loaded.features)
         for state in loaded.runs:
@@ -120,6 +124,8 @@ class Board:
         after = job.evolve(before, recorded)
         if after is None:
             return
+        if isinstance(recorded.body, e.JobRegistered | e.JobRedefined):
+            share(after)
         self.jobs[name] = after
         if (
             before is None

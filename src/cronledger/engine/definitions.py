@@ -29,6 +29,8 @@ ACTOR = e.Actor.engine("config")
 JOBS_PER_ITEM = 200
 NAMES = 100
 """Of a long list of jobs, how many are named."""
+APPLY_SECONDS = 1.0
+"""For how long definitions are recorded in one go."""
 RETURNS_WITHIN = timedelta(seconds=60)
 """How long an instance that fell silent without a goodbye is expected back with the same files."""
 
@@ -47,16 +49,33 @@ def events_for(
     definitions: Definitions, jobs: Mapping[JobName, JobState], revision: str, actor: e.Actor = ACTOR
 ) -> list[tuple[Write, e.Event]]:
     """Return what makes the jobs of the ledger be as defined, each guarded by what it was based on."""
+    return events_about(_names(definitions, jobs), definitions, jobs, revision=revision, actor=actor)
+
+
+def events_about(
+    names: Iterable[JobName],
+    definitions: Definitions,
+    jobs: Mapping[JobName, JobState],
+    *,
+    revision: str,
+    actor: e.Actor = ACTOR,
+) -> list[tuple[Write, e.Event]]:
+    """Return the same for some of the jobs only."""
     decided: list[tuple[JobName, e.Event]] = []
-    for name, definition in definitions.items():
-        decided += [(name, event) for event in job.define(jobs.get(name), definition, revision, actor)]
-    for name, state in jobs.items():
-        if name not in definitions:
+    for name in names:
+        definition, state = definitions.get(name), jobs.get(name)
+        if definition is not None:
+            decided += [(name, event) for event in job.define(state, definition, revision, actor)]
+        elif state is not None:
             decided += [(name, event) for event in job.retire(state, revision, actor)]
     return [
         (Write(job_stream(name), (event,), expected=jobs[name].version if name in jobs else START), event)
         for name, event in decided
     ]
+
+
+def _names(definitions: Definitions, jobs: Mapping[JobName, JobState]) -> list[JobName]:
+    return [*definitions, *(name for name in jobs if name not in definitions)]
 
 
 def named(events: Iterable[e.Event], *, most: int | None = NAMES) -> Changes:
@@ -68,6 +87,17 @@ def named(events: Iterable[e.Event], *, most: int | None = NAMES) -> Changes:
 
     return Changes(
         registered=names(e.JobRegistered), redefined=names(e.JobRedefined), retired=names(e.JobRetired)
+    )
+
+
+def joined(one: Changes, other: Changes) -> Changes:
+    """Return the changes of both, of each kind the first."""
+    kinds = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
+    return Changes(
+        **{
+            kind: (*mine, *theirs)[:NAMES]
+            for kind, (mine, theirs) in zip(Changes.__struct_fields__, kinds, strict=True)
+        }
     )
 
 
@@ -98,26 +128,48 @@ class Configuration:
         self.definitions = {definition.name: definition for definition in definitions}
         self.revision = revision
         self._told: str | None = None
+        self._said = Changes()
+        self._term: Term | None = None
 
-    async def apply(self, world: World, board: Board, term: Term) -> None:
-        """Make this revision current, if it may."""
+    async def apply(self, world: World, board: Board, term: Term) -> bool:
+        """Make this revision current, if it may; return False if that has begun and is to be gone on with.
+
+        A hundred thousand jobs take longer than a lease lasts, and the leader has to renew it in between.
+        """
+        if self._term != term:
+            self._said, self._term = Changes(), term
         if not await self._may_apply(world, board.revisions):
-            return
-        events: list[e.Event] = []
+            return True
+        until = world.clock.monotonic() + APPLY_SECONDS
         before = board.revisions.current
-        while changes := events_for(self.definitions, board.jobs, self.revision)[:JOBS_PER_ITEM]:
-            try:
-                await world.append(Item(tuple(write for write, _ in changes), fence=term))
-                events += [event for _, event in changes]
-            except Conflict:
-                log.info("a job was changed by an operator meanwhile; looking again")
-            await board.follow(world)
-            if board.revisions.current != before:
-                return  # somebody else made theirs current meanwhile: whether ours may follow is asked anew
-        if events or self.revision != board.revisions.current:
-            event = applied(self.revision, board.revisions.current, named(events), ACTOR)
+        names = _names(self.definitions, board.jobs)
+        changed = False
+        for start in range(0, len(names), JOBS_PER_ITEM):
+            some = names[start : start + JOBS_PER_ITEM]
+            while changes := events_about(some, self.definitions, board.jobs, revision=self.revision):
+                changed = True
+                await self._append(world, changes, term)
+                await board.follow(world)
+                if board.revisions.current != before:
+                    return True  # somebody else made theirs current: whether ours may follow is asked anew
+                if world.clock.monotonic() >= until:
+                    return False
+        if changed:
+            return False  # who knows what has come meanwhile
+        if self._said != Changes() or self.revision != before:
+            event = applied(self.revision, before, self._said, ACTOR)
             await world.append(Item((Write(CONFIG, (event,), expected=None),), fence=term))
+            self._said = Changes()
             await board.follow(world)
+        return True
+
+    async def _append(self, world: World, changes: Sequence[tuple[Write, e.Event]], term: Term) -> None:
+        try:
+            await world.append(Item(tuple(write for write, _ in changes), fence=term))
+        except Conflict:
+            log.info("a job was changed by an operator meanwhile; looking again")
+        else:
+            self._said = joined(self._said, named(event for _, event in changes))
 
     async def _may_apply(self, world: World, revisions: Revisions) -> bool:
         why = await self._kept_away(world, revisions) if revisions.has_superseded(self.revision) else None

@@ -36,6 +36,7 @@ lock was freed, or when clocks run at different rates, two may believe that they
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -52,6 +53,7 @@ from cronledger.ledger.api import Head, Item, Takeover, Write
 log = logging.getLogger("cronledger.leader")
 ACTOR = e.Actor.engine("leader")
 PATIENCE_SECONDS = 1.0
+SHORTEST_WAIT = 0.05
 
 
 class Leader:
@@ -65,15 +67,16 @@ class Leader:
         self._trusted_until = 0.0
         self._renew_at = 0.0
         self._vacant_since: float | None = None
+        self._chance_at = math.inf
         self._lineage = ""
         self._had_lock = False  # a term that was won by an expired lease is led without the lock
         self._on_lock_change: Callable[[], None] = lambda: None
         self._let_go = False
 
     @property
-    def renew_at(self) -> float:
-        """When the lease is to be renewed next, in boot-time seconds."""
-        return self._renew_at
+    def seconds_to_chance(self) -> float:
+        """How long until this instance may be able to stand: a lease runs out, or patience does."""
+        return max(SHORTEST_WAIT, self._chance_at - self._world.clock.boottime())
 
     def contend(self, on_lock_change: Callable[[], None]) -> None:
         """Contend for the lock; `on_lock_change` is called, from any thread, when it comes or goes."""
@@ -86,8 +89,23 @@ class Leader:
         self._let_go = True
         return term
 
+    async def look(self) -> Head:
+        """Return the head of the ledger; a renewal of the lease, when it is due, tells it as well."""
+        boottime = self._world.clock.boottime()
+        term = self.term
+        if term is None or self._let_go or not self._renew_at <= boottime <= self._trusted_until:
+            return await self._world.head()
+        try:
+            head = await self._world.renew(term, self._lease.duration)
+        except Fenced:
+            self.step_down("a later term has begun")
+            return await self._world.head()
+        self._had_lock = self._had_lock or self._world.leader_lock.held
+        self._trust(boottime)
+        return head
+
     async def tick(self, head: Head) -> bool:
-        """Renew, step down or stand for election; return whether a new term has just begun here."""
+        """Step down or stand for election; return whether a new term has just begun here."""
         if self._let_go:
             self._let_go = False
             if self.term is not None:
@@ -104,8 +122,6 @@ class Leader:
             self.step_down("the lock is gone")
         elif boottime > self._trusted_until:
             self.step_down("the lease could not be renewed in time")
-        elif boottime >= self._renew_at:
-            await self._renew()
         return False
 
     def step_down(self, why: str) -> None:
@@ -116,6 +132,7 @@ class Leader:
     async def resign(self, reason: str) -> None:
         """Give leadership up so that another instance can lead at once."""
         term, self.term = self.term, None
+        self._chance_at = math.inf
         try:
             if term is not None:
                 event = e.Event(body=e.LeaderResigned(reason=reason), actor=ACTOR)
@@ -128,27 +145,10 @@ class Leader:
             # Also if the ledger does not hear the goodbye: whoever is heard shall lead.
             await self._world.release_lock()
 
-    async def _renew(self) -> None:
-        sent_at = self._world.clock.boottime()
-        term = self.term
-        assert term is not None
-        try:
-            await self._world.renew(term, self._lease.duration)
-        except Fenced:
-            self.step_down("a later term has begun")
-            return
-        self._had_lock = self._had_lock or self._world.leader_lock.held
-        self._trust(sent_at)
-
     async def _stand(self, head: Head) -> bool:
         lock = self._world.leader_lock
         have_lock = lock.held
-        if not may_stand(
-            have_lock=have_lock, leader=head.leader, lease_until=head.lease_until, clock=head.clock
-        ):
-            self._vacant_since = None
-            return False
-        if not have_lock and self._is_soon(self._world.clock.boottime()):
+        if not self._may_stand(head, have_lock=have_lock):
             return False
         epoch = await self._epoch(head)
         why = "lock" if have_lock else "lease"
@@ -168,18 +168,24 @@ class Leader:
             await self._world.append(Item(writes, fence=head.term, takeover=takeover))
         except (Fenced, Led, Conflict):
             return False
-        self.term = Term(head.term + 1)
+        self.term, self._chance_at = Term(head.term + 1), math.inf
         self._lineage = head.lineage
         self._had_lock = have_lock
         self._trust(sent_at)
         log.info("term %s: this instance leads (epoch %s, by %s)", self.term, epoch, why)
         return True
 
-    def _is_soon(self, boottime: float) -> bool:
-        """Whether whoever holds the lock should still be given the time to stand first."""
-        if self._vacant_since is None:
-            self._vacant_since = boottime
-        return boottime < self._vacant_since + PATIENCE_SECONDS
+    def _may_stand(self, head: Head, *, have_lock: bool) -> bool:
+        """Whether to stand now: of a vacant ledger, whoever holds the lock is let stand first."""
+        boottime = self._world.clock.boottime()
+        if may_stand(have_lock=have_lock, leader=head.leader, lease_until=head.lease_until, clock=head.clock):
+            self._vacant_since = boottime if self._vacant_since is None else self._vacant_since
+            self._chance_at = self._vacant_since + PATIENCE_SECONDS
+            return have_lock or boottime >= self._chance_at
+        assert head.lease_until is not None
+        self._vacant_since = None
+        self._chance_at = boottime + (head.lease_until - head.clock).total_seconds()
+        return False
 
     async def _epoch(self, head: Head) -> int:
         living = [

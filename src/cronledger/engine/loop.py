@@ -1,13 +1,12 @@
 """The one loop and the one wait.
 
 A pass reads what is new, leads if it may, plans, recovers and claims, each part bounded; then it waits until
-the next due instant, a wake-up, or one second (`Plan.look_seconds`), after which only the head is looked at.
+the next due instant, a wake-up, or `Plan.look_seconds`, after which only the head is looked at.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import suppress
 from datetime import datetime
 
@@ -18,9 +17,10 @@ from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition, Startup
 from cronledger.domain.ids import JobName, Position, RunId, Term
 from cronledger.domain.run import RunState
-from cronledger.engine import claims, features, lineage, startup
+from cronledger.engine import claims, lineage, startup
 from cronledger.engine.attempt import UNREACHABLE_PAUSE
 from cronledger.engine.board import Board
+from cronledger.engine.chores import Chores
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.dispatcher import Dispatcher
 from cronledger.engine.executor import Executor, Provision
@@ -29,7 +29,6 @@ from cronledger.engine.inbox import Inbox
 from cronledger.engine.leader import Leader
 from cronledger.engine.plan import Kind, Plan
 from cronledger.engine.planner import Planner
-from cronledger.engine.recovery import Recovery
 from cronledger.engine.world import World
 from cronledger.errors import Fenced, LedgerRegressed, LedgerUnreachable, Outdated
 from cronledger.jobs.calling import PATIENCE_SECONDS
@@ -38,8 +37,6 @@ from cronledger.ledger.api import Appended, Head, Same, require_writer
 
 log = logging.getLogger("cronledger.engine")
 LONGEST_WAIT = 1.0
-RECOVERY_SECONDS = 1.0
-PROJECTION_SECONDS = 1.0
 RECONSIDER_SECONDS = 5.0
 
 
@@ -53,7 +50,7 @@ class Engine:
         self.board = Board()
         self._leader = Leader(world, plan.lease, self.board)
         self._planner = Planner(world, self.board)
-        self._recovery = Recovery(world, self.board)
+        self._chores = Chores(world, self.board)
         self._inbox = Inbox(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
         self._dispatcher = Dispatcher(
@@ -71,8 +68,6 @@ class Engine:
         self.farewell = Farewell()
         self._startup_triggered = False
         self._configuration_due = False
-        self._recover_at = 0.0
-        self._project_at = 0.0
         self._epoch_told: int | None = None
         self._instance_startup_due = False
         self._lease_seen: Head | None = None
@@ -168,7 +163,7 @@ class Engine:
             await self._obey_plan()
             if self._regressed is not None:
                 await self._begin_again(self._regressed)
-            head = await self._world.head()
+            head = await self._leader.look()
             require_writer(head)
             if head.position != self.board.position:
                 await self.board.follow(self._world)
@@ -245,14 +240,14 @@ class Engine:
         if elected:
             self._startup_triggered = False
             self._configuration_due = True
-        if self._configuration_due:
+            self._planner.begin()
             await self.board.follow(self._world)
-            self.board.changed.update(self.board.jobs)
         if self._configuration_due or self._differs():
             self._apply_at = self._world.clock.monotonic() + RECONSIDER_SECONDS
-            await self._configuration.apply(self._world, self.board, term)
-            self._configuration_due = False
+            self._configuration_due = not await self._configuration.apply(self._world, self.board, term)
         if not self._startup_triggered:
+            if self._configuration_due:
+                return True
             await self._tell_epoch()
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
             self._startup_triggered = True
@@ -262,30 +257,14 @@ class Engine:
         )
         if head.has_requests:
             again |= await self._inbox.tick(term)
-        await self._every_second(now, term)
-        return again
+        assert self._tasks is not None
+        await self._chores.tick(now, term, self._plan.features, self._tasks)
+        return again or self._configuration_due
 
     def _differs(self) -> bool:
         """Whether to ask again for files that are not current: what kept them away may be gone."""
         differs = self._configuration.revision != self.board.revisions.current
         return differs and self._world.clock.monotonic() >= self._apply_at
-
-    async def _every_second(self, now: datetime, term: Term) -> None:
-        """Do what need not be done at once: look for lost runs, keep the views near the head."""
-        elapsed = self._world.clock.monotonic()
-        if elapsed >= self._recover_at or self._recovery.is_asked:
-            self._recover_at = elapsed + RECOVERY_SECONDS
-            await self._recovery.tick(now, term)
-            await features.tick(self._world, self.board, self._plan.features, term)
-        if elapsed >= self._project_at:
-            self._project_at = math.inf
-            assert self._tasks is not None
-            self._tasks.start_soon(self._project)
-
-    async def _project(self) -> None:
-        """Keep the views near the head, beside the loop: over a slow way that takes longer than a renewal."""
-        await self._world.project()
-        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
 
     async def _claim(self) -> bool:
         await self._tell_epoch()
@@ -363,7 +342,7 @@ class Engine:
         if self._leader.term is not None:
             due.append(self._planner.next_due())
         soonest = min((instant for instant in due if instant is not None), default=None)
-        seconds = self._plan.look_seconds
+        seconds = min(self._plan.look_seconds, self._leader.seconds_to_chance)
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
         await self._pause(seconds)

@@ -23,14 +23,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         look_seconds: The longest that the loop waits before it looks at the ledger unasked: wake-ups may be
-            lost. Shorter than the pauses between renewals of the lease.
+            lost. Shorter than the pauses between renewals of the lease, which are looks as well. With
+            1.3 an instance that has nothing to do says less than one thing a second to its database.
     """
 
     kind: Kind = Kind.SERVICE
     enabled: bool = True
     max_runs: int = 100
     lease: Lease = Lease()
-    look_seconds: float = 1.0
+    look_seconds: float = 1.3
     startup_wait_seconds: float = 300.0
     drain_seconds: float = 25.0
     only: frozenset[RunId] | None = None

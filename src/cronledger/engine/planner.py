@@ -1,13 +1,12 @@
 """Planning: every fire time that has come is triggered or skipped, and both are recorded.
 
-The domain decides; here is a heap of next fire times, so that a wake-up looks at nothing that is not due,
+The domain decides; here is an agenda of next fire times, so that a wake-up looks at nothing that is not due,
 and the append, one item per job: a job whose item conflicts is read and decided again, the others go on.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from cronledger.domain import events as e
@@ -15,6 +14,7 @@ from cronledger.domain import job, run
 from cronledger.domain.ids import JobName, Position, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
+from cronledger.engine.agenda import Agenda
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
@@ -32,24 +32,26 @@ Claimed = Callable[[e.Event, Position, datetime], None]
 
 
 class Planner:
-    """The heap of next fire times of all jobs, for the leader."""
+    """The agenda of all jobs, for the leader."""
 
     def __init__(self, world: World, board: Board) -> None:
         self._world = world
         self._board = board
-        self._heap: list[tuple[datetime, JobName]] = []
-        self._next: dict[JobName, datetime] = {}
+        self._agenda = Agenda()
+        self._knows_jobs = False
         self._decided: dict[JobName, tuple[int, datetime | None]] = {}
         self._not_before: datetime | None = None
 
     def next_due(self) -> datetime | None:
         """Return the earliest instant at which there is something to decide."""
-        while self._heap:
-            fire_at, name = self._heap[0]
-            if self._next.get(name) == fire_at:
-                return max(fire_at, self._not_before) if self._not_before else fire_at
-            heapq.heappop(self._heap)
-        return None
+        fire_at = self._agenda.next_instant()
+        return max(fire_at, self._not_before) if fire_at and self._not_before else fire_at
+
+    def begin(self) -> None:
+        """Forget what was planned before, and learn the next fire time of every job: a term begins."""
+        self._agenda = Agenda()
+        self._knows_jobs = False
+        self._decided.clear()
 
     async def tick(self, now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed) -> bool:
         """Decide what is due at `now`; return whether to look again at once. Raises Fenced after the term.
@@ -59,7 +61,7 @@ class Planner:
         """
         self._refresh()
         self._not_before = None
-        due = self._take_due(now)
+        due = self._agenda.take(now, JOBS_AT_ONCE)
         again = len(due) == JOBS_AT_ONCE
         for start in range(0, len(due), CHUNK):
             names = due[start : start + CHUNK]
@@ -68,29 +70,18 @@ class Planner:
 
     def _refresh(self) -> None:
         """Learn the next fire time of every job that has changed."""
-        changed, self._board.changed = self._board.changed, set()
+        changed: Iterable[JobName] = self._board.changed if self._knows_jobs else self._board.jobs
+        self._board.changed, self._knows_jobs = set(), True
         for name in changed:
             state = self._board.jobs.get(name)
             decided = self._decided.pop(name, None)
             if state and (state.version, state.planned_until) == decided:
                 continue  # nothing but what was decided here: what comes after it is known
-            self._push(name, job.next_fire(state) if state else None)
+            self._enter(name, job.next_fire(state) if state else None)
 
-    def _push(self, name: JobName, fire_at: datetime | None) -> None:
-        if fire_at is None:
-            self._next.pop(name, None)
-        elif self._next.get(name) != fire_at:
-            self._next[name] = fire_at
-            heapq.heappush(self._heap, (fire_at, name))
-
-    def _take_due(self, now: datetime) -> list[JobName]:
-        due: list[JobName] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < JOBS_AT_ONCE:
-            fire_at, name = heapq.heappop(self._heap)
-            if self._next.get(name) == fire_at:
-                del self._next[name]
-                due.append(name)
-        return due
+    def _enter(self, name: JobName, fire_at: datetime | None) -> None:
+        if fire_at is not None:
+            self._agenda.enter(name, fire_at)
 
     async def _decide(
         self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed
@@ -107,7 +98,7 @@ class Planner:
             room += len(claims)
             item = self._item(state, decision, claims, term)
             if item is None:
-                self._push(name, job.next_fire(state))
+                self._enter(name, job.next_fire(state))
                 continue
             items.append(item)
             asked.append((state, decision, claims))
@@ -117,9 +108,9 @@ class Planner:
                 raise answer
             if isinstance(answer, Early):
                 self._not_before = self._world.now() + EARLY_PAUSE
-                self._push(state.name, job.next_fire(state))
+                self._enter(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
-                self._push(state.name, job.next_fire_after(state, now))
+                self._enter(state.name, job.next_fire_after(state, now))
                 if not state.undecided and not decision.skips:
                     self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
                 for event in claims:

@@ -52,7 +52,7 @@ class Notes(Protocol):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What an instance needs to know of the past: the folds as of a position."""
+    """What an instance needs to know of the past: the folds as of a position, for the caller to keep."""
 
     position: Position
     jobs: dict[JobName, JobState]
@@ -109,7 +109,10 @@ class World(Protocol):
         """
 
     async def renew(self, term: Term, lease: timedelta) -> Head:
-        """Prolong the lease of a term; raise Fenced once a later one has begun."""
+        """Prolong the lease of a term and return the head; raise Fenced once a later one has begun.
+
+        Raises LedgerRegressed as `head` does.
+        """
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
         """Return the next events, in order and without gaps."""
@@ -147,5 +150,5 @@ class World(Protocol):
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call a function on the loop's thread; may be called from any thread."""
 
-    async def project(self) -> None:
-        """Bring the views up to the head."""
+    async def project(self) -> bool:
+        """Bring the views up to the head; return whether they are there."""

@@ -44,7 +44,7 @@ class BehindPooler(LedgerUnreachable):
     def __init__(self) -> None:
         super().__init__(
             "the database is behind a connection pooler, where locks of sessions mean nothing: "
-            "leadership rests on the lease alone, and what others append is seen within a second",
+            "leadership rests on the lease alone, and what others append is seen a second later",
             hint="connect directly, and a leader that crashes is replaced at once",
         )
 

@@ -29,8 +29,7 @@ INSTANCE_CLASS = 0x63726C69
 MIGRATION_CLASS = 0x63726C6D
 CHANNEL = "cronledger"
 
-WATCH_SECONDS = 1.0
-TOUCH_EVERY = 3
+TOUCH_SECONDS = 3.0
 SHORT_PAUSE_SECONDS = 0.05
 LONG_PAUSE_SECONDS = 1.0
 POOLER_PAUSE_SECONDS = 15.0
@@ -125,18 +124,15 @@ class Session:
         self.error = text
 
     def _watch(self, connection: Connection) -> None:
-        quiet = 0
         poll = select.poll()  # select() knows no descriptor from 1,024 on
         poll.register(connection.fileno(), select.POLLIN)
         poll.register(self._hush, select.POLLIN)
         while not self._stopping.is_set():
-            ready = [number for number, _ in poll.poll(WATCH_SECONDS * 1000)]
+            ready = [number for number, _ in poll.poll(TOUCH_SECONDS * 1000)]
             if connection.fileno() in ready:
                 self._attend(connection)
-            quiet = 0 if ready else quiet + 1
-            if quiet >= TOUCH_EVERY:
+            elif not ready:
                 touch(connection)
-                quiet = 0
 
 
 class SessionLock:

@@ -31,7 +31,7 @@ from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
 from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, unsynced, writer_lock
 from cronledger.ledger.sqlite_problems import problem, require_local, warn_of_others
-from cronledger.ledger.wakeups import FileWatch
+from cronledger.ledger.wakeups import FileWatch, OwnWrites
 
 OLDEST = (3, 37, 0)
 
@@ -57,11 +57,13 @@ class SqliteStore:
         event.listen(self._engine, "connect", self._connected)
         self._process = os.getpid()
         self._file, self._log = _identity(self.path), _log_of(self.path)
+        self._own_writes = OwnWrites()
         self._writer = SqliteAppender(
             self._engine,
             self._turn,
             self.checkpoints,
             self.path,
+            own_writes=self._own_writes,
             instance=instance,
             clock=clock,
             check=self._guarded,
@@ -86,9 +88,11 @@ class SqliteStore:
         with self._guarded(), self._turn.held():
             self._require_unmoved()
             with self._immediate.connect() as connection:
-                with unsynced(connection) if relaxed else nullcontext(), connection.begin():
-                    yield connection
-                    self._require_unmoved()
+                with unsynced(connection) if relaxed else nullcontext():
+                    transaction = connection.begin()
+                    with self._own_writes.overlooked(), transaction:
+                        yield connection
+                        self._require_unmoved()
                 self.checkpoints.committed(connection)
 
     def leader_lock(self) -> FileLeaderLock:
@@ -113,7 +117,8 @@ class SqliteStore:
 
     def wake(self, callback: Callable[[], None]) -> FileWatch:
         """Call back when somebody may have appended; a hint, from a thread of its own."""
-        return FileWatch(self.path.with_name(f"{self.path.name}-wal"), callback)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return self._own_writes.watched_by(FileWatch(log, callback))
 
     def close(self) -> None:
         """Close every connection; those of a parent process are not ours to close."""

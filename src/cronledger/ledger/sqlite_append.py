@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -23,15 +23,17 @@ from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
 from cronledger.ledger.sql import head_of
 from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock
+from cronledger.ledger.wakeups import OwnWrites
 
 IDS_AT_A_TIME = 500
 ROWS_AT_A_TIME = 32
 """Rows of one INSERT: the driver gives the interpreter away, and waits to get it back, for each statement."""
 
-_HEAD = (
-    "SELECT position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
-    "(SELECT id FROM event AS e WHERE e.position = ?), EXISTS (SELECT 1 FROM inbox) FROM head"
+_COLUMNS = (
+    "position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
+    "(SELECT id FROM event AS e WHERE e.position = ?), EXISTS (SELECT 1 FROM inbox)"
 )
+_HEAD = f"SELECT {_COLUMNS} FROM head"  # noqa: S608 - of constants
 _VERSIONS = (
     "SELECT s.value, coalesce((SELECT max(version) FROM event WHERE stream = s.value), 0) "
     "FROM json_each(?) AS s"
@@ -47,7 +49,7 @@ _EVENT_COLUMNS = (
 )  # fmt: skip
 _BODY_COLUMNS = ("salt", "body", "position")
 _MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
-_RENEW = "UPDATE head SET lease_until = ? WHERE term = ?"
+_RENEW = f"UPDATE head SET lease_until = ? WHERE term = ? RETURNING {_COLUMNS}"  # noqa: S608 - of constants
 
 
 class SqliteAppender:
@@ -60,6 +62,7 @@ class SqliteAppender:
         checkpoints: Checkpoints,
         path: Path,
         *,
+        own_writes: OwnWrites,
         instance: InstanceId,
         clock: Clock,
         check: Callable[[], Any],
@@ -69,6 +72,7 @@ class SqliteAppender:
         self._turn = turn
         self._checkpoints = checkpoints
         self._path = path
+        self._own_writes = own_writes
         self._mark: Mark | None = None
         self._lost: tuple[Position, str] | None = None
         self._instance = instance
@@ -100,21 +104,20 @@ class SqliteAppender:
     def renew(self, term: Term, lease: timedelta) -> Head:
         """Set the lease of the current term to end `lease` from now."""
         with self._check(), self._turn.held():
-            with self._writing() as connection:
-                head = self._head(connection)
-                if head.term != term:
-                    raise Fenced(term, head.term)
-                until = head.clock + lease if lease else None
-                connection.exec_driver_sql(_RENEW, (None if until is None else to_micros(until), term))
-            self._note()
-            return msgspec.structs.replace(head, lease_until=until)
+            with ExitStack() as written, self._writing() as connection:
+                now = self._clock.now()
+                head = self._head(connection, _RENEW, to_micros(now + lease) if lease else None, term)
+                if head is None:
+                    raise Fenced(term, self._require_head(connection).term)
+                written.enter_context(self._own_writes.overlooked())
+            return self._named(msgspec.structs.replace(head, clock=now), self._note())
 
     def head(self) -> Head:
         """Return the head as it stands; its lineage names the ledger, and the history after a loss."""
         with self._check(), self._engine.connect() as connection:
-            head = self._head(connection)
-        history = "" if self._mark is None else _history(read_mark(self._path), self._mark)
-        return msgspec.structs.replace(head, lineage=f"{head.lineage}/{history}") if history else head
+            # One statement sees one moment by itself.
+            head = self._require_head(connection.execution_options(cronledger_begin=""))
+        return self._named(head, read_mark(self._path))
 
     def lost(self) -> tuple[Position, str] | None:
         """Return, once, what had been acknowledged and is gone."""
@@ -134,7 +137,7 @@ class SqliteAppender:
         """Admit and store; None if a unique index says that the facts were not all there."""
         try:
             with self._writing() as connection:
-                head = self._head(connection)
+                head = self._require_head(connection)
                 require_writer(head)
                 facts = _facts(connection, batch, thorough=thorough)
                 admitted = admit(head, facts, batch, instance=self._instance)
@@ -162,11 +165,18 @@ class SqliteAppender:
             connection.close()
             raise
 
-    def _head(self, connection: Connection) -> Head:
-        mark = self._mark or read_mark(self._path)
-        row = connection.exec_driver_sql(_HEAD, (mark.position,)).first()
-        if row is None:
+    def _require_head(self, connection: Connection) -> Head:
+        head = self._head(connection, _HEAD)
+        if head is None:
             raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+        return head
+
+    def _head(self, connection: Connection, statement: str, *values: int | None) -> Head | None:
+        """Return the head that a statement tells of, None if it tells of none."""
+        mark = self._mark or read_mark(self._path)
+        row = connection.exec_driver_sql(statement, (*values, mark.position)).first()
+        if row is None:
+            return None
         if mark.lineage != row[6]:
             mark = Mark(lineage=row[6])
         elif row[0] < mark.position or row[8] not in {mark.id, None}:
@@ -176,6 +186,11 @@ class SqliteAppender:
             self._mark = mark
         return head_of(row, self._clock.now(), has_requests=bool(row[9]))
 
+    def _named(self, head: Head, noted: Mark) -> Head:
+        """Let the lineage of a head name the history after a loss as well."""
+        history = "" if self._mark is None else _history(noted, self._mark)
+        return msgspec.structs.replace(head, lineage=f"{head.lineage}/{history}") if history else head
+
     def _begin_history(self, lost: Mark) -> Mark:
         """Give the ledger's history another name: it is not the one in which this event was acknowledged."""
         event_id = lost.id.hex()
@@ -184,15 +199,16 @@ class SqliteAppender:
         write_mark(self._path, mark)
         return mark
 
-    def _note(self) -> None:
-        """Leave word of what was acknowledged, for whoever opens the file next."""
+    def _note(self) -> Mark:
+        """Leave word of what was acknowledged, for whoever opens the file next; return what stood there."""
         try:
             noted, mark = read_mark(self._path), self._mark
         except LedgerUnreachable:
             # What was committed is; a note that cannot be left now is left with the next renewal.
-            return
+            return self._mark or Mark()
         if mark is not None and mark.position > (noted.position if noted.lineage == mark.lineage else 0):
             write_mark(self._path, msgspec.structs.replace(mark, history=_history(noted, mark)))
+        return noted
 
 
 def _history(noted: Mark, mark: Mark) -> str:

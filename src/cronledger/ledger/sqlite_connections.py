@@ -181,11 +181,11 @@ def unsynced(connection: Connection) -> Iterator[None]:
 
 
 def begin(connection: Connection) -> None:
-    """Begin a transaction: the driver would only do so before it writes."""
+    """Begin a transaction: the driver would only do so before it writes. Not where one statement is all."""
     statement: str = connection.get_execution_options().get("cronledger_begin", "BEGIN")
     if statement == "BEGIN IMMEDIATE":
         begin_immediate(raw(connection), BUSY_SECONDS)
-    else:
+    elif statement:
         connection.exec_driver_sql(statement)
 
 

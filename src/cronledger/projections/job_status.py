@@ -13,6 +13,7 @@ from cronledger.domain.events import Recorded
 from cronledger.domain.ids import JobName, Position
 from cronledger.domain.job import JobState
 from cronledger.domain.schedule import schedule_for
+from cronledger.domain.sharing import Instants, share
 from cronledger.projections.moments import fire_time
 from cronledger.projections.projection import Projection
 from cronledger.projections.rows import Key
@@ -29,7 +30,8 @@ PROJECTION = Projection(name="job_status", version=2, rows=JOB_STATUS, key=_job,
 def all_jobs(connection: Connection) -> dict[JobName, JobState]:
     """Return every job that the ledger has heard of, by name."""
     statement = JOB_STATUS.select().order_by(JOB_STATUS.table.c.name)
-    return {state.name: state for state in JOB_STATUS.read(connection, statement)}
+    instants: Instants = {}
+    return {state.name: share(state, instants) for state in JOB_STATUS.each(connection, statement)}
 
 
 def one(connection: Connection, name: JobName) -> JobState | None:

@@ -6,7 +6,7 @@ parts (a struct, a tuple, a dict) is JSON text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from inspect import signature
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -34,6 +34,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Key = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 
+PAGE = 1000
 _to_json = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -82,6 +83,11 @@ class Rows(Generic[T]):
     def read(self, connection: Connection, statement: Select[Any]) -> list[T]:
         """Return the states that a SELECT of this table's columns finds."""
         return [self.load(row) for row in fetched(connection.execute(statement))]
+
+    def each(self, connection: Connection, statement: Select[Any]) -> Iterator[T]:
+        """Yield the states that a SELECT finds, however many, with a page of rows in memory at a time."""
+        paged = statement.execution_options(yield_per=PAGE)
+        return (self.load(tuple(row)) for row in connection.execute(paged))
 
     def select(self) -> Select[Any]:
         """Begin a SELECT of all columns."""

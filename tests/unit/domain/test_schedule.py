@@ -20,10 +20,17 @@ def test_an_empty_text_is_no_schedule() -> None:
     assert "manual only" == describe("")
 
 
-def test_equal_arguments_give_the_same_schedule() -> None:
+def test_equal_arguments_give_equal_schedules_that_share_their_rule() -> None:
     first = schedule_of("0 0 3 * * *", timezone="Europe/Berlin", dst=Dst(gap=Gap.SKIP))
 
-    assert first is schedule_of("0 0 3 * * *", timezone="Europe/Berlin", dst=Dst(gap=Gap.SKIP))
+    second = schedule_of("0 0 3 * * *", timezone="Europe/Berlin", dst=Dst(gap=Gap.SKIP))
+    elsewhere = schedule_of("0 0 3 * * *", timezone="Asia/Tokyo")
+
+    assert first == second
+    assert first is not None
+    assert second is not None
+    assert elsewhere is not None
+    assert first.rule is second.rule is elsewhere.rule
     assert first != schedule_of("0 0 3 * * *", timezone="Europe/Berlin")
     assert first != schedule_of("0 0 3 * * *", dst=Dst(gap=Gap.SKIP))
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import anyio
 import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.ids import JobName
+from cronledger.domain.ids import JobName, Position, Term
 from cronledger.domain.job import JobState
-from cronledger.engine.definitions import NAMES, Changes, applied, compared, events_for, named
+from cronledger.engine.board import Board
+from cronledger.engine.definitions import (
+    JOBS_PER_ITEM,
+    NAMES,
+    Changes,
+    Configuration,
+    applied,
+    compared,
+    events_for,
+    named,
+)
+from cronledger.entropy import SeededEntropy
+from cronledger.ledger.api import Appended, Item, Same
+from cronledger.ledger.memory import MemoryLedger, MemoryLog
+from cronledger.testing import ManualClock
+from tests.events import HERE, election
 
 ANN = e.Actor.operator("ann")
 
@@ -69,3 +87,36 @@ def test_two_sets_of_definitions_are_compared_by_name() -> None:
     before, after = [job("a"), job("b"), job("c")], [job("b"), job("c", owner="ann"), job("d")]
 
     assert Changes(registered=("d",), redefined=("c",), retired=("a",)) == compared(before, after)
+
+
+class Slow:
+    """A world in which each append takes so long that a leader has to renew its lease after a few."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.ledger = MemoryLedger(HERE, self.clock, SeededEntropy(1), MemoryLog())
+        self.ledger.submit([self.ledger.prepare(election(fence=0, expected=0))])
+        self.instance = HERE
+
+    async def append(self, item: Item) -> Appended | Same:
+        self.clock.advance(0.4)
+        (answer,) = self.ledger.submit([self.ledger.prepare(item)])
+        assert isinstance(answer, Appended | Same), answer
+        return answer
+
+    async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
+        return self.ledger.read_all(position, limit)
+
+
+def test_many_jobs_are_registered_a_second_at_a_time_and_told_once() -> None:
+    world, board = Slow(), Board()
+    many = [job(f"j{number:04}") for number in range(4 * JOBS_PER_ITEM)]
+    configuration = Configuration(many, "r1")
+    done = [anyio.run(configuration.apply, world, board, Term(1)) for _ in range(4)]
+    told = [each.body for each in world.ledger.read_all(Position(0), 2000) if each.type == "config.applied"]
+
+    assert [False, False, True, True] == done
+    assert {each.name for each in many} == set(board.jobs)
+    assert [tuple(each.name for each in many[:NAMES])] == [
+        each.registered for each in told if isinstance(each, e.ConfigApplied)
+    ]

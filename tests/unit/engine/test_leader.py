@@ -53,6 +53,7 @@ class Alone:
         self.log = log or MemoryLog()
         self.ledger = MemoryLedger(instance, self.clock, SeededEntropy(hash(instance) % 97), self.log)
         self.is_deaf = False
+        self.renewals = 0
 
     async def append(self, item: Item) -> Appended | Same:
         if self.is_deaf:
@@ -65,7 +66,11 @@ class Alone:
     async def release_lock(self) -> None:
         self.leader_lock.release()
 
+    async def head(self) -> Head:
+        return self.ledger.head()
+
     async def renew(self, term: Term, lease: timedelta) -> Head:
+        self.renewals += 1
         return self.ledger.renew(term, lease)
 
     async def instances(self) -> list[Any]:
@@ -88,7 +93,7 @@ def leading(world: Alone) -> Leader:
 
 
 def tick(world: Alone, leader: Leader) -> bool:
-    return anyio.run(leader.tick, world.ledger.head())
+    return anyio.run(leader.tick, anyio.run(leader.look))
 
 
 def types(world: Alone) -> list[str]:
@@ -157,3 +162,36 @@ def test_the_lock_is_free_even_if_the_ledger_does_not_hear_the_resignation() -> 
 
     assert unheard
     assert not world.leader_lock.held
+
+
+def test_a_leader_that_looks_when_its_lease_is_to_be_renewed_asks_only_once() -> None:
+    world = Alone()
+    leader = leading(world)
+    heads = []
+    for _ in range(10):
+        world.clock.advance(1)
+        heads.append(anyio.run(leader.look))
+
+    assert 3 == world.renewals
+    assert [10.0, 9.0, 8.0] == [_left(head) for head in heads[2:5]]
+
+
+def test_a_candidate_looks_again_when_the_lease_runs_out_and_when_its_patience_does() -> None:
+    leading(first := Alone())
+    second = Alone(THERE, first.log)
+    candidate = Leader(second, Lease(), Board())  # type: ignore[arg-type] # as much of a world as it needs
+    second.clock.advance(4)
+    tick(second, candidate)
+    until_lease_ends = candidate.seconds_to_chance
+    second.clock.advance(6.1)
+    tick(second, candidate)
+    patience = candidate.seconds_to_chance
+    second.clock.advance(patience)
+
+    assert (6.0, 1.0) == (until_lease_ends, patience)
+    assert tick(second, candidate)
+
+
+def _left(head: Head) -> float:
+    assert head.lease_until is not None
+    return (head.lease_until - head.clock).total_seconds()
