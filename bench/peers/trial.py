@@ -1,0 +1,97 @@
+"""One trial: an adapter asked for one piece of work in a process of its own, which may not take for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import overload
+
+from bench.peers.report import Lateness, Silence, Speed, parsed
+from bench.peers.roster import FOLDER, OURS, Peer
+
+ROOT = FOLDER.parents[1]
+PATIENCE_SECONDS = 60.0
+SECONDS_A_JOB = 0.04
+"""What setting up a job may take, the slowest peer's twice over and more."""
+
+
+@overload
+def ask(
+    peer: Peer, python: Path, kind: type[Speed], *, url: str, folder: Path, jobs: int
+) -> Speed | Silence: ...
+@overload
+def ask(
+    peer: Peer, python: Path, kind: type[Lateness], *, url: str, folder: Path, jobs: int, seconds: int
+) -> Lateness | Silence: ...
+def ask(
+    peer: Peer,
+    python: Path,
+    kind: type[Speed | Lateness],
+    *,
+    url: str,
+    folder: Path,
+    jobs: int,
+    seconds: int = 1,
+) -> Speed | Lateness | Silence:
+    """Ask a peer's adapter, in an empty folder, and return its answer or why there is none."""
+    work = kind.__struct_config__.tag
+    command = [python, "-P", "-m", f"adapters.{peer.adapter}", work, "--url", url, "--jobs", jobs]
+    command += ["--seconds", seconds, *(f"--option={name}={value}" for name, value in peer.options.items())]
+    timeout = PATIENCE_SECONDS * (2 if peer.by_minute else 1) + seconds + jobs * SECONDS_A_JOB
+    return answer(
+        [str(word) for word in command], kind, environment=_environment(peer), folder=folder, timeout=timeout
+    )
+
+
+def answer(
+    command: list[str],
+    kind: type[Speed | Lateness],
+    *,
+    environment: dict[str, str],
+    folder: Path,
+    timeout: float,
+) -> Speed | Lateness | Silence:
+    """Run a command and read its answer; kill it and all it has started when the time is up."""
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return Silence(f"no answer within {timeout:.0f} s")
+    finally:
+        _kill(process)
+    if process.returncode:
+        last = (errors.strip() or "it said nothing").splitlines()[-1]
+        return Silence(f"ended with {process.returncode}: {last[:200]}")
+    try:
+        return parsed(output, kind)
+    except ValueError as error:
+        return Silence(str(error))
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def _environment(peer: Peer) -> dict[str, str]:
+    """Return what the adapter sees: only ours gets this checkout on its path, and nobody our settings."""
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PG", "PYTHON", "CRONLEDGER_"))
+    }
+    paths = [FOLDER, *((ROOT / "src", ROOT) if peer.adapter == OURS else ())]
+    return kept | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def note(text: str) -> None:
+    """Tell somebody who watches how far it is."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
