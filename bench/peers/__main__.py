@@ -3,8 +3,8 @@
     PYTHONPATH=src:. python -m bench.peers [--quick] [--peer NAME]... [--due N]... [--venvs DIR] [--json]
     PYTHONPATH=src:. python -m bench.peers --prepare
 
-Environments that are not there are made first, from the pinned versions; `--prepare` does only that. Without
-`--quick` all takes more than an hour, most of it waiting for peers with 5,000 jobs due each second.
+Environments that are not there are made first, from the pinned versions; `--prepare` does only that. With
+`--quick` all takes two minutes, without it twenty, most of them for peers that have too many jobs due.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Silence(msgspec.Struct, frozen=True):
 def parsed(output: str, kind: type[Speed | Lateness]) -> Speed | Lateness:
     r"""Read the last line of an adapter's output: libraries may print before it.
 
-    >>> parsed('hello\\n{"work":"throughput","jobs":6,"enqueue_seconds":1,"drain_seconds":2,"cpu_seconds":1}',
+    >>> parsed('hello\n{"work":"throughput","jobs":6,"enqueue_seconds":1,"drain_seconds":2,"cpu_seconds":1}',
     ...        Speed).per_second
     2.0
 

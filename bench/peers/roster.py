@@ -119,7 +119,7 @@ def chosen(names: list[str]) -> tuple[Peer, ...]:
 def pins(text: str) -> dict[str, str]:
     r"""Return package -> version of a file of requirements.
 
-    >>> pins("oban==0.7.0\\n")
+    >>> pins("oban==0.7.0\n")
     {'oban': '0.7.0'}
 
     Raises:

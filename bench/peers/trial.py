@@ -55,16 +55,17 @@ def answer(
     timeout: float,
 ) -> Speed | Lateness | Silence:
     """Run a command and read its answer; kill it and all it has started when the time is up."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, env=environment, cwd=folder, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return Silence(f"no answer within {timeout:.0f} s")
-    finally:
-        _kill(process)
+    ) as process:  # fmt: skip
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return Silence(f"no answer within {timeout:.0f} s")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         last = (errors.strip() or "it said nothing").splitlines()[-1]
         return Silence(f"ended with {process.returncode}: {last[:200]}")
@@ -72,14 +73,6 @@ def answer(
         return parsed(output, kind)
     except ValueError as error:
         return Silence(str(error))
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
 
 
 def _environment(peer: Peer) -> dict[str, str]:

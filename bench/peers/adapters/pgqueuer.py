@@ -65,7 +65,8 @@ async def lateness(asked: Asked) -> Answer:
     for number in range(asked.jobs):
         queuer.schedule(f"tick_{number}", "* * * * * *")(tick)
     working = asyncio.create_task(queuer.run())
-    await asyncio.sleep(2)
+    while len(named) < asked.jobs:  # noqa: ASYNC110 - set up means that each row has named a time
+        await asyncio.sleep(0.1)
     answer = await starts.window()
     queuer.shutdown.set()
     working.cancel()
