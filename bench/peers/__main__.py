@@ -12,15 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from bench.figures import Scale
 from bench.peers import figures
-from bench.peers.environments import DEFAULT_FOLDER, NotThere, python_for
-from bench.peers.roster import Peer, chosen
+from bench.peers.environments import DEFAULT_FOLDER, prepare
+from bench.peers.roster import chosen
 from bench.peers.tables import page
 from bench.places import places
 
@@ -58,18 +57,6 @@ def main() -> int:
         found = list(figures(there, scale, peers=peers, venvs=asked.venvs, make=False, due_at_once=due))
     print(json.dumps(msgspec.to_builtins(found), indent=2) if asked.json else page(found))
     return 0
-
-
-def prepare(peers: Sequence[Peer], venvs: Path) -> int:
-    """Make the environments that are not there; return 1 if one could not be made."""
-    failed = 0
-    for peer in {peer.adapter: peer for peer in peers}.values():
-        try:
-            python_for(peer, venvs, make=True)
-        except NotThere as error:
-            print(f"{peer.adapter}: {error}", file=sys.stderr)
-            failed = 1
-    return failed
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peers.roster import OURS, Peer
+from bench.peers.roster import Peer
 
 DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cronledger-bench"
 MAKING_SECONDS = 600
@@ -26,8 +27,6 @@ def python_for(peer: Peer, folder: Path, *, make: bool) -> Path:
     Raises:
         NotThere: If there is none.
     """
-    if peer.adapter == OURS:
-        return Path(sys.executable)
     place = folder / peer.adapter
     mark, python = place / "made-from", place / "bin" / "python"
     wanted = hashlib.sha256(peer.requirements.read_bytes()).hexdigest()
@@ -40,6 +39,18 @@ def python_for(peer: Peer, folder: Path, *, make: bool) -> Path:
     _run(python, "-m", "pip", "install", "--quiet", "-r", peer.requirements)
     mark.write_text(wanted)
     return python
+
+
+def prepare(peers: Sequence[Peer], venvs: Path) -> int:
+    """Make the environments that are not there; say which could not be made, and return 1 if there is one."""
+    failed = 0
+    for peer in {peer.adapter: peer for peer in peers}.values():
+        try:
+            python_for(peer, venvs, make=True)
+        except NotThere as error:
+            print(f"{peer.adapter}: {error}", file=sys.stderr)
+            failed = 1
+    return failed
 
 
 def interpreter(least: tuple[int, int]) -> str:

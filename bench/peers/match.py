@@ -10,10 +10,10 @@ import msgspec
 
 from bench import floor
 from bench.figures import Bar, Figure, Scale, Spread
-from bench.peers import trial
+from bench.peers import ours, trial
 from bench.peers.environments import NotThere, python_for
 from bench.peers.report import Lateness, Silence, Speed
-from bench.peers.roster import OURS, Peer
+from bench.peers.roster import Peer
 from bench.places import Places
 
 SPEED_ROW, LATENESS_ROW = 19, 20
@@ -51,11 +51,12 @@ class Match:
     def lateness(self, peers: Sequence[Peer], jobs: int) -> Iterator[Figure]:
         """Yield how late the start is when so many jobs are due each second, a line a peer."""
         for database, rivals in self._by_database(peers):
-            ours = self._late(_ours(database), jobs)
-            assert isinstance(ours, Lateness), f"ours gave no figure: {ours}"
+            seconds = self._scale.of(1, 3, 10)
+            trial.note(f"ours, {database}: {jobs:,} jobs due each second for {seconds} s")
+            mine = ours.lateness(self._places, database, jobs, seconds)
             for peer in rivals:
                 if peer.fires:
-                    yield lateness_figure(peer, jobs, self._late(peer, jobs), ours)
+                    yield lateness_figure(peer, jobs, self._late(peer, jobs, seconds), mine)
 
     def _by_database(self, peers: Sequence[Peer]) -> Iterator[tuple[str, list[Peer]]]:
         for database in self._places.databases:
@@ -64,14 +65,14 @@ class Match:
                 yield database, rivals
 
     def _round(self, database: str, rivals: Sequence[Peer]) -> Iterator[tuple[str, Take]]:
-        jobs = self._scale.of(100, 1000, 4000)
+        jobs = self._scale.of(100, 1000, 5000)
         with self._places.ledger(database) as url:
             raw = floor.runs_per_second(url, jobs, FLOOR_BATCH)
-        ours = self._speed(_ours(database), jobs)
-        assert isinstance(ours, Speed), f"ours gave no figure: {ours}"
+        trial.note(f"ours, {database}: {jobs:,} no-op runs")
+        mine = ours.speed(self._places, database, jobs)
         for peer in rivals:
             count = max(100, peer.rate * self._scale.of(1, 1, 4))
-            yield peer.name, Take(self._speed(peer, count), ours, raw)
+            yield peer.name, Take(self._speed(peer, count), mine, raw)
 
     def _speed(self, peer: Peer, jobs: int) -> Speed | Silence:
         if peer.name in self._silent:
@@ -86,12 +87,11 @@ class Match:
             self._silent[peer.name] = said  # it is not waited for in each round
         return said
 
-    def _late(self, peer: Peer, jobs: int) -> Lateness | Silence:
+    def _late(self, peer: Peer, jobs: int, seconds: int) -> Lateness | Silence:
         if jobs > peer.most_jobs:
             return Silence(f"not asked for more than {peer.most_jobs:,}: {peer.why_not_more}")
         if peer.by_minute and self._scale is not Scale.FULL:
             return Silence("not asked when it must be quick: its cron waits for the next minute")
-        seconds = self._scale.of(1, 3, 10)
         trial.note(f"{peer.name}: {jobs:,} jobs due each second for {seconds} s")
         python = self._python(peer)
         if isinstance(python, Silence):
@@ -118,8 +118,8 @@ def speed_figure(peer: Peer, takes: Sequence[Take]) -> Figure:
     }
     figure = Figure(
         row=SPEED_ROW,
-        measure=f"no-op runs/s beside {peer.name}",
-        unit="/s",
+        measure=f"no-op runs beside {peer.name}",
+        unit="runs/s",
         ours=Spread.of(take.ours.per_second for take in takes),
         details=details,
     )
@@ -139,16 +139,16 @@ def speed_figure(peer: Peer, takes: Sequence[Take]) -> Figure:
     )
 
 
-def lateness_figure(peer: Peer, jobs: int, theirs: Lateness | Silence, ours: Lateness) -> Figure:
+def lateness_figure(peer: Peer, jobs: int, theirs: Lateness | Silence, mine: Lateness) -> Figure:
     """Return the line of a peer: the 99th percentile of both; what was missed stands in the details."""
-    mine = ours.late(99)
-    assert mine is not None, f"none of ours started: {ours.due} were due"
-    details: dict[str, Any] = {"peer": peer.name, "database": peer.database, "ours": told(ours)}
+    p99 = mine.late(99)
+    assert p99 is not None, f"none of ours started: {mine.due} were due"
+    details: dict[str, Any] = {"peer": peer.name, "database": peer.database, "ours": told(mine)}
     figure = Figure(
         row=LATENESS_ROW,
         measure=f"start p99 beside {peer.name}",
         unit="ms",
-        ours=Spread.of([mine]),
+        ours=Spread.of([p99]),
         n=jobs,
         details=details,
     )
@@ -159,7 +159,7 @@ def lateness_figure(peer: Peer, jobs: int, theirs: Lateness | Silence, ours: Lat
     late = theirs.late(99)
     if late is None:
         return figure
-    return msgspec.structs.replace(figure, floor=Spread.of([late]), ratio=Spread.of([mine / late]))
+    return msgspec.structs.replace(figure, floor=Spread.of([late]), ratio=Spread.of([p99 / late]))
 
 
 def told(lateness: Lateness) -> dict[str, float | None]:
@@ -167,7 +167,3 @@ def told(lateness: Lateness) -> dict[str, float | None]:
     late = {f"p{percent}_ms": lateness.late(percent) for percent in PERCENTILES}
     counts = {"due": lateness.due, "started": len(lateness.late_ms), "missed": lateness.missed}
     return {**counts, "doubled": lateness.doubled, **late, "cpu_seconds": lateness.cpu_seconds}
-
-
-def _ours(database: str) -> Peer:
-    return Peer(name=OURS, adapter=OURS, database=database, rate=0)

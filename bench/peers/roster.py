@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 FOLDER = Path(__file__).parent
-OURS = "cronledger"
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):

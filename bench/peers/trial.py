@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import overload
 
 from bench.peers.report import Lateness, Silence, Speed, parsed
-from bench.peers.roster import FOLDER, OURS, Peer
+from bench.peers.roster import FOLDER, Peer
 
-ROOT = FOLDER.parents[1]
 PATIENCE_SECONDS = 60.0
 SECONDS_A_JOB = 0.04
 """What setting up a job may take, the slowest peer's twice over and more."""
@@ -42,7 +41,7 @@ def ask(
     command += ["--seconds", seconds, *(f"--option={name}={value}" for name, value in peer.options.items())]
     timeout = PATIENCE_SECONDS * (2 if peer.by_minute else 1) + seconds + jobs * SECONDS_A_JOB
     return answer(
-        [str(word) for word in command], kind, environment=_environment(peer), folder=folder, timeout=timeout
+        [str(word) for word in command], kind, environment=_environment(), folder=folder, timeout=timeout
     )
 
 
@@ -75,13 +74,12 @@ def answer(
         return Silence(str(error))
 
 
-def _environment(peer: Peer) -> dict[str, str]:
-    """Return what the adapter sees: only ours gets this checkout on its path, and nobody our settings."""
+def _environment() -> dict[str, str]:
+    """Return what an adapter sees: the adapters on its path, and none of our settings."""
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("PG", "PYTHON", "CRONLEDGER_"))
     }
-    paths = [FOLDER, *((ROOT / "src", ROOT) if peer.adapter == OURS else ())]
-    return kept | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    return kept | {"PYTHONPATH": str(FOLDER)}
 
 
 def note(text: str) -> None:

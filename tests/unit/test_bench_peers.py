@@ -17,7 +17,7 @@ from bench.peers.adapters.told import Starts
 from bench.peers.environments import NotThere, interpreter, python_for
 from bench.peers.match import Take, lateness_figure, speed_figure
 from bench.peers.report import Lateness, Silence, Speed, parsed
-from bench.peers.roster import FOLDER, OURS, PEERS, Peer, chosen, pins
+from bench.peers.roster import FOLDER, PEERS, Peer, chosen, pins
 from bench.peers.tables import page
 from bench.peers.trial import answer
 from bench.places import places
@@ -132,7 +132,7 @@ def test_every_adapter_compiles_and_every_package_is_pinned() -> None:
     check()
 
     adapters = {path.stem for path in (FOLDER / "adapters").glob("*.py")} - {"__init__", "told"}
-    assert {OURS, *(peer.adapter for peer in PEERS)} == adapters
+    assert {peer.adapter for peer in PEERS} == adapters
 
 
 def test_the_smallest_scale_measures_nothing(tmp_path: Path) -> None:
@@ -203,12 +203,6 @@ def test_an_environment_of_other_versions_does_not_count(tmp_path: Path) -> None
 
     with pytest.raises(NotThere):
         python_for(PEER, tmp_path, make=False)
-
-
-def test_ours_runs_where_the_benchmark_does(tmp_path: Path) -> None:
-    ours = Peer(name=OURS, adapter=OURS, database="sqlite", rate=0)
-
-    assert Path(sys.executable) == python_for(ours, tmp_path, make=False)
 
 
 def test_a_python_that_nobody_has_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
