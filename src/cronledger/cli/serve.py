@@ -19,7 +19,7 @@ from cronledger.cli.times import seconds_of
 
 app = typer.Typer()
 LEAVING_SECONDS = 3.0
-YOUNG_OBJECTS = 10_000
+YOUNG_OBJECTS = 50_000
 """New objects after which the garbage collector looks at them: a burst of runs, not a part of one."""
 
 

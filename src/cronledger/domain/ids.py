@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType
 
 JobName = NewType("JobName", str)
@@ -43,7 +44,12 @@ def scheduled_run(job: JobName, fire_at: datetime) -> RunId:
     >>> scheduled_run(JobName("tidy"), datetime(2026, 1, 1, 3, tzinfo=UTC))
     'tidy@20260101T030000Z'
     """
-    return RunId(f"{job}@{fire_at.astimezone(UTC):{_INSTANT}}")
+    return RunId(f"{job}@{_named(fire_at)}")
+
+
+@lru_cache(maxsize=1024)  # many jobs are due at the same instant
+def _named(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):{_INSTANT}}"
 
 
 def startup_run(job: JobName, boot: int | InstanceId) -> RunId:

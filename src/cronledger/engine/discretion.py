@@ -6,11 +6,12 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from cronledger.domain.events import Event
+from cronledger.domain.events import Body, Event
 from cronledger.jobs.calling import said
 
 Hide = Callable[[Any], Any]
@@ -19,13 +20,19 @@ Hide = Callable[[Any], Any]
 _WORDS = ("error", "message", "reason", "result")
 
 
+@lru_cache(maxsize=256)
+def _words_of(body: type[Body]) -> tuple[str, ...]:
+    """Return the fields of a body that hold words of a job."""
+    return tuple(name for name in _WORDS if name in body.__struct_fields__)
+
+
 def discreet(event: Event, hide: Hide) -> Event:
     """Return an event whose body tells no secret."""
-    words = {name: getattr(event.body, name, None) for name in _WORDS}
-    changes = {name: hide(value) for name, value in words.items() if value}
+    body = event.body
+    changes = {name: hide(value) for name in _words_of(type(body)) if (value := getattr(body, name))}
     if not changes:
         return event
-    return msgspec.structs.replace(event, body=msgspec.structs.replace(event.body, **changes))
+    return msgspec.structs.replace(event, body=msgspec.structs.replace(body, **changes))
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):

@@ -36,6 +36,7 @@ from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
 
 log = logging.getLogger("cronledger.run")
+_NOTHING_TO_SAY = JobResult.success()
 RUN_THREADS = 32
 """How many plain functions of one run, steps that are performed side by side, may be at work at once."""
 
@@ -281,7 +282,7 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
     """Read a job's result: some failed steps make it partial, a returned failure makes it failed."""
     if attempt.misuse is not None:
         return _raised(attempt.misuse)
-    result = returned if isinstance(returned, JobResult) else JobResult.success()
+    result = returned if isinstance(returned, JobResult) else _NOTHING_TO_SAY
     try:
         told = Ended(
             outcome=Outcome.SUCCEEDED,
