@@ -55,7 +55,7 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield the lines of rows 8 and 9."""
     for count in scale.of((500,), (10_000,), (10_000, 100_000)):
         for database in places.databases:
-            yield from _known(places, database, count)
+            yield from _known(places, database, count, scale.of(1, LOADS, LOADS))
         yield from _files(places.subfolder(), count)
     for count in scale.of((10,), (1_000, 10_000), (1_000, 10_000, 100_000)):
         takes = [wake_up(count, scale.of(100, WAKE_UPS, WAKE_UPS)) * 1000 for _ in range(scale.pairs)]
@@ -69,7 +69,7 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
         )
 
 
-def _known(places: Places, database: str, count: int) -> Iterator[Figure]:
+def _known(places: Places, database: str, count: int, takes: int) -> Iterator[Figure]:
     with places.ledger(database) as url:
         yield Figure(
             row=8,
@@ -78,7 +78,7 @@ def _known(places: Places, database: str, count: int) -> Iterator[Figure]:
             ours=Spread.of([register(url, count)]),
             n=count,
         )
-        loads = [_apart("--load", url, count) for _ in range(LOADS)]
+        loads = [_apart("--load", url, count) for _ in range(takes)]
         for key, unit, bar in (("seconds", "s", SECONDS), ("megabytes", "MB", MEGABYTES)):
             ours = Spread.of(each[key] for each in loads)
             yield Figure(

@@ -1,7 +1,7 @@
 """A second pair of eyes on the event loop, from a thread of its own.
 
 A job that blocks the loop stops everything else in its process, and a leader that stands still holds up the
-whole cluster. The loop leaves a mark twice a second; when this thread has looked for `LIMIT_SECONDS` and the
+whole cluster. The loop leaves a mark every second; when this thread has looked for `LIMIT_SECONDS` and the
 mark has not moved, it records where the loop stands and gives leadership up in the loop's place. The signs of
 life go on meanwhile: an instance whose loop is blocked is not dead.
 
@@ -31,7 +31,7 @@ from cronledger.world import ProcessWorld
 log = logging.getLogger("cronledger.instance")
 ACTOR = e.Actor.engine("watchdog")
 LIMIT_SECONDS = 5.0
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 CLOSING_SECONDS = 2.0
 MOST_FRAMES = 30
 LONGEST_FRAME = 200
