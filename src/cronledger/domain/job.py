@@ -263,7 +263,8 @@ def _decide(
     refused = decided.fire[: admitted.start] + decided.fire[admitted.stop :]
     found = sifting.told(goes_on=goes_on)
     found = found + [part for skipped in decided.skipped for part in sifting.apart(skipped)]
-    found += ranges(refused, "overlap", sifting.taken)
+    if refused:
+        found += ranges(refused, "overlap", sifting.taken)
     for skipped in sorted(found, key=lambda each: each.first_at):
         in_the_way = in_flight[0] if in_flight and skipped.reason == "overlap" else None
         skips.append(_skipped(definition.name, skipped, in_the_way=in_the_way))

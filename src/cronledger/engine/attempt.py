@@ -20,6 +20,7 @@ from cronledger.engine.notes import AttemptNotes
 from cronledger.engine.world import World
 from cronledger.errors import Conflict, CronledgerError, LedgerUnreachable
 from cronledger.jobs.calling import Stoppable
+from cronledger.jobs.together import Turn
 from cronledger.ledger.api import Item, Write
 
 UNREACHABLE_PAUSE = 0.5
@@ -41,7 +42,7 @@ class Attempt:
     ) -> None:
         self._world = world
         self._hide = hide
-        self._lock = anyio.Lock(fast_acquire=True)
+        self._turn = Turn()
         self.run = state
         self.fence = fence
         self.notes = AttemptNotes(world, state, hide)
@@ -68,7 +69,7 @@ class Attempt:
 
     async def append(self, decide: Callable[[RunState], Sequence[e.Event]]) -> bool:
         """Append what is decided from the run's state; return whether there was anything to say."""
-        async with self._lock:
+        async with self._turn:
             while True:
                 events = tuple(discreet(event, self._hide) for event in decide(self.run))
                 if not events:

@@ -249,6 +249,8 @@ class Executor:
             ended = _failed(f"unserialisable: the outcome could not be recorded: {said(error)}")
             await self._tell(attempt, ended, definition)
         level = logging.INFO if ended.error is None else logging.ERROR
+        if not log.isEnabledFor(level):
+            return
         why = f": {self._provision.hide(truncated(ended.error, MESSAGE_BYTES))}" if ended.error else ""
         about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
         text = "%s %s after %s ms%s"

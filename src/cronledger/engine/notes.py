@@ -34,14 +34,15 @@ class AttemptNotes:
         self._hide = hide
         self._numbers = count(1)
         self._has_ended = self._has_warned = False
-        self._logger = logging.getLogger(f"cronledger.jobs.{run.job}")
+
+    def log(self) -> JobLog:
+        """Make the log that the job writes to; it knows us, so we must not keep it."""
+        about: dict[str, object] = {"job": self._run.job, "run_id": self._run.run_id}
+        return JobLog(logging.getLogger(self._logger_name), about, self._hide, self._keep)
 
     @property
-    def log(self) -> JobLog:
-        """Return the log that the job writes to; it knows us, so we must not keep it."""
-        return JobLog(
-            self._logger, {"job": self._run.job, "run_id": self._run.run_id}, self._hide, self._keep
-        )
+    def _logger_name(self) -> str:
+        return f"cronledger.jobs.{self._run.job}"
 
     def progress(self, done: Any, total: Any, message: Any) -> None:
         """Tell how far the attempt is; what cannot be true is left out."""
@@ -73,7 +74,7 @@ class AttemptNotes:
             self._has_warned = True
             said = f"progress({normalised(done)!r}, {normalised(total)!r})"
             text = "%s is left out: done and total are numbers from 0 on, and done is at most total"
-            self.log.warning(text, truncated(said, PROGRESS_BYTES))
+            self.log().warning(text, truncated(said, PROGRESS_BYTES))
 
     def _keep(self, level: int, message: str) -> None:
         number = next(self._numbers)
@@ -84,7 +85,7 @@ class AttemptNotes:
         line = Line(
             at=self._world.now(),
             level=level_of(level),
-            logger=self._logger.name,
+            logger=self._logger_name,
             instance=self._world.instance,
             message=truncated(message, MESSAGE_BYTES),
             job=self._run.job,

@@ -127,6 +127,10 @@ class StepHandle:
         return await self._block.__aexit__(kind, error, trace)
 
 
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+"""What a job writes its lines to."""
+
+
 class JobContext:
     """What one run is given; every run has its own."""
 
@@ -140,7 +144,7 @@ class JobContext:
         db: Any = None,
         services: Sequence[object] = (),
         enforce: bool = True,
-        log: logging.Logger | logging.LoggerAdapter[logging.Logger] | None = None,
+        log: Log | Callable[[], Log] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         idempotency_key: str | None = None,
         threads: anyio.CapacityLimiter | None = None,
@@ -150,7 +154,7 @@ class JobContext:
         self.params: Any = params if params is not None else {}
         self.config: Mapping[str, Any] = MappingProxyType(config or {})
         self.enforce = enforce
-        self.log = log or logging.getLogger("cronledger.jobs")
+        self._log = log
         self.idempotency_key = idempotency_key or f"run-{run.id}"
         self.threads = threads
         self._db = db
@@ -158,6 +162,15 @@ class JobContext:
         self._steps = steps
         self._is_cancelled = is_cancelled
         self._progress = progress
+
+    @property
+    def log(self) -> Log:
+        """The log of this run: every line says which run it is of, and is kept with it."""
+        if self._log is None:
+            self._log = logging.getLogger("cronledger.jobs")
+        elif not isinstance(self._log, logging.Logger | logging.LoggerAdapter):
+            self._log = self._log()  # made by the first who writes: most runs say nothing
+        return self._log
 
     @property
     def db(self) -> Any:

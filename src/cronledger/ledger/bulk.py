@@ -48,6 +48,25 @@ class _Statements:
         self.adding = f"ON CONFLICT ({_quoted(key)}) DO NOTHING"
 
 
+class Lists:
+    """An INSERT for SQLite with lists of values, in sizes that stay prepared; `verb`: what if a key is taken."""
+
+    def __init__(self, table: str, columns: Sequence[str], verb: str = "") -> None:
+        group = f"({', '.join('?' * len(columns))})"
+        inserting = f"INSERT INTO {table} ({_quoted(columns)}) VALUES"
+        self._statements = {
+            size: f"{inserting} {', '.join([group] * size)} {verb}"
+            for size in _SIZES
+            if size * len(columns) <= _MOST_VALUES
+        }
+
+    def put(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert rows."""
+        for part in _parts(rows):
+            values = tuple([value for row in part for value in row])
+            connection.exec_driver_sql(self._statements[len(part)], values)
+
+
 class _OnSqlite(_Statements):
     def __init__(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
         super().__init__(table, columns, key)
@@ -56,12 +75,9 @@ class _OnSqlite(_Statements):
         )
         # CROSS: each key is looked up. SQLite would otherwise be free to read the whole table.
         self._find = f"{self.selecting} json_each(?) AS wanted CROSS JOIN {table} AS kept WHERE {wanted}"
-        group = f"({', '.join('?' * len(columns))})"
         self._put = {
-            (replace, size): f"{self.inserting} VALUES {', '.join([group] * size)} {verb}"
-            for replace, verb in ((True, self.replacing), (False, self.adding))
-            for size in _SIZES
-            if size * len(columns) <= _MOST_VALUES
+            True: Lists(table, columns, self.replacing),
+            False: Lists(table, columns, self.adding),
         }
 
     def find(self, connection: Connection, keys: Collection[Row]) -> list[Row]:
@@ -69,9 +85,7 @@ class _OnSqlite(_Statements):
         return fetched(result)
 
     def put(self, connection: Connection, rows: Sequence[Row], *, replace: bool) -> None:
-        for part in _parts(rows):
-            values = tuple([value for row in part for value in row])
-            connection.exec_driver_sql(self._put[replace, len(part)], values)
+        self._put[replace].put(connection, rows)
 
 
 class _OnPostgres(_Statements):

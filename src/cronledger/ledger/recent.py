@@ -62,24 +62,10 @@ class Recent:
             for version, one in enumerate(sealed, (write.expected or 0) + 1):
                 event, body = one.event, one.event.body
                 yield e.Recorded(
-                    position=position,
-                    id=one.id.hex(),
-                    stream=write.stream,
-                    version=version,
-                    type=body.type,
-                    schema=body.schema,
-                    must_understand=body.must_understand,
-                    recorded_at=answer.recorded_at,
-                    instance=self._instance,
-                    term=prepared.item.fence,
-                    actor=event.actor,
-                    job=event.job,
-                    run_id=event.run_id,
-                    attempt=event.attempt,
-                    fire_at=event.fire_at,
-                    cause=event.cause,
-                    body=body,
-                )
+                    position, one.id.hex(), write.stream, version, body.type, body.schema,
+                    body.must_understand, answer.recorded_at, self._instance, prepared.item.fence,
+                    event.actor, event.job, event.run_id, event.attempt, event.fire_at, event.cause, body,
+                )  # fmt: skip
                 position = Position(position + 1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.errors import Fenced, LedgerDamaged, LedgerUnreachable, Refusal
-from cronledger.ledger.admission import Admitted, Facts, Kept, Row, admit, ids_of, named
+from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
 from cronledger.ledger.api import Answer, Head, Prepared, require_writer
+from cronledger.ledger.bulk import Lists
 from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
@@ -26,8 +26,6 @@ from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock
 from cronledger.ledger.wakeups import OwnWrites
 
 IDS_AT_A_TIME = 500
-ROWS_AT_A_TIME = 32
-"""Rows of one INSERT: the driver gives the interpreter away, and waits to get it back, for each statement."""
 
 _COLUMNS = (
     "position, recorded_at, term, leader, lease_until, epoch, lineage, min_writer, "
@@ -43,11 +41,14 @@ _LATEST = (
     "FROM json_each(?) AS j"
 )
 _USED = "SELECT id, position, stream, version, type, commitment, recorded_at FROM event WHERE id IN "
-_EVENT_COLUMNS = (
-    "id", "stream", "version", "type", "schema", "must_understand", "recorded_at", "instance", "term",
-    "actor", "job", "attempt", "fire_at", "cause", "commitment", "position",
+_EVENT = Lists(
+    "event",
+    (
+        "id", "stream", "version", "type", "schema", "must_understand", "recorded_at", "instance", "term",
+        "actor", "job", "attempt", "fire_at", "cause", "commitment", "position",
+    ),
 )  # fmt: skip
-_BODY_COLUMNS = ("salt", "body", "position")
+_BODY = Lists("event_body", ("salt", "body", "position"))
 _MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
 _RENEW = f"UPDATE head SET lease_until = ? WHERE term = ? RETURNING {_COLUMNS}"  # noqa: S608 - of constants
 
@@ -239,24 +240,11 @@ def _used(connection: Connection, ids: list[bytes]) -> dict[bytes, Kept]:
     return used
 
 
-def _insert(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert rows, as many as fit by statements of a fixed size, which SQLite has compiled already."""
-    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own
-    row = f"({', '.join('?' * len(columns))})"
-    several = statement + ", ".join([row] * ROWS_AT_A_TIME)
-    rest = len(rows) % ROWS_AT_A_TIME
-    for start in range(rest, len(rows), ROWS_AT_A_TIME):
-        values = chain.from_iterable(rows[start : start + ROWS_AT_A_TIME])
-        connection.exec_driver_sql(several, tuple(values))
-    if rest:
-        connection.exec_driver_sql(statement + row, list(rows[:rest]))
-
-
 def _store(connection: Connection, admitted: Admitted) -> None:
     head, rows = admitted.head, admitted.rows
     if rows:
-        _insert(connection, "event", _EVENT_COLUMNS, [(*row[:15], row[17]) for row in rows])
-        _insert(connection, "event_body", _BODY_COLUMNS, [row[15:] for row in rows])
+        _EVENT.put(connection, [(*row[:15], row[17]) for row in rows])
+        _BODY.put(connection, [row[15:] for row in rows])
     until = None if head.lease_until is None else to_micros(head.lease_until)
     moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
     connection.exec_driver_sql(_MOVE, moved)
