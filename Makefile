@@ -57,8 +57,8 @@ fuzz: ## ten minutes of random texts for the cron parser; ARGS='-max_total_time=
 chaos: ## ten minutes of faults on real processes, on both databases; SECONDS=600 SEED=7
 	PYTHONPATH=. $(BIN)python -m tests.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) $(ARGS)
 
-bench: ## run the benchmarks, one after the other
-	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)python "$$file"; done
+bench: ## the benchmarks; ARGS=--quick within five minutes, see bench/README.md
+	PYTHONPATH=. $(BIN)python -m bench $(ARGS)
 
 reference: ## write docs/reference and the pictures anew from the code
 	$(BIN)python docs/generate.py

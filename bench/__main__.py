@@ -1,6 +1,6 @@
 """Measure, and print the table.
 
-    python -m bench [--quick | --smoke] [--only NAME ...] [--database sqlite|postgres] [--json FILE]
+    python -m bench [--quick | --smoke] [--only NAME ...] [--database sqlite|postgres] [--peers] [--json FILE]
 
 `--quick` ends within five minutes; without it the whole takes about an hour and a half. `--smoke` only shows
 that everything runs. The exit code says nothing about bars: figures of a busy machine prove nothing.
@@ -23,11 +23,14 @@ from typing import Any
 import msgspec
 
 from bench.figures import Figure, Scale
+from bench.peers.environments import DEFAULT_FOLDER, prepare
+from bench.peers.roster import PEERS
 from bench.places import Places, places
 from cronledger._version import __version__
 
 MEASURES = (
     "throughput", "append", "lateness", "registration", "idle", "failover", "history", "cron", "soak",
+    "peers",
 )  # fmt: skip
 DATABASES = ("sqlite", "postgres")
 HEADER = ("row", "measure", "n", "ours", "floor", "ratio", "bar", "")
@@ -90,9 +93,12 @@ def main() -> None:
     options.add_argument("--smoke", action="store_true", help="only show that everything runs")
     options.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), metavar="NAME")
     options.add_argument("--database", choices=DATABASES, help="only this one")
+    options.add_argument("--peers", action="store_true", help="make the environments of the peers first")
     options.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     chosen = options.parse_args()
     scale = Scale.SMOKE if chosen.smoke else Scale.QUICK if chosen.quick else Scale.FULL
+    if chosen.peers:
+        prepare(PEERS, DEFAULT_FOLDER)
     began = time.monotonic()
     with places((chosen.database,) if chosen.database else DATABASES) as ledgers:
         figures = list(measured(ledgers, scale, chosen.only))

@@ -153,9 +153,14 @@ def _row(
     commitment = sha256(salt + body.encode()).digest()
     cause = None if due is None else "schedule"
     return (
-        position, os.urandom(16), stream, version, tag, 1, 0, at, INSTANCE, 1, actor, job, attempt, due,
+        position, _id(), stream, version, tag, 1, 0, at, INSTANCE, 1, actor, job, attempt, due,
         cause, commitment, salt, body,
     )  # fmt: skip
+
+
+def _id() -> bytes:
+    """Return an id that grows with time, as those of the product do."""
+    return time.time_ns().to_bytes(8) + os.urandom(8)
 
 
 def _micros(at: datetime) -> int:

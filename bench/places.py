@@ -76,6 +76,22 @@ class Places:
         with psycopg.connect(self._server.url) as session:
             return {"postgres": str(session.execute("SHOW server_version").fetchone()[0])}  # type: ignore[index]
 
+    @contextmanager
+    def empty(self, database: str) -> Iterator[str]:
+        """Give the URL of a database without a schema and remove it afterwards; `memory` stays as it is."""
+        if database == "memory":
+            yield database
+            return
+        if database == "postgres":
+            assert self._server is not None
+            url = self._server.make_database(template=None)
+        else:
+            url = f"sqlite:///{self.folder / f'{next(self._numbers)}.db'}"
+        try:
+            yield url
+        finally:
+            self.drop(url)
+
     def subfolder(self) -> Path:
         """Return a fresh folder."""
         path = self.folder / f"files-{next(self._numbers)}"

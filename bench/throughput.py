@@ -43,7 +43,7 @@ def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: in
         with instances(url, config, count):
             wait_until_registered(store, runs)
             for number in range(scale.pairs):
-                ours.append(_burst(store, runs))
+                ours.append(burst(store, runs))
                 raw.append(floor.runs_per_second(other, runs, BATCH, after=number * runs))
         store.close()
     return Figure(
@@ -71,7 +71,7 @@ def next_due(period: int = PERIOD) -> float:
     return (now // period + 1) * period
 
 
-def _burst(store: Store, runs: int) -> float:
+def burst(store: Store, runs: int) -> float:
     """Wait for the next fire time and for all its runs; return runs a second."""
     due = next_due()
     time.sleep(max(0.0, due - time.time() - 0.2))

@@ -45,7 +45,6 @@ BROAD = {
     "isolated.main": "importing a job's module runs its author's code; the run fails with its error",
     "jobs.isolation.obstacle": "pickling a job runs its author's code; the error is why it is refused",
     "jobs.calling._outcome": "what a job raises in a thread is carried to its caller and raised there",
-    "jobs.calling._within": "what a job raises in a task is carried to its caller and raised there",
     "jobs.pipeline._Progress._perform_beside": "what ends one step for good is raised when all have ended",
     "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",

@@ -28,10 +28,10 @@ from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call, current_task, has_come_to_rest, is_cancellation, said
+from cronledger.jobs.calling import call, caller, has_come_to_rest, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
-from cronledger.jobs.together import Tasks
+from cronledger.jobs.together import PlainGroup
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
 
@@ -68,7 +68,7 @@ class Executor:
         self._provision = provision
         self._definition_of = definition_of
         self._max_runs = max_runs
-        self._tasks: Tasks | None = None
+        self._tasks: PlainGroup | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
@@ -76,7 +76,7 @@ class Executor:
 
     def open(self, tasks: TaskGroup, ended: Callable[[], None]) -> None:
         """Let the runs to come end with a task group, and it with them; `ended` is called after each."""
-        self._tasks = Tasks(tasks)
+        self._tasks = PlainGroup(tasks)
         self.ended = ended
 
     def reconfigure(self, provision: Provision, *, max_runs: int) -> None:
@@ -195,7 +195,7 @@ class Executor:
         """Return what to do once code has not stopped in time; a process of its own is killed instead."""
         if definition.isolation is Isolation.PROCESS:
             return None
-        began, task = self._world.clock.monotonic(), current_task()
+        began, task = self._world.clock.monotonic(), caller()
 
         def leave() -> None:
             self._left.add(task)

@@ -105,7 +105,7 @@ async def has_come_to_rest() -> bool:
 
     A cancellation that the code asked for itself, and that nobody else wants, is shaken off.
     """
-    task = current_task()
+    task = caller()
     if task.cancelling():
         while task.cancelling():
             task.uncancel()
@@ -114,7 +114,7 @@ async def has_come_to_rest() -> bool:
     return anyio.current_effective_deadline() == math.inf
 
 
-def current_task() -> asyncio.Task[Any]:
+def caller() -> asyncio.Task[Any]:
     """Return the task that calls."""
     task = asyncio.current_task()
     assert task is not None
@@ -125,7 +125,7 @@ def is_cancellation(error: BaseException) -> bool:
     """Whether somebody has told the calling task to stop; code may raise the same by itself, as a failure."""
     if not isinstance(error, asyncio.CancelledError):
         return False
-    return anyio.current_effective_deadline() == -math.inf or current_task().cancelling() > 0
+    return anyio.current_effective_deadline() == -math.inf or caller().cancelling() > 0
 
 
 def said(error: BaseException) -> str:

@@ -28,7 +28,7 @@ async def together() -> AsyncIterator[TaskGroup]:
         raise alone from alone.__cause__
 
 
-class Tasks:
+class PlainGroup:
     """Plain tasks that end with a task group, and it with them: one of the group's own costs ten times more.
 
     A task that raises ends the group; when the group ends, every task is cancelled.
