@@ -42,11 +42,11 @@ class Agenda:
         return self._instants[0] if self._instants else None
 
     def take(self, now: datetime, most: int) -> list[JobName]:
-        """Take off the jobs of the instants that have come, in order, each once, and no more than so many."""
+        """Take off the jobs of the instants that have come, by instant and name, and no more than so many."""
         taken: dict[JobName, None] = {}
         while self._instants and self._instants[0] <= now and len(taken) < most:
             instant = self._instants[0]
-            jobs, room = self._jobs[instant], most - len(taken)
+            jobs, room = sorted(set(self._jobs[instant])), most - len(taken)
             taken |= dict.fromkeys(jobs[:room])
             if len(jobs) > room:
                 self._jobs[instant] = jobs[room:]
