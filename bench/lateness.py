@@ -93,10 +93,10 @@ def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iter
         bar=Bar(3, of_floor=True) if jobs == 5000 else None,
         n=jobs,
     )
-    if jobs == 1000:
+    if jobs < 5000:
         yield Figure(
             row=7,
-            measure=f"processor time at 1,000 fires a second, {database}",
+            measure=f"processor time at {jobs:,} fires a second, {database}",
             unit="% of a core",
             ours=Spread.of([100 * used]),
             bar=Bar(12),

@@ -60,7 +60,7 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     warm = held[SAMPLES // 5 :]
     grown = Spread.of([max(warm) - warm[0]])
     yield Figure(
-        row=18, measure="growth of a warm process", unit="MB", ours=grown, bar=FLAT, n=fires, details=found
+        row=21, measure="growth of a warm process", unit="MB", ours=grown, bar=FLAT, n=fires, details=found
     )
 
 

@@ -49,7 +49,7 @@ class _Statements:
 
 
 class Lists:
-    """An INSERT for SQLite with lists of values, in sizes that stay prepared; `verb`: what if a key is taken."""
+    """An INSERT for SQLite with lists of values, in sizes that stay prepared; `verb`: if a key is taken."""
 
     def __init__(self, table: str, columns: Sequence[str], verb: str = "") -> None:
         group = f"({', '.join('?' * len(columns))})"
