@@ -49,7 +49,7 @@ def level() -> Iterator[logging.Logger]:
 
 def test_a_line_says_when_who_and_what_it_is_about(world: NotingWorld, notes: AttemptNotes) -> None:
     STEP.set("count")
-    notes.log.info("counted %s", 3)
+    notes.log().info("counted %s", 3)
     STEP.set(None)
     (line,) = world.notes.lines
 
@@ -60,11 +60,11 @@ def test_a_line_says_when_who_and_what_it_is_about(world: NotingWorld, notes: At
 def test_lines_from_info_on_are_kept_whatever_the_program_logs(
     world: NotingWorld, notes: AttemptNotes, level: logging.Logger
 ) -> None:
-    notes.log.debug("too small")
-    notes.log.info("heard")
+    notes.log().debug("too small")
+    notes.log().info("heard")
     level.setLevel(logging.DEBUG)
-    notes.log.debug("small, and wanted")
-    notes.log.critical("loud")
+    notes.log().debug("small, and wanted")
+    notes.log().critical("loud")
 
     assert [("INFO", "heard"), ("DEBUG", "small, and wanted"), ("ERROR", "loud")] == [
         (line.level, line.message) for line in world.notes.lines
@@ -77,7 +77,7 @@ def test_secrets_are_stars_in_the_line_and_in_what_was_raised(
     try:
         int(SECRET)
     except ValueError:
-        notes.log.exception("no number in %s", SECRET)
+        notes.log().exception("no number in %s", SECRET)
     (message,) = world.notes.messages
 
     assert SECRET not in message
@@ -89,7 +89,7 @@ def test_after_so_many_lines_one_says_that_the_rest_is_not_kept(
     world: NotingWorld, notes: AttemptNotes
 ) -> None:
     for number in range(MOST_LINES + 50):
-        notes.log.info("%s", number)
+        notes.log().info("%s", number)
 
     assert MOST_LINES + 1 == len(world.notes.lines)
     assert [f"{MOST_LINES - 1}", f"more than {MOST_LINES} lines: the rest is not kept"] == (
@@ -99,7 +99,7 @@ def test_after_so_many_lines_one_says_that_the_rest_is_not_kept(
 
 
 def test_a_long_message_is_cut_before_it_waits(world: NotingWorld, notes: AttemptNotes) -> None:
-    notes.log.info("%s\0\ud800", "x" * 1_000_000)
+    notes.log().info("%s\0\ud800", "x" * 1_000_000)
 
     assert len(world.notes.messages[0].encode()) <= 4096
 
