@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from uuid import UUID
 
 from alembic import op
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 from cronledger.entropy import SystemEntropy
 from cronledger.ledger.api import MIN_WRITER
 from cronledger.ledger.schema import HEAD, METADATA
+from cronledger.migrations.scripts import run_sql
 from cronledger.projections import tables
 
 revision = "0001"
@@ -48,7 +48,5 @@ def _protect(connection: Connection) -> None:
 
 
 def _install(connection: Connection) -> None:
-    schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
-    code = resources.files("cronledger.migrations").joinpath("postgres.sql").read_text()
-    # Without parameters, the driver sends many statements as they are.
-    connection.connection.cursor().execute(code.replace("{schema}", str(schema)))
+    run_sql(connection, "functions.sql")
+    run_sql(connection, "postgres.sql")
