@@ -8,7 +8,7 @@ parameter than the server on the row.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -60,11 +60,10 @@ class Lists:
             if size * len(columns) <= _MOST_VALUES
         }
 
-    def put(self, connection: Connection, rows: Sequence[Row]) -> None:
+    def put(self, execute: Callable[[str, Row], Any], rows: Sequence[Row]) -> None:
         """Insert rows."""
         for part in _parts(rows):
-            values = tuple([value for row in part for value in row])
-            connection.exec_driver_sql(self._statements[len(part)], values)
+            execute(self._statements[len(part)], tuple([value for row in part for value in row]))
 
 
 class _OnSqlite(_Statements):
@@ -85,7 +84,7 @@ class _OnSqlite(_Statements):
         return fetched(result)
 
     def put(self, connection: Connection, rows: Sequence[Row], *, replace: bool) -> None:
-        self._put[replace].put(connection, rows)
+        self._put[replace].put(connection.exec_driver_sql, rows)
 
 
 class _OnPostgres(_Statements):

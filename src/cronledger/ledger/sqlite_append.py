@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -10,7 +11,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
@@ -22,7 +22,7 @@ from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
 from cronledger.ledger.sql import head_of
-from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock
+from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock, raw
 from cronledger.ledger.wakeups import OwnWrites
 
 IDS_AT_A_TIME = 500
@@ -54,7 +54,10 @@ _RENEW = f"UPDATE head SET lease_until = ? WHERE term = ? RETURNING {_COLUMNS}" 
 
 
 class SqliteAppender:
-    """Appends in one IMMEDIATE transaction, on a connection of its own."""
+    """Appends in one IMMEDIATE transaction, on a connection of its own.
+
+    By the driver's own statements: SQLAlchemy's take as long as the commit of a single event.
+    """
 
     def __init__(
         self,
@@ -107,9 +110,9 @@ class SqliteAppender:
         with self._check(), self._turn.held():
             with ExitStack() as written, self._writing() as connection:
                 now = self._clock.now()
-                head = self._head(connection, _RENEW, to_micros(now + lease) if lease else None, term)
+                head = self._head(raw(connection), _RENEW, to_micros(now + lease) if lease else None, term)
                 if head is None:
-                    raise Fenced(term, self._require_head(connection).term)
+                    raise Fenced(term, self._require_head(raw(connection)).term)
                 written.enter_context(self._own_writes.overlooked())
             return self._named(msgspec.structs.replace(head, clock=now), self._note())
 
@@ -117,7 +120,7 @@ class SqliteAppender:
         """Return the head as it stands; its lineage names the ledger, and the history after a loss."""
         with self._check(), self._engine.connect() as connection:
             # One statement sees one moment by itself.
-            head = self._require_head(connection.execution_options(cronledger_begin=""))
+            head = self._require_head(raw(connection))
         return self._named(head, read_mark(self._path))
 
     def lost(self) -> tuple[Position, str] | None:
@@ -138,16 +141,17 @@ class SqliteAppender:
         """Admit and store; None if a unique index says that the facts were not all there."""
         try:
             with self._writing() as connection:
-                head = self._require_head(connection)
+                driver = raw(connection)
+                head = self._require_head(driver)
                 require_writer(head)
-                facts = _facts(connection, batch, thorough=thorough)
+                facts = _facts(driver, batch, thorough=thorough)
                 admitted = admit(head, facts, batch, instance=self._instance)
                 if not thorough and any(isinstance(answer, Refusal) for answer in admitted.answers):
                     connection.rollback()
                 elif admitted.rows or admitted.head != head:
-                    _store(connection, admitted)
+                    _store(driver, admitted)
                 return admitted
-        except IntegrityError:
+        except sqlite3.IntegrityError:
             return None
 
     @contextmanager
@@ -157,6 +161,7 @@ class SqliteAppender:
             connection = self._engine.connect()
             self._connection = connection.execution_options(cronledger_begin="BEGIN IMMEDIATE")
         try:
+            self._connection.begin()
             yield self._connection
             self._require_unmoved()
             self._connection.commit()
@@ -166,16 +171,16 @@ class SqliteAppender:
             connection.close()
             raise
 
-    def _require_head(self, connection: Connection) -> Head:
-        head = self._head(connection, _HEAD)
+    def _require_head(self, driver: sqlite3.Connection) -> Head:
+        head = self._head(driver, _HEAD)
         if head is None:
             raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
         return head
 
-    def _head(self, connection: Connection, statement: str, *values: int | None) -> Head | None:
+    def _head(self, driver: sqlite3.Connection, statement: str, *values: int | None) -> Head | None:
         """Return the head that a statement tells of, None if it tells of none."""
         mark = self._mark or read_mark(self._path)
-        row = connection.exec_driver_sql(statement, (*values, mark.position)).first()
+        row = driver.execute(statement, (*values, mark.position)).fetchone()
         if row is None:
             return None
         if mark.lineage != row[6]:
@@ -217,34 +222,33 @@ def _history(noted: Mark, mark: Mark) -> str:
     return noted.history if noted.lineage == mark.lineage else mark.history
 
 
-def _facts(connection: Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:
+def _facts(driver: sqlite3.Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:
     asked = named(batch)
-    versions = _pairs(connection, _VERSIONS, asked.streams)
-    latest = _pairs(connection, _LATEST, asked.jobs) if asked.jobs else {}
-    used = _used(connection, ids_of(batch)) if thorough else None
+    versions = _pairs(driver, _VERSIONS, asked.streams)
+    latest = _pairs(driver, _LATEST, asked.jobs) if asked.jobs else {}
+    used = _used(driver, ids_of(batch)) if thorough else None
     return Facts(versions, latest, used)
 
 
-def _pairs(connection: Connection, statement: str, names: list[str]) -> dict[str, int]:
-    rows = connection.exec_driver_sql(statement, (encode(names).decode(),)).all()
-    return {row[0]: row[1] for row in rows}
+def _pairs(driver: sqlite3.Connection, statement: str, names: list[str]) -> dict[str, int]:
+    return dict(driver.execute(statement, (encode(names).decode(),)).fetchall())
 
 
-def _used(connection: Connection, ids: list[bytes]) -> dict[bytes, Kept]:
+def _used(driver: sqlite3.Connection, ids: list[bytes]) -> dict[bytes, Kept]:
     used: dict[bytes, Kept] = {}
     for start in range(0, len(ids), IDS_AT_A_TIME):
         some = tuple(ids[start : start + IDS_AT_A_TIME])
         marks = ", ".join("?" * len(some))
-        for row in connection.exec_driver_sql(f"{_USED} ({marks})", some):
+        for row in driver.execute(f"{_USED} ({marks})", some):
             used[row[0]] = Kept(*row[1:])
     return used
 
 
-def _store(connection: Connection, admitted: Admitted) -> None:
+def _store(driver: sqlite3.Connection, admitted: Admitted) -> None:
     head, rows = admitted.head, admitted.rows
     if rows:
-        _EVENT.put(connection, [(*row[:15], row[17]) for row in rows])
-        _BODY.put(connection, [row[15:] for row in rows])
+        _EVENT.put(driver.execute, [(*row[:15], row[17]) for row in rows])
+        _BODY.put(driver.execute, [row[15:] for row in rows])
     until = None if head.lease_until is None else to_micros(head.lease_until)
     moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
-    connection.exec_driver_sql(_MOVE, moved)
+    driver.execute(_MOVE, moved)

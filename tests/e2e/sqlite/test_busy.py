@@ -27,10 +27,11 @@ from cronledger.ledger.database import open_store
 from cronledger.ledger.sqlite_problems import problem, writer_of
 from cronledger.ledger.verify import verify
 from cronledger.ledger.writer import Writer
+from cronledger.testing import ManualClock
 from tests.checker import problems, triggered
 from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
-from tests.events import HERE, plain
+from tests.events import HERE, NOON, plain
 from tests.waiting import LIMIT_SECONDS
 
 CONFIG = """
@@ -199,7 +200,7 @@ t.commit_together(sys.argv[1], int(sys.argv[2]), sys.argv[3])
 
 def intentions(url: str) -> tuple[Any, list[Any]]:
     """Return a store and a hundred items; the same ids whoever asks."""
-    store = open_store(url, instance=HERE, clock=SystemClock(), entropy=SeededEntropy(87))
+    store = open_store(url, instance=HERE, clock=ManualClock(NOON), entropy=SeededEntropy(87))
     return store, [
         store.ledger.prepare(Item((plain(f"waiter-{number}", EVENTS),))) for number in range(WAITERS)
     ]
