@@ -18,7 +18,6 @@ import pytest
 from sqlalchemy import event
 
 from cronledger import Scheduler, job
-from cronledger.clock import SystemClock
 from cronledger.domain.ids import Stream, Term
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerUnreachable
