@@ -22,11 +22,22 @@ class Waiter:
 
     __slots__ = ("answers", "future", "missing", "prepared")
 
-    def __init__(self, prepared: list[Prepared], future: asyncio.Future[list[Answer | Exception]]) -> None:
+    def __init__(self, prepared: list[Prepared], future: asyncio.Future[list[Answer]]) -> None:
         self.prepared = prepared
         self.answers: list[Answer | Exception] = [_NO_ANSWER] * len(prepared)
         self.missing = len(prepared)
         self.future = future
+
+    def tell(self) -> None:
+        """Give the answers to whoever waits, or the problem that prevents one."""
+        if self.future.done():
+            return
+        for answer in self.answers:
+            if isinstance(answer, Exception) and not isinstance(answer, Refusal):
+                self.future.set_exception(answer)
+                self.future.exception()  # has been seen: whoever has gone meanwhile leaves no complaint
+                return
+        self.future.set_result(self.answers)  # type: ignore[arg-type] # nothing else is left
 
 
 Asked = tuple[Prepared, tuple[Waiter, int]]
@@ -42,23 +53,20 @@ class Submitter:
         self._outbox: list[Asked] = []
         self._writer: Writer[tuple[Waiter, int]] = Writer(ledger, self._on_answers)
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
-        """Hand items to the writer and wait for all answers.
+    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+        """Hand items to the writer with all that is asked for in this turn of the loop; await the answers.
 
         A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.
         """
-        if not items:
-            return []
         prepare = self._ledger.prepare
         waiter = Waiter([prepare(item) for item in items], self._loop.create_future())
+        if not items:
+            waiter.future.set_result([])
+            return waiter.future
         if not self._outbox:
             self._loop.call_soon(self._send)
         self._outbox += [(prepared, (waiter, number)) for number, prepared in enumerate(waiter.prepared)]
-        answers = await waiter.future
-        for answer in answers:
-            if isinstance(answer, Exception) and not isinstance(answer, Refusal):
-                raise answer
-        return answers  # type: ignore[return-value] # what is no answer has just been raised
+        return waiter.future
 
     def close(self, within_seconds: float = CLOSING_SECONDS) -> None:
         """Append what was asked for, and end the thread."""
@@ -87,5 +95,4 @@ class Submitter:
         for waiter in waiters:
             for prepared, answer in zip(waiter.prepared, waiter.answers, strict=True):
                 self.recent.add(prepared, answer)
-            if not waiter.future.done():
-                waiter.future.set_result(waiter.answers)
+            waiter.tell()

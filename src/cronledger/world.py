@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -115,12 +115,12 @@ class ProcessWorld:
             return answer
         raise answer
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
-        """Hand items to the writer and wait for all answers.
+    def submit(self, items: Sequence[Item]) -> Awaitable[list[Answer]]:
+        """Hand items to the writer; await the answers.
 
         A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.
         """
-        return await self._submitter.submit(items)
+        return self._submitter.submit(items)
 
     # --- reading ----------------------------------------------------------------------------------------
 

@@ -282,17 +282,18 @@ class SimulatedWorld:
             return answer
         raise answer
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
+    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
         """Hand items to the writer; whoever waits may be cancelled, what was handed over is sent."""
         if self.is_crashed:
             raise Crashed
-        if not items:
-            return []
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        if not items:
+            future.set_result([])
+            return future
         self._queue.append(([self.ledger.prepare(item) for item in items], future))
         if self._writer is None or self._writer.done():
             self._writer = self.process.start(self._write())
-        return await future
+        return future
 
     async def _write(self) -> None:
         while self._queue:

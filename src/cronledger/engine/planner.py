@@ -6,8 +6,12 @@ and the append, one item per job: a job whose item conflicts is read and decided
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import anyio
+import anyio.lowlevel
 
 from cronledger.domain import events as e
 from cronledger.domain import job, run
@@ -18,7 +22,7 @@ from cronledger.engine.agenda import Agenda
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
-from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
+from cronledger.ledger.api import Answer, Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
@@ -29,6 +33,14 @@ EARLY_PAUSE = timedelta(milliseconds=5)
 Claims = Callable[[JobState, int], bool]
 Claimed = Callable[[e.Event, Position, datetime], None]
 """Told the trigger, the position where it stands, directly before its start, and when both were recorded."""
+
+
+class _Asked(NamedTuple):
+    """Decisions that were handed over, the answers to them, and how many slots they claim."""
+
+    decided: list[tuple[JobState, Decision, list[e.Event]]]
+    answers: Awaitable[list[Answer]]
+    claims: int
 
 
 class Planner:
@@ -63,10 +75,14 @@ class Planner:
         self._not_before = None
         due = self._agenda.take(now, JOBS_AT_ONCE)
         again = len(due) == JOBS_AT_ONCE
+        asked: _Asked | None = None
         for start in range(0, len(due), CHUNK):
-            names = due[start : start + CHUNK]
-            again |= await self._decide(names, now, term, may_claim=may_claim, claimed=claimed)
-        return again
+            before, names = asked, due[start : start + CHUNK]
+            asked = self._ask(names, now, term, may_claim=may_claim, taken=before.claims if before else 0)
+            await anyio.lowlevel.checkpoint()  # the writer has these before the next ones are decided
+            if before:
+                again |= await self._settle(before, now, claimed)
+        return (asked is not None and await self._settle(asked, now, claimed)) or again
 
     def _refresh(self) -> None:
         """Learn the next fire time of every job that has changed."""
@@ -83,38 +99,43 @@ class Planner:
         if fire_at is not None:
             self._agenda.enter(name, fire_at)
 
-    async def _decide(
-        self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, claimed: Claimed
-    ) -> bool:
+    def _ask(
+        self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, taken: int
+    ) -> _Asked:
+        """Decide about some jobs and hand over what is to be appended; `taken` slots are spoken for."""
         items: list[Item] = []
-        asked: list[tuple[JobState, Decision, list[e.Event]]] = []
-        room = 0
+        decided: list[tuple[JobState, Decision, list[e.Event]]] = []
+        room = taken
         for name in names:
             state = self._board.jobs.get(name)
             if state is None:
                 continue
             decision = job.due(state, now)
             claims = [first for first in decision.triggers[:1] if _at_once(first) and may_claim(state, room)]
-            room += len(claims)
             item = self._item(state, decision, claims, term)
             if item is None:
                 self._enter(name, job.next_fire(state))
                 continue
+            room += len(claims)
             items.append(item)
-            asked.append((state, decision, claims))
+            decided.append((state, decision, claims))
+        return _Asked(decided, self._world.submit(items), room - taken)
+
+    async def _settle(self, asked: _Asked, now: datetime, claimed: Claimed) -> bool:
+        """Take note of the answers; return whether to look again at once."""
         again = False
-        for (state, decision, claims), answer in zip(asked, await self._world.submit(items), strict=True):
+        for (state, decision, claims), answer in zip(asked.decided, await asked.answers, strict=True):
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
                 self._not_before = self._world.now() + EARLY_PAUSE
                 self._enter(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
+                for event in claims:
+                    claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
                 self._enter(state.name, job.next_fire_after(state, now))
                 if not state.undecided and not decision.skips:
                     self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
-                for event in claims:
-                    claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
             else:
                 self._board.changed.add(state.name)
                 again = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -99,8 +99,11 @@ class World(Protocol):
     async def append(self, item: Item) -> Appended | Same:
         """Append one item durably; raise its refusal."""
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
-        """Append each item or have it refused; answers in the order asked."""
+    def submit(self, items: Sequence[Item]) -> Awaitable[list[Answer]]:
+        """Append each item or have it refused; answers in the order asked.
+
+        The items are handed over by the call; whoever awaits the answers later may do something meanwhile.
+        """
 
     async def head(self) -> Head:
         """Return the head of the ledger.
