@@ -16,6 +16,8 @@ from bench.figures import Bar, Figure, Spread, in_turn
 
 ROOT = Path(__file__).parents[2]
 ROWS = set(range(1, 19))
+pytestmark = pytest.mark.timeout(400)
+"""A minute and a half where nothing else is at work; the tests beside it take their part."""
 
 
 @pytest.fixture(scope="module")
