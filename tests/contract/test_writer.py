@@ -141,6 +141,23 @@ def test_a_batch_has_a_limited_number_of_events(moody: Moody, writer: Writer[int
     assert [1, 2, 1] == desk.batches
 
 
+def test_what_a_leader_asks_for_goes_first(moody: Moody, writer: Writer[int], desk: Desk) -> None:
+    """Its fire times wait for it; the others keep their order, and share what room is left."""
+    moody.gate.clear()
+    ask(writer, moody, 0)
+    assert moody.entered.wait(LIMIT_SECONDS)
+    for number in (1, 2, 3):
+        ask(writer, moody, number)
+    for number in (4, 5):
+        item = Item((plain(f"s{number}", BATCH_EVENTS // 2 - 1),), fence=moody.head().term)
+        writer.submit(moody.prepare(item), number)
+    moody.gate.set()
+
+    assert desk.has(6)
+    assert [0, 4, 5, 1, 2, 3] == list(desk.answers)
+    assert [1, 4, 1] == desk.batches
+
+
 def test_an_item_above_the_limit_goes_alone(moody: Moody, writer: Writer[int], desk: Desk) -> None:
     ask(writer, moody, 0, events=2 * BATCH_EVENTS)
 

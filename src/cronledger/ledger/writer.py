@@ -35,6 +35,7 @@ class Writer(Generic[Ticket]):
         self._ledger = ledger
         self._on_answers = on_answers
         self._queue: deque[Asked[Ticket]] = deque()
+        self._urgent: deque[Asked[Ticket]] = deque()
         self._changed = Condition()
         self._closing = False
         self._abandon = Event()
@@ -49,11 +50,16 @@ class Writer(Generic[Ticket]):
         self.submit_all([(prepared, ticket)])
 
     def submit_all(self, asked: Iterable[Asked[Ticket]]) -> None:
-        """Queue items at once, so that they share a commit as far as they fit. Raises as `submit`."""
+        """Queue items at once, so that they share a commit as far as they fit. Raises as `submit`.
+
+        A leader's items, those under a fence, go first: fire times wait for them. They are never many: the
+        leader waits for their answers.
+        """
         with self._changed:
             if self._closing:
                 raise LedgerUnreachable("the ledger of this process has been closed")
-            self._queue.extend(asked)
+            for each in asked:
+                (self._queue if each[0].item.fence is None else self._urgent).append(each)
             self._changed.notify()
 
     def close(self, within_seconds: float = CLOSING_SECONDS) -> None:
@@ -77,7 +83,8 @@ class Writer(Generic[Ticket]):
         finally:
             with self._changed:
                 self._closing = True
-                left = [*batch, *self._queue]
+                left = [*batch, *self._urgent, *self._queue]
+                self._urgent.clear()
                 self._queue.clear()
             if left:
                 gone = LedgerUnreachable("the ledger was closed before it answered")
@@ -86,18 +93,19 @@ class Writer(Generic[Ticket]):
     def _next(self) -> list[Asked[Ticket]]:
         """Wait for items and take as many as fit one append; none once there is nothing more to come."""
         with self._changed:
-            while not self._queue:
+            while not self._urgent and not self._queue:
                 if self._closing:
                     return []
                 self._changed.wait()
-            batch = [self._queue.popleft()]
-            events, size = _extent(batch[0][0])
-            while self._queue:
-                more, bytes_more = _extent(self._queue[0][0])
-                events, size = events + more, size + bytes_more
-                if events > BATCH_EVENTS or size > BATCH_BYTES:
-                    break
-                batch.append(self._queue.popleft())
+            batch: list[Asked[Ticket]] = []
+            events = size = 0
+            for queue in (self._urgent, self._queue):
+                while queue:
+                    more, bytes_more = _extent(queue[0][0])
+                    events, size = events + more, size + bytes_more
+                    if batch and (events > BATCH_EVENTS or size > BATCH_BYTES):
+                        return batch
+                    batch.append(queue.popleft())
             return batch
 
     def _answers(self, batch: list[Asked[Ticket]]) -> list[tuple[Ticket, Answer | Exception]]:
