@@ -37,7 +37,9 @@ def write(report: Report) -> None:
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     about = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.machine.items())
-    told = f"{about}; {report.seconds / 60:.0f} minutes in all.\n\n{table(report.figures)}"
+    told = (
+        f"{about}; scale {report.scale}, {report.seconds / 60:.0f} minutes in all.\n\n{table(report.figures)}"
+    )
     PAGE.write_text(f"{before}{BEGIN}\n\n{told}\n\n{END}{after}")
 
 
@@ -46,7 +48,7 @@ def growing(figures: list[Figure]) -> dict[str, list[Figure]]:
     found: dict[str, list[Figure]] = defaultdict(list)
     for each in figures:
         if each.n is not None:
-            found[each.measure].append(each)
+            found[f"{each.measure}, {each.unit}"].append(each)
     several = {name: sorted(each, key=lambda one: one.n or 0) for name, each in found.items()}
     return {name: each for name, each in several.items() if len(each) > 1}
 
@@ -64,7 +66,7 @@ def draw(measures: dict[str, list[Figure]]) -> None:
         if with_floor:
             floors = [each.floor.median for each in with_floor if each.floor is not None]
             place.plot([each.n for each in with_floor], floors, "s--", color="grey", label="floor")
-        place.set(title=f"{name}, {points[0].unit}", xscale="log", yscale="log")
+        place.set(title=name, xscale="log", yscale="log")
         place.legend()
     for place in places[len(measures) :]:
         place.remove()

@@ -61,7 +61,7 @@ def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
 
 def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iterator[Figure]:
     """Let jobs be due in each of ten seconds."""
-    seconds = scale.of(2, SECONDS, SECONDS)
+    seconds = scale.of(2, SECONDS // 2, SECONDS)
     config = config_for(places.subfolder(), jobs, "* * * * * *")
     with places.ledger(database) as url, places.ledger(database) as other:
         store = opened(url)

@@ -20,7 +20,7 @@ from cronledger.projections import fold, run_history
 
 BATCH = 250
 """Runs a commit of the floor: what our own writer takes at most."""
-PERIOD = 10
+PERIOD = 5
 BARS = {
     "sqlite": Bar(0.25, at_least=True, of_floor=True),
     "postgres": Bar(0.45, at_least=True, of_floor=True),
