@@ -3,8 +3,8 @@
     python -m bench [--quick | --smoke] [--only NAME ...] [--database sqlite|postgres] [--peers] [--json FILE]
 
 `--quick` ends within five minutes, and leaves the peers out unless they are asked for; without it the whole
-takes about an hour and a half. `--smoke` only shows that everything runs. The exit code says nothing about bars:
-figures of a busy machine prove nothing.
+takes about an hour and a half. `--smoke` only shows that everything runs. The exit code says nothing about
+bars: figures of a busy machine prove nothing.
 """
 
 from __future__ import annotations
