@@ -23,6 +23,8 @@ PAGE = DOCS / "performance.md"
 PICTURE = DOCS / "performance.svg"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 WIDTH, HEIGHT, COLUMNS = 4.2, 2.6, 3
+DECADE = 10**0.5
+"""Each way from the middle of a picture: what hardly grows must not look as if it did."""
 
 
 def main() -> None:
@@ -48,9 +50,9 @@ def growing(figures: list[Figure]) -> dict[str, list[Figure]]:
     found: dict[str, list[Figure]] = defaultdict(list)
     for each in figures:
         if each.n is not None:
-            found[f"{each.measure}, {each.unit}"].append(each)
+            found[f"{each.row}: {each.measure}, {each.unit}"].append(each)
     several = {name: sorted(each, key=lambda one: one.n or 0) for name, each in found.items()}
-    return {name: each for name, each in several.items() if len(each) > 1}
+    return {name: each for name, each in several.items() if len({one.n for one in each}) > 1}
 
 
 def draw(measures: dict[str, list[Figure]]) -> None:
@@ -67,6 +69,9 @@ def draw(measures: dict[str, list[Figure]]) -> None:
             floors = [each.floor.median for each in with_floor if each.floor is not None]
             place.plot([each.n for each in with_floor], floors, "s--", color="grey", label="floor")
         place.set(title=name, xscale="log", yscale="log")
+        low, high = place.get_ylim()
+        middle = (low * high) ** 0.5
+        place.set_ylim(min(low, middle / DECADE), max(high, middle * DECADE))
         place.legend()
     for place in places[len(measures) :]:
         place.remove()
