@@ -170,7 +170,7 @@ def test_while_the_ledger_is_away_lines_wait_and_the_oldest_make_room(
         writer.say(line(str(number)))
     gate.is_away = False
 
-    assert eventually(lambda: len(messages(store)) >= LINES_WAITING + 1)
+    assert eventually(lambda: messages(store)[-1:] == [str(LINES_WAITING + 6)])
     found = messages(store)
     (dropped,) = [each for each in found if each.endswith(" lines were dropped")]
     lost = int(dropped.split()[0])
