@@ -49,22 +49,6 @@ def runs_per_second(url: str, runs: int, batch: int, *, after: int = 0) -> float
         return runs / (time.perf_counter() - began)
 
 
-def commits_of(url: str, runs: int) -> tuple[float, list[float]]:
-    """Write single runs, two commits each; return runs a second and the seconds of the first commits."""
-    with driver(url) as (write, commit, _):
-        began = time.perf_counter()
-        position, firsts = 0, []
-        for number in range(runs):
-            asked = time.perf_counter()
-            position = _events(write, position, [number], BEFORE)
-            commit()
-            firsts.append(time.perf_counter() - asked)
-            position = _events(write, position, [number], AFTER)
-            write("run_history", HISTORY, [_history(number, position)])
-            commit()
-        return runs / (time.perf_counter() - began), firsts
-
-
 def events_per_second(url: str, events: int, batch: int, *, after: int = 0, body: str = "{}") -> float:
     """Write events, `batch` of them a commit, after those written before; return how many a second."""
     with driver(url) as (write, commit, _):

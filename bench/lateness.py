@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from bench import floor
 from bench.figures import Bar, Figure, Scale, Spread, percentile
 from bench.instance import Process, config_for, instances
 from bench.places import Places, opened
-from bench.throughput import BATCH, next_due, wait_until_registered
+from bench.throughput import BATCH, next_due, require_all, wait_until_registered
 from cronledger.ledger.database import Store
-from cronledger.projections import fold, run_history
+from cronledger.projections import fold
 
 PERIOD = 5
 SECONDS = 10
@@ -112,11 +111,6 @@ def _starts(process: Process, store: Store, due: float, jobs: int) -> list[float
 
 def _require(store: Store, due: float, jobs: int, starts: int) -> None:
     """Every job has begun once, and the ledger says that it has succeeded."""
+    assert jobs == starts, f"{starts} starts of {jobs} jobs"
     fold.catch_up(store)
-    since = datetime.fromtimestamp(due, UTC)
-    with store.reading() as connection:
-        done, _ = run_history.history(
-            connection, since=since, until=since + timedelta(hours=1), limit=100_000
-        )
-    succeeded = sum(state.fire_at == since and state.outcome == "succeeded" for state in done)
-    assert (jobs, jobs) == (starts, succeeded), f"of {jobs}: {starts} starts, {succeeded} succeeded"
+    require_all(store, due, jobs)

@@ -83,11 +83,11 @@ def burst(store: Store, runs: int) -> float:
         assert time.time() < due + PERIOD, "the runs have not ended when the next ones are due"
     fold.catch_up(store)
     took = time.time() - due
-    _check(store, due, runs)
+    require_all(store, due, runs)
     return runs / took
 
 
-def _check(store: Store, due: float, runs: int) -> None:
+def require_all(store: Store, due: float, runs: int) -> None:
     """Every run of the fire time has succeeded, once, and its history can be seen."""
     at = datetime.fromtimestamp(due, UTC)
     with store.reading() as connection:
