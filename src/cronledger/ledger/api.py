@@ -121,7 +121,8 @@ Answer = Appended | Same | Refusal
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The one row that orders appends. `clock` is the ledger's clock at the moment of reading.
 
-    `has_requests`: rows wait in the inbox; known only from `Ledger.head()`.
+    `has_requests`: rows wait in the inbox; known from `Ledger.head()`, and from `Ledger.renew()` of a
+    database.
     """
 
     position: Position

@@ -233,7 +233,7 @@ def recorded_row(row: Sequence[Any]) -> Recorded:
             term,
             _actor(actor),
             job,
-            stream[4:] if stream.startswith("run-") else None,
+            run_of(stream),
             attempt,
             None if fire_at is None else from_micros(fire_at),
             _CAUSES[cause],

@@ -181,11 +181,11 @@ def unsynced(connection: Connection) -> Iterator[None]:
 
 
 def begin(connection: Connection) -> None:
-    """Begin a transaction: the driver would only do so before it writes. Not where one statement is all."""
+    """Begin a transaction: the driver would only do so before it writes."""
     statement: str = connection.get_execution_options().get("cronledger_begin", "BEGIN")
     if statement == "BEGIN IMMEDIATE":
         begin_immediate(raw(connection), BUSY_SECONDS)
-    elif statement:
+    else:
         connection.exec_driver_sql(statement)
 
 
