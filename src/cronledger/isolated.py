@@ -238,6 +238,7 @@ class _Context(JobContext):
             steps=steps,
             params=params,
             config=_Config(setup.config),
+            root=setup.root,
             enforce=setup.enforce,
             log=logging.LoggerAdapter(logging.getLogger(f"cronledger.jobs.{run.job}"), {}),
             is_cancelled=lambda: scope.cancel_called,

@@ -15,7 +15,6 @@ import anyio.to_thread
 import msgspec
 
 from cronledger.config.model import Settings
-from cronledger.config.problem import recordable
 from cronledger.config.resolve import Resolution, resolve
 from cronledger.config.sources import Sources
 from cronledger.domain import events as e
@@ -24,6 +23,7 @@ from cronledger.engine.definitions import ACTOR, compared
 from cronledger.errors import ConfigError, Conflict, LedgerUnreachable, Outdated
 from cronledger.jobs.registry import Registry
 from cronledger.ledger.api import START, Item, Write
+from cronledger.strict_yaml.problem import recordable
 from cronledger.world import ProcessWorld
 
 log = logging.getLogger("cronledger.config")

@@ -21,6 +21,7 @@ import msgspec
 
 from cronledger import applying, manual, presence
 from cronledger._version import __version__
+from cronledger.app_database import OwnDatabase
 from cronledger.background import beside
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
@@ -299,16 +300,16 @@ class Scheduler:
         )
 
     def _provision(self) -> Provision:
-        db, url = self._db, None
-        if db is None and self.settings.application_database_url:
-            url = self._secrets.reveal(self.settings.application_database_url)
-            db = application_engine(url)
+        said = None if self._db is not None else self.settings.application_database_url
+        url = self._secrets.reveal(said) if said else None
         return Provision(
+            open_own_db=OwnDatabase(self.database_url).open,
+            root=str(self.settings.root(Path.cwd())),
             find=self.registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             config=self._application(),
-            db=db,
+            db=application_engine(url) if url else self._db,
             database_url=url,
             services=(*self._services, *self.registry.services),
         )

@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from cronledger.clock import SystemClock
+from cronledger.clock import Clock, SystemClock
 from cronledger.domain.ids import instance_id
 from cronledger.domain.run import RunState
 from cronledger.entropy import SeededEntropy, SystemEntropy
 from cronledger.jobs.api import Job, member
+from cronledger.jobs.registry import is_built_in
 from cronledger.ledger.database import open_store
 from cronledger.ledger.memory import MemoryLedger
 from cronledger.projections import step_history
@@ -77,9 +79,17 @@ async def perform(
     params: Mapping[str, str] | None = None,
     db: Any = None,
     services: Sequence[object] = (),
+    config: str | Path | None = None,
+    clock: Clock | None = None,
 ) -> RunState:
-    """Perform a job once on a ledger in memory and return the run with its outcome, counts and error."""
-    return (await perform_with_steps(job, params=params, db=db, services=services)).run
+    """Perform a job once on a ledger in memory and return the run with its outcome, counts and error.
+
+    `config`: a configuration file, for the job's entry, `ctx.config` and `ctx.root`. `clock`: what
+    `ctx.now()` reads.
+    """
+    return (
+        await perform_with_steps(job, params=params, db=db, services=services, config=config, clock=clock)
+    ).run
 
 
 async def perform_with_steps(
@@ -88,6 +98,8 @@ async def perform_with_steps(
     params: Mapping[str, str] | None = None,
     db: Any = None,
     services: Sequence[object] = (),
+    config: str | Path | None = None,
+    clock: Clock | None = None,
 ) -> Performed:
     """Perform a job once on a ledger in memory and return the run and its steps.
 
@@ -104,7 +116,8 @@ async def perform_with_steps(
     """
     entropy = SystemEntropy()
     url = f"memory://perform-{entropy.token().hex()}"
-    scheduler = Scheduler(database_url=url, jobs=[job], db=db, services=services)
+    given = [] if is_built_in(job) else [job]
+    scheduler = Scheduler(database_url=url, jobs=given, db=db, services=services, config=config, clock=clock)
     reader = instance_id("reader", 0, entropy.token().hex()[:12])
     with closing(open_store(url, instance=reader, clock=SystemClock(), entropy=entropy)) as store:
         (run,) = await scheduler.run_manually(

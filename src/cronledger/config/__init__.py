@@ -1,7 +1,6 @@
 """The configuration: YAML files to settings, and settings with the registered jobs to definitions.
 
     files.py      which files: the root, its includes, the profile
-    yaml_text.py  bytes to values that know their places; the only reader of YAML
     check.py      one small function per kind of value
     fields.py     every key there is, and its kind
     schedule.py   schedules and zones, read with the engine's own parser

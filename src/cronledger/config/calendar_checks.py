@@ -8,11 +8,11 @@ import msgspec
 
 from cronledger.config import check
 from cronledger.config.check import Check, Wrong
-from cronledger.config.problem import quoted
-from cronledger.config.yaml_text import Value
 from cronledger.domain.calendar import DAY, Blackout, dates, days_of_week, time_of_day
 from cronledger.domain.ids import NAME
 from cronledger.errors import InvalidSchedule
+from cronledger.strict_yaml.problem import quoted
+from cronledger.strict_yaml.text import Value
 
 
 def names(value: Value) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cronledger.config.model import Fields, KnownCalendar, NamedEntry
-from cronledger.config.problem import Problems, nearest, quoted
 from cronledger.domain.calendar import Calendar, joined
 from cronledger.errors import InvalidSchedule
+from cronledger.strict_yaml.problem import Problems, nearest, quoted
 
 RULES = ("exclude", "only", "weekdays", "blackout")
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cronledger.config.problem import nearest, quoted
 from cronledger.config.reference import is_well_formed
-from cronledger.config.yaml_text import Value
 from cronledger.domain.ids import NAME, is_name
+from cronledger.strict_yaml.problem import nearest, quoted
+from cronledger.strict_yaml.text import Value
 
 Check = Callable[[Value], Any]
 Schema = dict[str, Any]
@@ -32,7 +32,7 @@ class Wrong(Exception):
 def spelled(value: Value) -> str:
     """Say what stands in the file.
 
-    >>> from cronledger.config.problem import Place
+    >>> from cronledger.strict_yaml.problem import Place
     >>> spelled(Value("yes", Place("f", 1, 1))), spelled(Value({}, Place("f", 1, 1)))
     ("'yes'", 'a mapping')
     """

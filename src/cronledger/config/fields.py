@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from cronledger.config import calendar_checks, check
 from cronledger.config.check import Check, Wrong
 from cronledger.config.model import Fields, NamedEntry, Written
-from cronledger.config.problem import Problems, nearest, quoted
-from cronledger.config.yaml_text import Value
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Fold, Gap, Isolation
 from cronledger.domain.ids import is_name
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
+from cronledger.strict_yaml.problem import Problems, nearest, quoted
+from cronledger.strict_yaml.text import Value
 
 DAY = 86_400
 YEAR = 366 * DAY
@@ -72,6 +72,9 @@ JOB: dict[str, Check] = {
 }
 NESTED: dict[str, dict[str, Check] | None] = {"retry": RETRY, "dst": DST, "parameters": None}
 """Mappings whose parts are fields of their own, so that each layer may change one of them."""
+
+APPLICATION: dict[str, Check] = {"database_url": check.secret, "root": check.filled}
+"""What `application:` may hold that this package reads itself; the rest is the application's own."""
 
 CALENDAR: dict[str, Check] = {
     "extend": calendar_checks.names,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from cronledger.config.problem import Place, Problems, quoted
-from cronledger.config.yaml_text import MOST_BYTES, Value, parse
 from cronledger.file_rights import writable_by_everyone
+from cronledger.strict_yaml.problem import Place, Problems, quoted
+from cronledger.strict_yaml.text import MOST_BYTES, Value, parse
 
 MOST_FILES = 100
 

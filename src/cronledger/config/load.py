@@ -8,9 +8,9 @@ from typing import Any
 from cronledger.config import calendars, check, fields
 from cronledger.config.files import Document, Marks, Reading
 from cronledger.config.model import Fields, JobEntry, NamedEntry, Override, Settings, Written
-from cronledger.config.problem import Place, Problems, quoted
 from cronledger.config.schedule import check_written
-from cronledger.config.yaml_text import Value
+from cronledger.strict_yaml.problem import Place, Problems, quoted
+from cronledger.strict_yaml.text import Value
 
 __all__ = ["find_config", "find_profile", "load"]
 
@@ -146,7 +146,7 @@ class _Merge:
         known = frozenset(value.data) if value is not None and isinstance(value.data, dict) else frozenset()
         found: Fields = {}
         for key, entry in self._block(top, "application", known).items():
-            kind = check.secret if key == "database_url" else check.free
+            kind = fields.APPLICATION.get(key, check.free)
             fields.keep(found, key, entry, kind, title="application.", problems=self._problems)
         return found
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from cronledger.config.problem import Place
 from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import DayMatch
+from cronledger.strict_yaml.problem import Place
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -120,3 +121,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     application: dict[str, Any] = {}
     files: tuple[str, ...] = ()
     places: dict[str, Place] = {}
+
+    def root(self, folder: Path) -> Path:
+        """Return the application's folder: as said, else the one that holds `services/`.
+
+        Without either it is where the configuration stands, and without files `folder`.
+
+        >>> str(Settings(files=("/srv/shop/services/config/config.yaml",)).root(Path("/")))
+        '/srv/shop'
+        >>> str(Settings(files=("/srv/shop/config.yaml",), application={"root": "site"}).root(Path("/")))
+        '/srv/shop/site'
+        """
+        home = Path(self.files[0]).absolute().parent if self.files else folder
+        named = (each.parent for each in (home, *home.parents) if each.name == "services")
+        return next(named, home) / str(self.application.get("root", ""))

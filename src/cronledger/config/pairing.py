@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from cronledger.config.model import JobEntry, Override, Settings
-from cronledger.config.problem import Place, Problems, nearest
 from cronledger.domain.ids import JobName, is_name
 from cronledger.jobs.registry import Registered, Registry
+from cronledger.strict_yaml.problem import Place, Problems, nearest
 
 Key = tuple[str, str]
 """A job in code: its extension and its name there."""

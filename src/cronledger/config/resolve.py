@@ -16,7 +16,6 @@ import msgspec
 
 from cronledger.config.model import Fields, KnownCalendar, Override, Settings, Written
 from cronledger.config.pairing import Pair, bootstrap, overrides, pairs, somewhere
-from cronledger.config.problem import Problems, nearest
 from cronledger.config.schedule import check_effective
 from cronledger.domain.definition import DEFAULT_QUEUE, Dst, Isolation, JobDefinition, Startup
 from cronledger.domain.ids import JobName
@@ -24,7 +23,8 @@ from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
 from cronledger.domain.schedule import advice_on, schedule_for
 from cronledger.jobs.isolation import IMPORTABLE, obstacle
-from cronledger.jobs.registry import Registered, Registry
+from cronledger.jobs.registry import Registered, Registry, is_built_in
+from cronledger.strict_yaml.problem import Problems, nearest
 
 
 class Origins(Mapping[JobName, dict[str, str]]):
@@ -239,7 +239,11 @@ def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str |
         what = f"bootstrap_jobs names '{pair.name}', but {forbidden.origin} keeps it from running at start"
         advice.append(f"{booted}: {what}")
     if pair.entry is None:
-        if booted is None and (pair.code.schedule or pair.code.run_on_startup):
+        if (
+            booted is None
+            and not is_built_in(pair.code.job)
+            and (pair.code.schedule or pair.code.run_on_startup)
+        ):
             job = f"{definition.extension}:{definition.job}"
             advice.append(f"{job} is available but has no entry in scheduler.jobs: it runs only by hand")
         return advice

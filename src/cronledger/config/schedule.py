@@ -10,11 +10,11 @@ import msgspec
 
 from cronledger.config.model import Fields, KnownCalendar
 from cronledger.config.pairing import Pair
-from cronledger.config.problem import Place, Problems, quoted
 from cronledger.domain.definition import Dst
 from cronledger.domain.schedule import Schedule, describe, schedule_of
 from cronledger.domain.zone import zone
 from cronledger.errors import InvalidCron, InvalidSchedule, UnknownZone
+from cronledger.strict_yaml.problem import Place, Problems, quoted
 
 _BEFORE_ANY = datetime(2026, 1, 1, tzinfo=UTC)
 """No ledger is older, so no job has fired before."""

@@ -31,6 +31,7 @@ from cronledger.jobs.api import Job, JobContext, RunInfo
 from cronledger.jobs.calling import call, caller, has_come_to_rest, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
+from cronledger.jobs.registry import is_built_in
 from cronledger.jobs.together import PlainGroup
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
@@ -50,6 +51,8 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     config: Mapping[str, Any] = {}
     db: Any = None
     database_url: str | None = None
+    open_own_db: Callable[[], Any] | None = None
+    root: str = ""
     services: Sequence[object] = ()
 
 
@@ -232,6 +235,9 @@ class Executor:
             params=parameters,
             config=self._provision.config,
             db=self._provision.db,
+            open_db=self._provision.open_own_db if is_built_in(job) else None,
+            root=self._provision.root,
+            now=self._world.now,
             services=self._provision.services,
             enforce=definition.enforce,
             log=attempt.notes.log,

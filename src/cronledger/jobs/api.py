@@ -6,12 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, TypeVar, overload
 
 import anyio
 import msgspec
 
+from cronledger.clock import SystemClock
 from cronledger.domain.events import Cause
 from cronledger.domain.ids import RunId
 from cronledger.domain.result import JobResult
@@ -142,6 +144,9 @@ class JobContext:
         params: Any = None,
         config: Mapping[str, Any] | None = None,
         db: Any = None,
+        open_db: Callable[[], Any] | None = None,
+        root: str = "",
+        now: Callable[[], datetime] | None = None,
         services: Sequence[object] = (),
         enforce: bool = True,
         log: Log | Callable[[], Log] | None = None,
@@ -158,6 +163,9 @@ class JobContext:
         self.idempotency_key = idempotency_key or f"run-{run.id}"
         self.threads = threads
         self._db = db
+        self._open_db = open_db
+        self._root = root
+        self._now = now or SystemClock().now
         self._services = tuple(services)
         self._steps = steps
         self._is_cancelled = is_cancelled
@@ -175,14 +183,25 @@ class JobContext:
     @property
     def db(self) -> Any:
         """The application's database engine; raises DatabaseNotAvailable if none is configured."""
-        if self._db is None:
+        if self.db_or_none is None:
             raise DatabaseNotAvailable
         return self._db
 
     @property
     def db_or_none(self) -> Any | None:
         """The application's database engine, or None if none is configured."""
+        if self._db is None and self._open_db is not None:
+            self._db = self._open_db()
         return self._db
+
+    @property
+    def root(self) -> Path:
+        """The application's folder: `application.root`, else the one that holds `services/`."""
+        return Path(self._root).absolute()
+
+    def now(self) -> datetime:
+        """Return the present instant, in UTC, by the clock that the schedule follows."""
+        return self._now()
 
     @property
     def cancelled(self) -> bool:

@@ -287,6 +287,7 @@ def _setup(job: Job, ctx: JobContext, database_url: str | None) -> m.Setup:
         config={key: _looked_up(ctx.config, key) for key in ctx.config},
         enforce=ctx.enforce,
         idempotency_key=ctx.idempotency_key,
+        root=str(ctx.root),
         database_url=database_url,
         has_database=ctx.db_or_none is not None,
     )

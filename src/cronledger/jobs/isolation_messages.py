@@ -64,6 +64,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, tuple[Any, str | None]]
     enforce: bool
     idempotency_key: str
+    root: str
     database_url: str | None
     has_database: bool
 

@@ -127,6 +127,11 @@ class Registry:
         return grouped
 
 
+def is_built_in(job: Job) -> bool:
+    """Whether a job comes with this package."""
+    return type(job).__module__.startswith("cronledger.extensions.")
+
+
 def default_extension(module: str) -> str:
     """Name the extension of jobs that do not say: the last part of the module's name.
 

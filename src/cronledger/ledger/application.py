@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cronledger.errors import UsageError
+
+
+def url_beside(ledger_url: str) -> str | None:
+    """Return the URL of a second file beside a SQLite ledger's, None for any other ledger.
+
+    >>> url_beside("sqlite:///data/cronledger.db")
+    'sqlite:///data/cronledger-app.db'
+    """
+    scheme, separator, rest = ledger_url.partition(":///")
+    if scheme != "sqlite" or not rest:
+        return None
+    path = PurePosixPath(rest.partition("?")[0])
+    return f"{scheme}{separator}{path.with_name(f'{path.stem}-app{path.suffix}')}"
+
+
+def new_file(engine: Engine) -> None:
+    """Prepare a file that is this package's own: readers beside a writer, and pages that can be given back.
+
+    The second only has an effect before the first table.
+    """
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def application_engine(url: str) -> Engine:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cronledger.config.problem import recordable
 from cronledger.config.sources import Sources
 from cronledger.errors import ConfigError
+from cronledger.strict_yaml.problem import recordable
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from cronledger.config.problem import Place, Problems, quoted
+from cronledger.strict_yaml.problem import Place, Problems, quoted
 
 MOST_BYTES = 256 * 1024
 MOST_VALUES = 20_000

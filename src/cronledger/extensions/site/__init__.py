@@ -1,0 +1,4 @@
+"""What a site is made of: shared by the jobs that read content and those that publish it.
+
+settings.py  where content, templates and output are, which sources there are, what they are called
+"""

@@ -1,0 +1,52 @@
+"""Bringing an application's database to the tables that the built-in jobs need."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+VERSION_TABLE = "cronledger_app_version"
+HEAD = "app0001"
+"""The revision that this version's jobs need."""
+
+_LOCK = 0x63726C61
+"""The advisory lock that upgrades of one application take turns by."""
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision that a database is at, None where nothing has been created."""
+    with engine.connect() as connection:
+        return _current(connection)
+
+
+def upgrade(engine: Engine) -> None:
+    """Create what is missing, in one transaction; nothing happens if nothing is.
+
+    A table that is there already under the same name is left as it is: the host's own.
+    """
+    if current(engine) == HEAD:
+        return
+    from alembic import command  # noqa: PLC0415 - a third of a second that no other command should pay
+    from alembic.config import Config  # noqa: PLC0415
+
+    with engine.connect() as connection:
+        _take_turn(connection)
+        if _current(connection) != HEAD:
+            config = Config()
+            config.set_main_option("script_location", "cronledger:migrations/application")
+            config.attributes["connection"] = connection
+            command.upgrade(config, HEAD)
+        connection.commit()
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608 - our own name
+
+
+def _take_turn(connection: Connection) -> None:
+    """Let one upgrade at a time go on; SQLite's transaction is begun by hand, so that it holds tables too."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    elif connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
