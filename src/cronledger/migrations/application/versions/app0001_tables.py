@@ -38,18 +38,21 @@ def _perhaps(*names: str) -> list[sa.Column[str]]:
     return [sa.Column(name, sa.Text) for name in names]
 
 
-def _user(ondelete: str) -> sa.Column[str]:
-    return sa.Column("user_id", sa.Text, sa.ForeignKey("users.id", ondelete=ondelete), index=True)
+def _parent(there: set[str], column: str, ondelete: str) -> list[sa.ForeignKey]:
+    """Refer to a table made here; a host's own may have keys of another kind."""
+    return [] if column.partition(".")[0] in there else [sa.ForeignKey(column, ondelete=ondelete)]
 
 
 def upgrade() -> None:
     """Create them, parents first."""
-    for tables in (_people(), _talk(), _credentials(), _content(), _activity()):
+    there = set(sa.inspect(op.get_bind()).get_table_names())
+    for tables in (_people(there), _talk(there), _credentials(), _content(there), _activity()):
         for name, columns in tables.items():
-            op.create_table(name, *columns, if_not_exists=True)
+            if name not in there:
+                op.create_table(name, *columns)
 
 
-def _people() -> dict[str, list[sa.schema.SchemaItem]]:
+def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
     return {
         "users": [
             _id(),
@@ -63,7 +66,7 @@ def _people() -> dict[str, list[sa.schema.SchemaItem]]:
         ],
         "user_sessions": [
             _id("session_id"),
-            _user("SET NULL"),
+            sa.Column("user_id", sa.Text, *_parent(there, "users.id", "SET NULL"), index=True),
             _at("started_at"),
             sa.Column("last_activity_at", _AT, nullable=False, index=True),
             sa.Column("ended_at", _AT, index=True),
@@ -79,14 +82,14 @@ def _people() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _talk() -> dict[str, list[sa.schema.SchemaItem]]:
-    session = sa.ForeignKey("user_sessions.session_id", ondelete="SET NULL")
-    owner = sa.ForeignKey("users.id", ondelete="CASCADE")
+def _talk(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+    session = _parent(there, "user_sessions.session_id", "SET NULL")
+    owner = _parent(there, "users.id", "CASCADE")
     return {
         "user_contexts": [
             _id("context_id"),
-            sa.Column("user_id", sa.Text, owner, nullable=False, index=True),
-            sa.Column("session_id", sa.Text, session, index=True),
+            sa.Column("user_id", sa.Text, *owner, nullable=False, index=True),
+            sa.Column("session_id", sa.Text, *session, index=True),
             _text("name"),
             _text("kind", "user"),
             sa.Column("created_at", _AT, nullable=False, index=True),
@@ -122,9 +125,9 @@ def _credentials() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _content() -> dict[str, list[sa.schema.SchemaItem]]:
-    def content() -> sa.ForeignKey:
-        return sa.ForeignKey("markdown_content.id", ondelete="CASCADE")
+def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+    def content() -> list[sa.ForeignKey]:
+        return _parent(there, "markdown_content.id", "CASCADE")
 
     return {
         "markdown_content": [
@@ -143,12 +146,12 @@ def _content() -> dict[str, list[sa.schema.SchemaItem]]:
             sa.UniqueConstraint("slug", "locale"),
         ],
         "content_fragments": [
-            sa.Column("content_id", sa.Text, content(), primary_key=True),
+            sa.Column("content_id", sa.Text, *content(), primary_key=True),
             *(_text(name) for name in ("version_hash", "html", "toc_html")),
         ],
         "content_performance_metrics": [
             _id(),
-            sa.Column("content_id", sa.Text, content(), nullable=False, unique=True),
+            sa.Column("content_id", sa.Text, *content(), nullable=False, unique=True),
             _count("total_views"),
             _count("unique_visitors"),
             sa.Column("avg_time_on_page_seconds", sa.Float, nullable=False, server_default=_ZERO),
