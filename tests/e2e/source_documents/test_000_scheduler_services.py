@@ -63,6 +63,7 @@ def test_jobs_list_names_all_jobs_with_schedule_and_switch(project: Project) -> 
 
 
 def test_jobs_run_runs_a_job_by_hand_and_history_shows_it(project: Project) -> None:
+    project.with_guests("guest-1", "guest-2")
     ran = project.answer("systemprompt infra jobs run cleanup_anonymous_users")
     (run,) = ran["runs"]
     history = project.answer("systemprompt infra jobs history")
