@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -21,13 +22,23 @@ _numbers = count(1)
 
 def add(db: Engine, name: str, **values: Any) -> str:
     """Add a row to a table and return its key."""
+    (key,) = add_all(db, name, [values])
+    return key
+
+
+def add_all(db: Engine, name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Add rows to a table and return their keys."""
     table = Table(name, MetaData(), autoload_with=db)
     (key,) = table.primary_key
-    row = {column.name: _usual(column) for column in table.columns if not _may_be_left_out(column)}
-    row |= {key.name: f"{name}-{next(_numbers)}"} | values
+    said = {column for row in rows for column in row}
+    columns = [each for each in table.columns if each.name in said or not _may_be_left_out(each)]
+    given = [
+        {each.name: _usual(each) for each in columns} | {key.name: f"{name}-{next(_numbers)}"} | row
+        for row in rows
+    ]
     with db.begin() as connection:
-        connection.execute(table.insert().values(row))
-    return str(row[key.name])
+        connection.execute(table.insert(), given)
+    return [str(row[key.name]) for row in given]
 
 
 def keys(db: Engine, name: str) -> list[str]:
@@ -55,6 +66,8 @@ def _may_be_left_out(column: Any) -> bool:
 
 
 def _usual(column: Any) -> Any:
+    if column.nullable:
+        return None
     kind = column.type.python_type
     usual = {str: f"{column.name}-{next(_numbers)}", datetime: LONG_AGO, int: next(_numbers)}
     return usual.get(kind, [])  # what is left is JSON
