@@ -40,10 +40,9 @@ def _sqlite(ctx: JobContext, connection: Connection, removed: Iterable[tuple[Tab
     names = sorted({_quoted(connection, table) for table in emptied})
     for name in names:
         connection.exec_driver_sql(f"REINDEX {name}")
-    rebuilt = f", indexes of {', '.join(names)} rebuilt" if names else ""
-    pages = _pages_given_back(ctx, connection)
     connection.exec_driver_sql("PRAGMA optimize")
-    return f"{pages}{rebuilt}, statistics brought up to date"
+    rebuilt = f"indexes of {', '.join(names)} rebuilt, " if names else ""
+    return f"{rebuilt}statistics brought up to date, {_pages_given_back(ctx, connection)}"
 
 
 def _is_worthwhile(connection: Connection, table: Table, removed: int) -> bool:
