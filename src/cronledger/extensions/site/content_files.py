@@ -29,48 +29,43 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 def files_of(folder: Path, *, recursive: bool, most_bytes: int) -> Iterator[Found]:
     """Return every `*.md` of a folder; names that begin with a dot are passed over."""
+    yield from _folder(folder, None, "", most_bytes, depth=_DEEPEST if recursive else 0)
+
+
+def _folder(
+    path: Path | str, parent: int | None, name: str, most_bytes: int, *, depth: int
+) -> Iterator[Found]:
+    """Go through a folder, with `depth` levels of folders below it."""
     try:
-        descriptor = os.open(folder, _FOLDER)
+        descriptor = os.open(path, _FOLDER, dir_fd=parent)
     except OSError as error:
-        yield Found("", error=f"the folder cannot be read: {error.strerror}")
+        yield Found(name, error=f"the folder cannot be read: {error.strerror}")
         return
     try:
-        yield from _inside(descriptor, "", _DEEPEST if recursive else 0, most_bytes)
+        yield from _inside(descriptor, name, most_bytes, depth)
     finally:
         os.close(descriptor)
 
 
-def _inside(folder: int, prefix: str, depth: int, most_bytes: int) -> Iterator[Found]:
+def _inside(folder: int, above: str, most_bytes: int, depth: int) -> Iterator[Found]:
     try:
         with os.scandir(folder) as listing:
             entries = sorted((each for each in listing if each.name[0] != "."), key=lambda each: each.name)
     except OSError as error:
-        yield Found(prefix.rstrip("/"), error=f"the folder cannot be read: {error.strerror}")
+        yield Found(above, error=f"the folder cannot be read: {error.strerror}")
         return
     for entry in entries:
-        name = prefix + entry.name
+        name = f"{above}/{entry.name}" if above else entry.name
         if entry.is_symlink():
             if entry.name.endswith(".md") or _leads_to_a_folder(entry):
                 yield Found(name, error=_LINK)
         elif entry.is_dir(follow_symlinks=False):
             if depth:
-                yield from _below(folder, entry.name, name, depth, most_bytes)
-            elif prefix:
+                yield from _folder(entry.name, folder, name, most_bytes, depth=depth - 1)
+            elif above:
                 yield Found(name, error=f"folders may be nested {_DEEPEST} deep")
         elif entry.name.endswith(".md"):
             yield _read(folder, entry.name, name, most_bytes)
-
-
-def _below(parent: int, entry: str, name: str, depth: int, most_bytes: int) -> Iterator[Found]:
-    try:
-        descriptor = os.open(entry, _FOLDER, dir_fd=parent)
-    except OSError as error:
-        yield Found(name, error=f"the folder cannot be read: {error.strerror}")
-        return
-    try:
-        yield from _inside(descriptor, f"{name}/", depth - 1, most_bytes)
-    finally:
-        os.close(descriptor)
 
 
 def _leads_to_a_folder(entry: os.DirEntry[str]) -> bool:
