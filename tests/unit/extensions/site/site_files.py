@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from sqlalchemy import Engine, MetaData, Table, select
 
 from cronledger import Job, JobContext
 from cronledger.domain.run import RunState
+from cronledger.errors import ConfigError
 from cronledger.extensions.blog.content_ingestion import ContentIngestion
 from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.settings import Site
 from cronledger.extensions.tables import COLUMNS
-from cronledger.jobs.decorator import job as decorated
 from cronledger.testing import ManualClock, perform
 
 FRONT = {"title": "Hello", "slug": "hello", "published_at": "2026-01-31", "kind": "blog"}
@@ -34,7 +35,7 @@ class Folder:
         self.root = root
         self.db = db
         self.clock = clock
-        self.application = "{}"
+        self.application: dict[str, Any] = {}
         self.entry: dict[str, str] = {}
         self.content = root / "services/content"
 
@@ -56,23 +57,21 @@ class Folder:
         lines = "".join(f"      {key}: {value}\n" for key, value in entry.items())
         config = self.write_elsewhere(
             "services/config/config.yaml",
-            f"application: {self.application}\nscheduler:\n  jobs:\n    -\n{lines}",
+            f"application: {json.dumps(self.application)}\nscheduler:\n  jobs:\n    -\n{lines}",
         )
         config.chmod(0o600)
         return asyncio.run(perform(given, params=params, db=self.db, config=config, clock=self.clock))
 
     def load(self) -> tuple[Site | None, list[str]]:
         """Return the site, or what is wrong: each problem's line without what it quotes of the file."""
-        found: list[Site] = []
-
-        @decorated(name="load", extension="site")
-        def load(ctx: JobContext) -> None:
-            """Load the settings of the site."""
-            found.append(load_site(ctx))
-
-        error = self.perform(load, extension="site").error or ""
-        lines = error.removeprefix("ConfigError: ").splitlines()
-        return next(iter(found), None), [line for line in lines if line and not line.startswith(" ")]
+        no_run: Any = None  # settings are the same for every run, and without steps
+        ctx = JobContext(
+            no_run, steps=no_run, idempotency_key="none", root=str(self.root), config=self.application
+        )
+        try:
+            return load_site(ctx), []
+        except ConfigError as error:
+            return None, [problem.partition("\n")[0] for problem in error.problems]
 
     def site(self) -> Site:
         """Return the site, which must be there."""
