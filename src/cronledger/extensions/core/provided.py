@@ -8,6 +8,7 @@ from cronledger.extensions.core.cleanup_empty_contexts import CleanupEmptyContex
 from cronledger.extensions.core.cleanup_inactive_sessions import CleanupInactiveSessions
 from cronledger.extensions.core.database_cleanup import DatabaseCleanup
 from cronledger.extensions.core.log_cleanup import LogCleanup
+from cronledger.extensions.core.publish_content import PublishContent
 
 core = Extension(
     name="core",
@@ -17,5 +18,6 @@ core = Extension(
         CleanupInactiveSessions(),
         DatabaseCleanup(),
         LogCleanup(),
+        PublishContent(),
     ],
 )
