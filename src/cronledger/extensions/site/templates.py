@@ -16,6 +16,8 @@ from cronledger.extensions.site.extras import extra
 from cronledger.extensions.site.folder import Folder
 from cronledger.extensions.site.output import PathRefused, checked
 
+DEFAULT = "default/"
+"""What stands before a name to mean the last folder's template, also where the site has one of that name."""
 MOST_BYTES = 1 << 20
 """The largest template that is read."""
 
@@ -100,9 +102,10 @@ class Templates:
             raise TemplateFailed(f"template {name}, line {line}: this is not UTF-8") from error
 
     def _read(self, name: str) -> bytes | None:
+        is_default = name.startswith(DEFAULT)
         with suppress(PathRefused):
-            parts = checked(name)
-            for folder in self._folders:
+            parts = checked(name.removeprefix(DEFAULT))
+            for folder in self._folders[-1:] if is_default else self._folders:
                 if (data := folder.read(parts, MOST_BYTES)) is not None:
                     return data
         return None

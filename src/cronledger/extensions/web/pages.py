@@ -89,7 +89,9 @@ class Pages:
             "DATE_MODIFIED": said(item.modified_at, item.locale),
             "DATE_MODIFIED_ISO": iso(item.modified_at),
             "READ_TIME": minutes_to_read(fragment.html),
-            "REFERENCES": references(item.links),
+            "REFERENCES": references(item.links, "link"),
+            "RELATED": references(item.links, "related_docs", "related_code", "related_playbooks"),
+            "LEARNED": learned(item.links),
             "SOURCE": Link(name_of(item.source), self.addresses.path(where) if where else ""),
             "ALTERNATES": self._alternates(self._published.alternates(item)),
             "PAGE_TYPE": "article",
@@ -221,11 +223,30 @@ def in_script(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def references(links: Any) -> tuple[Link, ...]:
-    """Return the links of the front matter that may stand on a page."""
-    found = [each for each in links if isinstance(each, Mapping)] if isinstance(links, list | tuple) else []
-    told = [(str(each.get("title") or each.get("url") or ""), allowed(str(each.get("url") or ""))) for each in found]
+def references(links: Any, *rels: str) -> tuple[Link, ...]:
+    """Return the links of some kinds in the front matter, as far as they may stand on a page.
+
+    >>> references([{"rel": "link", "title": "Mill", "url": "/mill/"}], "link")
+    (Link(title='Mill', url='/mill/'),)
+    """
+    told = [
+        (str(each.get("title") or each.get("url")), allowed(str(each.get("url") or "")))
+        for each in _mappings(links)
+        if each.get("rel", "link") in rels
+    ]
     return tuple(Link(title, url) for title, url in told if url)
+
+
+def learned(links: Any) -> tuple[str, ...]:
+    """Return the sentences of `after_reading_this`."""
+    return tuple(
+        str(each.get("title", "")) for each in _mappings(links) if each.get("rel") == "after_reading_this"
+    )
+
+
+def _mappings(links: Any) -> list[Mapping[str, Any]]:
+    """Return what can be a link: rows may be written by others as well."""
+    return [each for each in links if isinstance(each, Mapping)] if isinstance(links, list) else []
 
 
 def said(instant: datetime, locale: str) -> str:

@@ -65,7 +65,7 @@ def _pages(
     """Yield what is to be built: the page of an item before one that would have its place otherwise."""
     found = tables(ctx, "content_fragments")
     pages = Pages(site, everything)
-    templates = {kind: _template(site, ready, kind) for kind in {item.kind for item in everything.items}}
+    templates = {kind: _template(site, ready, kind, "item.html") for kind in {item.kind for item in everything.items}}
     taken = set()
     for start in range(0, len(everything.items), BATCH):
         look_up(ctx, start, len(everything.items), "pages")
@@ -81,7 +81,7 @@ def _pages(
     for listing in everything.listings:
         index = _fragments(ctx, found, [listing.index]) if listing.index else {}
         kind = f"{listing.source.source_id}-list"
-        template = site.kinds.get(kind) or ready.first_of(f"{kind}.html", "list.html")
+        template = _template(site, ready, kind, "list.html")
         taken.add(page_path(listing.url))
         fragment = index.get(listing.index.id) if listing.index else None
         yield Page(page_path(listing.url), template, pages.listing(listing, fragment))
@@ -92,8 +92,12 @@ def _pages(
     yield Page("404.html", "404.html", pages.not_found())
 
 
-def _template(site: Site, ready: Templates, kind: str) -> str:
-    return site.kinds.get(kind) or ready.first_of(f"{kind}.html", "item.html")
+def _template(site: Site, ready: Templates, kind: str, usual: str) -> str:
+    """Return the template for a kind of content: the one that was said, of that name, or the usual one."""
+    said = site.kinds.get(kind)
+    if said is None:
+        return ready.first_of(f"{kind}.html", usual)
+    return said if said.endswith(".html") else f"{said}.html"
 
 
 def _fragments(ctx: JobContext, found: Tables, items: Sequence[Item]) -> dict[str, Fragment]:
