@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 Parts = tuple[str, ...]
 """A path below a folder, from the top."""
@@ -49,7 +50,7 @@ class Folder:
         with _plain(str(path)):
             self._fd = os.open(path, _FOLDER)
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +65,7 @@ class Folder:
         with suppress(FileNotFoundError, NotADirectoryError), self._folder(parts[:-1]) as folder:
             with _plain(self.named(parts)):
                 file = os.open(parts[-1], _READ, dir_fd=folder)
-            with open(file, "rb") as opened:
+            with os.fdopen(file, "rb") as opened:
                 status = os.fstat(file)
                 if not stat.S_ISREG(status.st_mode):
                     raise NotPlain(self.named(parts), "neither a file nor a folder")
@@ -100,14 +101,15 @@ class Folder:
     def names(self, below: Parts = ()) -> list[str]:
         """Return what is in a folder, in order; nothing if there is none."""
         with suppress(FileNotFoundError), self._folder(below) as folder:
-            return sorted(os.listdir(folder))
+            return sorted(os.listdir(folder))  # noqa: PTH208 - a descriptor
         return []
 
     def write_new(self, parts: Parts, data: bytes) -> None:
         """Write a file that is not there yet; its bytes are durable after `sync`."""
         with self._folder(parts[:-1], create=True) as folder:
-            with open(os.open(parts[-1], _NEW, 0o644, dir_fd=folder), "wb") as opened:
-                opened.write(data)
+            file = os.open(parts[-1], _NEW, 0o644, dir_fd=folder)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(data)
 
     def open_for_appending(self, parts: Parts) -> int:
         """Return a descriptor of a file that grows; the caller closes it."""
@@ -186,7 +188,7 @@ def _plain(path: str) -> Iterator[None]:
         if error.errno == errno.ELOOP:
             raise NotPlain(path, "a link") from None
         if error.errno == errno.ENOTDIR:
-            linked = os.path.islink(path)
+            linked = Path(path).is_symlink()
             raise NotPlain(path, "a link" if linked else "no folder") from None
         if error.errno == errno.ENXIO:
             raise NotPlain(path, "neither a file nor a folder") from None

@@ -73,7 +73,7 @@ class Manifest:
         try:
             # A line that a killed run left unfinished is ended first.
             os.write(file, b"\n")
-            with open(file, "ab", closefd=False) as opened:
+            with os.fdopen(file, "ab", closefd=False) as opened:
                 opened.writelines(_ENCODER.encode(line) + b"\n" for line in noted)
             os.fsync(file)
         finally:

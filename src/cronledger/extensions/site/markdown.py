@@ -6,6 +6,7 @@ text, and a link with a scheme that is not allowed stays text as well.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from html import escape
@@ -122,7 +123,7 @@ def _marked(tokens: list[Any]) -> list[Heading]:
     """Give every heading from level 2 on an id of its own."""
     headings: list[Heading] = []
     taken: set[str] = set()
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in itertools.pairwise(tokens):
         if token.type != "heading_open" or token.tag == "h1":
             continue
         text = "".join(_words(inline)).strip()

@@ -1,8 +1,8 @@
 """The only writer of a site's output folder.
 
-A file gets a temporary name in the folder `.cronledger`, is made durable and moved to its place: a reader sees
-the old bytes or the new ones. A file that has its bytes already is left alone. What this writer has written
-is noted in the manifest, and only that is removed again.
+A file gets a temporary name in the folder `.cronledger`, is made durable and moved to its place: a reader
+sees the old bytes or the new ones. A file that has its bytes already is left alone. What this writer has
+written is noted in the manifest, and only that is removed again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def checked(path: str) -> Parts:
     for part in parts:
         if not _SEGMENT.fullmatch(part) or part.endswith(".") or part == STATE:
             raise PathRefused(
-                f"{path!r} is no path for the output: {part!r} may hold letters a-z, digits and . _ - @ + ~ only"
+                f"{path!r} is no path for the output: a part may hold letters a to z, digits and . _ - @ + ~"
             )
     return parts
 
@@ -95,7 +95,9 @@ class Output:
                     self._folder.remove((STATE, name))
             self._manifest = Manifest(self._folder)
             self._closing = opening.pop_all()
-        self._others = {path.casefold(): (path, step) for path, step in self._manifest.of_others(step).items()}
+        self._others = {
+            path.casefold(): (path, step) for path, step in self._manifest.of_others(step).items()
+        }
         self._paths: dict[str, str] = {}
         self._hashes: dict[str, str] = {}
         self._pending: list[_Pending] = []
@@ -177,7 +179,9 @@ class Output:
             if data is None:
                 continue
             if there is not None and there != data and not self._knows(target, there):
-                self.failed.append(f"{target} has other bytes than {source} and is not ours: remove one of them")
+                self.failed.append(
+                    f"{target} has other bytes than {source} and is not ours: remove one of them"
+                )
                 continue
             self._manifest.append([Line(target, owner, hashlib.sha256(data).hexdigest())])
             touched |= self._folder.rename(checked(source), checked(target))
@@ -212,7 +216,9 @@ class Output:
     def _claim(self, path: str) -> None:
         folded = path.casefold()
         if folded in self._paths:
-            raise PathRefused(f"{path!r} and {self._paths[folded]!r} would be one file: give one another name")
+            raise PathRefused(
+                f"{path!r} and {self._paths[folded]!r} would be one file: give one another name"
+            )
         if folded in self._others:
             other, step = self._others[folded]
             raise PathRefused(
@@ -245,4 +251,6 @@ class Output:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(f"another run is writing to {self._folder.path}: it goes on when that one has ended") from None
+            raise InUse(
+                f"another run is writing to {self._folder.path}: it goes on when that one has ended"
+            ) from None

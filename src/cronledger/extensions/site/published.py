@@ -1,7 +1,7 @@
 """What of the content is public, and the addresses of its pages and lists.
 
-Everything that is published asks here: pages, feeds, sitemap and llms.txt cannot disagree. The text of what is
-not public is never read.
+Everything that is published asks here: pages, feeds, sitemap and llms.txt cannot disagree. The text of what
+is not public is never read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from cronledger import JobContext
 from cronledger.extensions.site.output import PathRefused, checked
 from cronledger.extensions.site.settings import Site, Source
 from cronledger.extensions.tables import tables
+
+_COLUMNS = (
+    "id", "slug", "locale", "title", "description", "author", "keywords", "kind", "image", "links",
+    "published_at", "source_id",
+)  # fmt: skip
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +41,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     links: Any
     published_at: datetime
-    updated_at: datetime
-
-    @property
-    def modified_at(self) -> datetime:
-        """When it was last changed; never before it was published."""
-        return max(self.published_at, self.updated_at)
+    modified_at: datetime
+    """When its text was changed after it was first seen; until then, when it was published."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +76,13 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 def published(ctx: JobContext, site: Site) -> Published:
     """Read what is public in the site's sources and locales."""
-    content = tables(ctx, "markdown_content").markdown_content
+    found = tables(ctx, "markdown_content", "content_fragments")
+    content, fragments = found.markdown_content, found.content_fragments
     sources = {source.source_id: source for source in sources_with_pages(site)}
-    columns = [content.c[name] for name in Item.__struct_fields__ if name not in ("source", "url")]
-    wanted = select(*columns, content.c.source_id).where(
-        content.c.public, content.c.source_id.in_(sources), content.c.locale.in_(site.locales)
+    wanted = (
+        select(*(content.c[name] for name in _COLUMNS), fragments.c.modified_at)
+        .join_from(content, fragments, fragments.c.content_id == content.c.id, isouter=True)
+        .where(content.c.public, content.c.source_id.in_(sources), content.c.locale.in_(site.locales))
     )
     items: list[Item] = []
     problems: list[str] = []
@@ -93,8 +96,11 @@ def published(ctx: JobContext, site: Site) -> Published:
             except PathRefused as error:
                 problems.append(f"content '{fields['slug']}' ({fields['locale']}): {error}")
                 continue
-            texts = {name: fields[name] or "" for name in ("description", "author", "keywords", "image")}
-            items.append(Item(**(fields | texts), source=source, url=url))
+            fields |= {name: fields[name] or "" for name in ("description", "author", "keywords", "image")}
+            fields["modified_at"] = max(
+                fields["published_at"], fields["modified_at"] or fields["published_at"]
+            )
+            items.append(Item(**fields, source=source, url=url))
     # Sorted here: databases differ in how they compare texts.
     items.sort(key=lambda item: (item.slug, item.locale))
     items.sort(key=lambda item: item.published_at, reverse=True)

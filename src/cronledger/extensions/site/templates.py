@@ -120,7 +120,9 @@ def _failed(name: str, error: Exception) -> TemplateFailed:
     where, line = getattr(error, "name", None) or name, getattr(error, "lineno", None)
     if line is None:
         # Jinja2 gives the frames of a traceback the names and lines of templates.
-        lines = [frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith((".html", ".xml"))]
+        lines = [
+            frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith((".html", ".xml"))
+        ]
         where, line = (lines[-1].filename, lines[-1].lineno) if lines else (name, None)
     at = f", line {line}" if line else ""
     return TemplateFailed(f"template {where}{at}: {error}")

@@ -1,4 +1,4 @@
-"""What templates are given: texts that are escaped where they are printed, and two kinds that are HTML already."""
+"""What templates are given: texts, which they escape, and fragments, which are HTML already."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ class Pages:
         about, source = listing.index, listing.source
         title = about.title if about else name_of(source)
         description = (about.description if about else "") or source.branding.description
-        page = self._page(
-            listing.locale, listing.url, title, description, self._image(source.branding.image)
-        )
+        page = self._page(listing.locale, listing.url, title, description, self._image(source.branding.image))
         return page | {
             "CONTENT": self._markup(fragment.html if fragment else ""),
             "ENTRIES": self._entries(listing.items),
@@ -137,7 +135,7 @@ class Pages:
         """Return the variables of the page that stands for those that are not there."""
         return self._page(self._site.locales[0], "/404.html", "Page not found", "", "") | {"CANONICAL": ""}
 
-    def _page(self, locale: str, url: str, title: str, description: str, image: str) -> dict[str, Any]:  # noqa: PLR0917 - five texts that every page has
+    def _page(self, locale: str, url: str, title: str, description: str, image: str) -> dict[str, Any]:
         return self._shared[locale] | {
             "TITLE": title,
             "DESCRIPTION": description,
@@ -214,7 +212,7 @@ class Pages:
 
 
 def in_script(value: object) -> str:
-    """Return JSON that can stand in a script element: nothing in it ends one.
+    r"""Return JSON that can stand in a script element: nothing in it ends one.
 
     >>> in_script({"name": "</script>&"})
     '{"name": "\\\\u003c/script\\\\u003e\\\\u0026"}'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.engine import Row
 
 from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
@@ -28,10 +29,11 @@ def content_prerender(ctx: JobContext) -> JobResult:
     tally, render = Tally(ctx), renderer()
     for start in range(0, len(changed), BATCH):
         look_up(ctx, start, len(changed), "fragments")
-        _store(ctx, found, _rendered(ctx, found, changed[start : start + BATCH], render, tally))
-    return tally.result(
-        f"{tally.done} rendered, {len(wanted) - len(changed)} unchanged, {forgotten} removed"
-    )
+        some = changed[start : start + BATCH]
+        _store(
+            ctx, found, [row for each in _texts(ctx, found, some) if (row := _rendered(each, render, tally))]
+        )
+    return tally.result(f"{tally.done} rendered, {len(wanted) - len(changed)} unchanged, {forgotten} removed")
 
 
 def mark_of(version_hash: str) -> str:
@@ -49,7 +51,9 @@ def _changed(ctx: JobContext, found: Tables, sources: Sequence[str]) -> tuple[li
     )
     with ctx.db.connect() as connection:
         rows = connection.execute(asked).all()
-    return sorted(each.id for each in rows if each.mark != mark_of(each.version_hash)), {each.id for each in rows}
+    return sorted(each.id for each in rows if each.mark != mark_of(each.version_hash)), {
+        each.id for each in rows
+    }
 
 
 def _forget(ctx: JobContext, found: Tables, wanted: set[str]) -> int:
@@ -63,26 +67,46 @@ def _forget(ctx: JobContext, found: Tables, wanted: set[str]) -> int:
     return len(unwanted)
 
 
-def _rendered(
-    ctx: JobContext, found: Tables, ids: Sequence[str], render: Callable[[str], Fragment], tally: Tally
-) -> list[dict[str, Any]]:
-    content = found.markdown_content
-    asked = select(content.c.id, content.c.slug, content.c.body, content.c.version_hash)
+def _texts(ctx: JobContext, found: Tables, ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """Return the texts of some rows, and what is known of the fragments that they have."""
+    content, fragments = found.markdown_content, found.content_fragments
+    columns = [
+        content.c[name] for name in ("id", "slug", "body", "version_hash", "published_at", "updated_at")
+    ]
+    asked = (
+        select(*columns, fragments.c.version_hash.label("mark"), fragments.c.modified_at)
+        .join_from(content, fragments, fragments.c.content_id == content.c.id, isouter=True)
+        .where(content.c.id.in_(ids))
+        .order_by(content.c.id)
+    )
     with ctx.db.connect() as connection:
-        rows = connection.execute(asked.where(content.c.id.in_(ids)).order_by(content.c.id)).all()
-    rendered = []
-    for row in rows:
-        try:
-            fragment = render(row.body)
-        except (ValueError, LookupError, RecursionError) as error:
-            tally.problem(f"content '{row.slug}' cannot be rendered: {error}")
-            continue
-        rendered.append(
-            {"content_id": row.id, "version_hash": mark_of(row.version_hash)}
-            | {"html": fragment.html, "toc_html": fragment.toc_html}
-        )
-        tally.done += 1
-    return rendered
+        return cast("Sequence[Row[Any]]", connection.execute(asked).all())
+
+
+def _rendered(row: Row[Any], render: Callable[[str], Fragment], tally: Tally) -> dict[str, Any] | None:
+    """Return the fragment of a text as a row; it remembers when the text was changed since the first one.
+
+    A text that is seen for the first time is as old as it says itself: a database that is filled anew does
+    not make everything new.
+    """
+    try:
+        fragment = render(row.body)
+    except (ValueError, LookupError, RecursionError) as error:
+        tally.problem(f"content '{row.slug}' cannot be rendered: {error}")
+        return None
+    tally.done += 1
+    if row.mark is None:
+        modified_at = row.published_at
+    else:
+        is_same = row.mark.partition("/")[0] == row.version_hash
+        modified_at = row.modified_at if is_same else row.updated_at
+    return {
+        "content_id": row.id,
+        "version_hash": mark_of(row.version_hash),
+        "html": fragment.html,
+        "toc_html": fragment.toc_html,
+        "modified_at": modified_at,
+    }
 
 
 def _store(ctx: JobContext, found: Tables, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Step 4: fragments and templates to pages: of every item, of every list, the first page and the one for 404."""
+"""Step 4: fragments and templates to pages: of items and lists, the first page, and the one for 404."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def page_prerender(ctx: JobContext) -> JobResult:
     tally = Tally(ctx)
     for problem in everything.problems:
         tally.problem(problem)
-    with Output(site.output, "page_prerender", enforce=ctx.enforce) as output, Templates(_folders(site)) as ready:
+    with (
+        Output(site.output, "page_prerender", enforce=ctx.enforce) as output,
+        Templates(_folders(site)) as ready,
+    ):
         for page in _pages(ctx, site, everything, ready, tally):
             try:
                 output.put(page.path, ready.fill_in(page.template, page.variables))
@@ -65,7 +68,9 @@ def _pages(
     """Yield what is to be built: the page of an item before one that would have its place otherwise."""
     found = tables(ctx, "content_fragments")
     pages = Pages(site, everything)
-    templates = {kind: _template(site, ready, kind, "item.html") for kind in {item.kind for item in everything.items}}
+    templates = {
+        kind: _template(site, ready, kind, "item.html") for kind in {item.kind for item in everything.items}
+    }
     taken = set()
     for start in range(0, len(everything.items), BATCH):
         look_up(ctx, start, len(everything.items), "pages")

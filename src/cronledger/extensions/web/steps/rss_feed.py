@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from xml.etree.ElementTree import Element  # noqa: S405 - it only writes here
+from xml.etree.ElementTree import Element
 
 from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
@@ -40,7 +40,9 @@ def rss_feed(ctx: JobContext) -> JobResult:
             link = list_url(site, source, site.locales[0]) or "/"
             name = f"{source.source_id}.xml"
             if name in feeds:
-                tally.problem(f"source '{source.source_id}' has the name of a feed of the site: give it another")
+                tally.problem(
+                    f"source '{source.source_id}' has the name of a feed of the site: give it another"
+                )
                 continue
             feeds[name] = _rss(site, name, (f"{name_of(source)} - {site.name}", about, link), own)
         for name, data in feeds.items():

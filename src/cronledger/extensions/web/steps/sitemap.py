@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from xml.etree.ElementTree import Element, tostring  # noqa: S405 - it only writes here
+from xml.etree.ElementTree import Element
 
 from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
@@ -13,7 +13,7 @@ from cronledger.extensions.site.published import Published, home_url, published
 from cronledger.extensions.site.settings import Site
 from cronledger.extensions.site.urls import Addresses
 from cronledger.extensions.web.pages import iso
-from cronledger.extensions.web.xml import DECLARATION, add, document
+from cronledger.extensions.web.xml import DECLARATION, add, document, written
 
 MOST_URLS = 50_000
 MOST_BYTES = 50_000_000
@@ -66,8 +66,9 @@ def _urls(site: Site, everything: Published) -> Iterator[Url]:
         assert rule is not None
         others = {each.locale: addresses.full(each.url) for each in everything.alternates(item)}
         full = addresses.full(item.url)
-        yield item.modified_at, _url(
-            full, item.modified_at, rule.changefreq, rule.priority, others=_hreflang(site, others)
+        yield (
+            item.modified_at,
+            _url(full, item.modified_at, rule.changefreq, rule.priority, others=_hreflang(site, others)),
         )
 
 
@@ -77,7 +78,12 @@ def _hreflang(site: Site, others: dict[str, str]) -> dict[str, str]:
 
 
 def _url(
-    address: str, newest: datetime | None, changefreq: str, priority: float, *, others: dict[str, str] | None = None
+    address: str,
+    newest: datetime | None,
+    changefreq: str,
+    priority: float,
+    *,
+    others: dict[str, str] | None = None,
 ) -> bytes:
     element = Element("url")
     add(element, "loc", address)
@@ -87,7 +93,7 @@ def _url(
     add(element, "priority", f"{priority:.1f}")
     for locale, url in (others or {}).items():
         add(element, "xhtml:link", None, {"rel": "alternate", "hreflang": locale, "href": url})
-    return tostring(element, encoding="utf-8", xml_declaration=False) + b"\n"
+    return written(element)
 
 
 def _parts(urls: Iterator[Url]) -> Iterator[tuple[int, datetime | None, bytes]]:
