@@ -104,7 +104,11 @@ def published(ctx: JobContext, site: Site) -> Published:
     # Sorted here: databases differ in how they compare texts.
     items.sort(key=lambda item: (item.slug, item.locale))
     items.sort(key=lambda item: item.published_at, reverse=True)
-    return arranged(site, items, sorted(problems))
+    places: dict[str, Item] = {}
+    for item in items:
+        if (first := places.setdefault(item.url.casefold(), item)) is not item:
+            problems.append(f"content '{item.slug}' and '{first.slug}' would be one file: {item.url}")
+    return arranged(site, places.values(), sorted(problems))
 
 
 def arranged(site: Site, items: Iterable[Item], problems: Iterable[str] = ()) -> Published:

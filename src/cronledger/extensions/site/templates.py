@@ -113,16 +113,14 @@ class Templates:
 
 def _failed(name: str, error: Exception) -> TemplateFailed:
     """Say what is wrong with which line: of the template, or of one that it includes or extends."""
+    from jinja2 import TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - an extra
+
     if isinstance(error, TemplateFailed):
         return error
-    if type(error).__name__ == "TemplateNotFound":
-        return TemplateFailed(f"template {name}: there is no template '{error}'")
-    where, line = getattr(error, "name", None) or name, getattr(error, "lineno", None)
-    if line is None:
-        # Jinja2 gives the frames of a traceback the names and lines of templates.
-        lines = [
-            frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith((".html", ".xml"))
-        ]
-        where, line = (lines[-1].filename, lines[-1].lineno) if lines else (name, None)
-    at = f", line {line}" if line else ""
-    return TemplateFailed(f"template {where}{at}: {error}")
+    said = f"there is no template '{error}'" if isinstance(error, TemplateNotFound) else str(error)
+    if isinstance(error, TemplateSyntaxError):
+        return TemplateFailed(f"template {error.name or name}, line {error.lineno}: {said}")
+    # Jinja2 gives the frames of a traceback the names and lines of templates.
+    frames = [each for each in extract_tb(error.__traceback__) if each.filename.endswith(".html")]
+    where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else name
+    return TemplateFailed(f"template {where}: {said}")
