@@ -171,7 +171,10 @@ def _known(document: Value, problems: Problems) -> tuple[Part, list[str]]:
     foreign = {key for key in others if not difflib.get_close_matches(key[:64], KEYS, 1, _TYPING_ERROR)}
     kept = {key: value for key, value in entries.items() if key not in foreign}
     whole = msgspec.structs.replace(document, data=kept) if isinstance(document.data, dict) else document
-    return Part(whole, KEYS, "", problems), [f"unknown front matter {quoted(key)}" for key in sorted(foreign)]
+    part = Part(whole, KEYS, "", problems)
+    if not isinstance(whole.data, dict | None):
+        problems.refuse()  # what it lacks is of no interest
+    return part, [f"unknown front matter {quoted(key)}" for key in sorted(foreign)]
 
 
 def _remarks(item: Item) -> list[str]:

@@ -129,15 +129,16 @@ class _Loading:
 
     def _base_url(self, application: Mapping[str, Any], blog: tuple[Part, Path]) -> str:
         part, _ = blog
-        written = part.text("base_url", _BASE_URL)
-        if reason := _unfit_address(written):
-            part.refuse("base_url", f"{quoted(written)} {reason}")
-        said = application.get("base_url")
-        if said is None:
-            return written.rstrip("/")
-        if reason := _unfit_address(str(said)):
-            self.application_problems.append(f"application.base_url: {quoted(str(said))} {reason}")
-        return str(said).rstrip("/")
+        chosen = part.text("base_url", _BASE_URL)
+        if reason := _unfit_address(chosen):
+            part.refuse("base_url", f"{quoted(chosen)} {reason}")
+            chosen = _BASE_URL
+        if (said := application.get("base_url")) is not None:
+            if reason := _unfit_address(str(said)):
+                self.application_problems.append(f"application.base_url: {quoted(str(said))} {reason}")
+            else:
+                chosen = str(said)
+        return chosen.rstrip("/")
 
     def _locale(self, metadata: Part, key: str, locale: str) -> str:
         if not _LOCALE.fullmatch(locale):
