@@ -89,7 +89,7 @@ def table_of_contents(headings: Sequence[Heading]) -> str:
     written: list[str] = []
     open_levels: list[int] = []
     for heading in headings:
-        while len(open_levels) > 1 and open_levels[-1] > heading.level:
+        while len(open_levels) > 1 and open_levels[-2] >= heading.level:
             open_levels.pop()
             written.append("</li></ul>")
         if open_levels and open_levels[-1] >= heading.level:

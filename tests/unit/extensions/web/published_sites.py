@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from cronledger.extensions.web.publish_pipeline import PublishPipeline
 from cronledger.testing import ManualClock, Performed, perform_with_steps
-from tests.unit.extensions.site_files import markdown
+from tests.unit.extensions.site.site_files import markdown
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "site"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "site"
 BASE_URL = "https://alderandrye.example"
 STATE = ".cronledger"
 
@@ -55,7 +55,7 @@ class PublishedSite:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
 
-    def add(self, slug: str, body: str = "Some text.", **front: object) -> Path:
+    def add(self, slug: str, body: str = "Some text.", **front: str) -> Path:
         """Write an item of the source `blog`."""
         said = {"title": slug.capitalize(), "slug": f'"{slug}"'} | front
         return self.write(f"content/{slug or 'index'}.md", markdown(body, **said))

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from cronledger.extensions.site.folder import Folder, NotPlain, TooLarge
 from cronledger.extensions.site.output import InUse, Output, PathRefused, checked
 from cronledger.testing import ManualClock
-from tests.unit.extensions.published_sites import PublishedSite, files, tree_hash
+from tests.unit.extensions.web.published_sites import PublishedSite, files, tree_hash
 
 ESCAPES = [
     "../x", "../../x", "a/../../x", "..", ".", "a/..", "a/./b", "/x", "//x", "a//b", "", "a/", "%2e%2e/x",
@@ -238,20 +238,20 @@ def test_a_row_with_a_slug_that_leads_out_changes_nothing_outside(
     tmp_path: Path, app_db: Engine, clock: ManualClock, slug: str
 ) -> None:
     """Rows may be written by others than our ingestion, which refuses such slugs."""
-    site = PublishedSite.bare(tmp_path / "site", app_db, clock)
-    site.add("rye")
+    home = tmp_path / "home"
+    site = PublishedSite.bare(home / "site", app_db, clock)
+    site.add("rye", published_at="2026-02-01")
     site.add("wheat")
     site.publish()
-    before = tree_hash(tmp_path, site.output)
     (site.root / "services/content/wheat.md").unlink()
     with site.db.begin() as connection:
         connection.execute(
             text("UPDATE markdown_content SET slug = :slug WHERE slug = 'wheat'"), {"slug": slug}
         )
-    before = tree_hash(tmp_path, site.output)
+    before = tree_hash(home, site.output)
     error = site.errors()["page_prerender"]
 
-    assert before == tree_hash(tmp_path, site.output)
+    assert before == tree_hash(home, site.output)
     assert "is no path for the output" in error or "would be one file" in error
     assert (site.output / "blog/rye/index.html").exists()
     assert slug not in site.text("sitemap.xml") + site.text("feed.xml") + site.text("llms.txt")
