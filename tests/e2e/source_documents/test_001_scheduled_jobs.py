@@ -18,10 +18,10 @@ PIPELINE = [
     "asset_copy",
     "content_prerender",
     "page_prerender",
-    "sitemap_generation",
-    "llms_txt_generation",
-    "robots_txt_generation",
-    "rss_feed_generation",
+    "sitemap",
+    "llms_txt",
+    "robots_txt",
+    "rss_feed",
     "asset_organization",
 ]
 ENTRIES = [
@@ -143,9 +143,9 @@ def test_a_failed_step_does_not_stop_the_pipeline_and_both_counts_are_reported(p
 
     assert "partial" == run["outcome"]
     assert (8, 1) == (run["items_processed"], run["items_failed"])
-    assert "8 steps succeeded, 1 failed: sitemap_generation" == run["message"]
+    assert "8 steps succeeded, 1 failed: sitemap" == run["message"]
     assert PIPELINE == list(outcomes)
-    assert "sitemap_generation" == failed["name"]
+    assert "sitemap" == failed["name"]
     assert "sitemap.xml" in failed["error"]
     assert (project.folder / "web/dist/feed.xml").is_file()
 
