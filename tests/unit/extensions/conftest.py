@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from cronledger.ledger.application import application_engine, new_file
+from cronledger.ledger.application import application_engine
 from cronledger.migrations import application
 from cronledger.testing import ManualClock
 from tests.postgres import Server
@@ -29,7 +29,6 @@ def sqlite_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with every table, to be copied."""
     path = tmp_path_factory.mktemp("application") / "template.db"
     engine = application_engine(f"sqlite:///{path}")
-    new_file(engine)
     application.upgrade(engine)
     engine.dispose()
     return path

@@ -1,4 +1,4 @@
-"""The extension `core`: what keeps an application's tables tidy.
+"""The extension `core`: what keeps an application's tables tidy, and its content in them.
 
 provided.py  the extension: every job below
 cleaning.py  removing and changing rows a batch at a time, or only counting them

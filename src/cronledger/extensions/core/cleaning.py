@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Delete, Table, Update, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Delete, Table, Update, delete, func, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from cronledger import JobContext, JobResult
 
@@ -77,8 +78,9 @@ def _in_batches(ctx: JobContext, rows: Rows, statement: Delete | Update) -> int:
     Each batch begins where the one before ended: what lies before that has gone, and a database that keeps
     room for the gone does not go through it again and again.
     """
-    (key,) = rows.table.primary_key
-    batch = select(key, rows.by).where(rows.rule).order_by(rows.by).limit(BATCH_ROWS)
+    # Values as the database gives them: a host's keys may be numbers, and an instant comes back as it stands.
+    key, by = (type_coerce(each, NullType()) for each in (*rows.table.primary_key, rows.by))
+    batch = select(key, by).where(rows.rule).order_by(by).limit(BATCH_ROWS)
     batch = batch.with_for_update(skip_locked=True)
     wanted, done = batch, 0
     while not ctx.cancelled:
@@ -91,5 +93,5 @@ def _in_batches(ctx: JobContext, rows: Rows, statement: Delete | Update) -> int:
         if not changed or len(found) < BATCH_ROWS:
             break
         last = found[-1][1]
-        wanted = batch if last is None else batch.where(rows.by >= last)
+        wanted = batch if last is None else batch.where(by >= last)
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -98,8 +99,8 @@ def test_the_first_of_two_files_with_one_slug_stands_and_both_are_named(folder: 
     folder.write("c.md", markdown(title="Another language", slug="same", locale="de"))
     error = "services/content/b.md:3:7: slug 'same' (en) is already that of services/content/a.md"
 
-    assert f"2 written, 0 unchanged, 1 errors: {error}" == folder.ingest().message
-    assert f"0 written, 2 unchanged, 1 errors: {error}" == folder.ingest().message
+    assert f"2 written, 0 unchanged, 1 error: {error}" == folder.ingest().message
+    assert f"0 written, 2 unchanged, 1 error: {error}" == folder.ingest().message
     assert ["Another language", "First"] == [row["title"] for row in folder.rows()]
 
 
@@ -109,8 +110,8 @@ def test_a_slug_is_one_of_the_whole_site(folder: Folder) -> None:
     folder.write("docs/a.md", markdown(slug="same"))
     error = "services/content/docs/a.md:3:7: slug 'same' (en) is already that of services/content/blog/a.md"
 
-    assert f"1 written, 0 unchanged, 1 errors: {error}" == folder.ingest().message
-    assert f"0 written, 1 unchanged, 1 errors: {error}" == folder.ingest().message
+    assert f"1 written, 0 unchanged, 1 error: {error}" == folder.ingest().message
+    assert f"0 written, 1 unchanged, 1 error: {error}" == folder.ingest().message
 
 
 def test_what_is_wrong_with_a_file_is_one_error_and_the_others_go_on(
@@ -200,7 +201,7 @@ def test_a_row_whose_file_is_gone_stays_unless_somebody_says_otherwise(with_orph
     assert ["a", "b", "gone"] == with_orphan.slugs()
 
     run = with_orphan.ingest(delete_orphans=True)
-    assert "0 written, 2 unchanged, 1 deleted, their files are gone" == run.message
+    assert "0 written, 2 unchanged, 1 deleted because their files are gone" == run.message
     assert ["a", "b"] == with_orphan.slugs()
 
 
@@ -235,7 +236,7 @@ def test_without_enforcement_an_orphan_is_counted_and_stays(with_orphan: Folder)
     with_orphan.entry = {"enforce": "false"}
     run = with_orphan.perform(delete_orphans="true")
 
-    assert "0 written, 2 unchanged, 1 would be deleted, their files are gone" == run.message
+    assert "0 written, 2 unchanged, 1 would be deleted because their files are gone" == run.message
     assert ["a", "b", "gone"] == with_orphan.slugs()
 
 
@@ -253,7 +254,7 @@ def test_a_source_with_a_file_that_cannot_be_read_loses_nothing(
     with_orphan.ingest(delete_orphans=True)
 
     assert ["a", "b", "gone"] == with_orphan.slugs()
-    assert "1 rows of source 'blog' without a file are kept: 1 files could not be read" in caplog.messages
+    assert "source 'blog' keeps 1 row without a file, because 1 file could not be read" in caplog.messages
 
 
 def test_rows_of_other_sources_and_of_nobody_are_no_orphans(with_orphan: Folder) -> None:
@@ -267,7 +268,7 @@ def test_a_file_that_moves_to_another_source_takes_its_row_along(folder: Folder)
     folder.write("config.yaml", TWO_SOURCES)
     for name in ("blog/a.md", "docs/b.md"):
         folder.write(name, markdown(slug=name[5]))
-    folder.write("blog/moved.md", markdown(slug="moved"))
+    folder.write("blog/moved.md", markdown(slug="moved", category="own"))
     folder.ingest()
     before = {row["slug"]: row["id"] for row in folder.rows()}
     (folder.content / "blog/moved.md").rename(folder.content / "docs/moved.md")
@@ -277,7 +278,7 @@ def test_a_file_that_moves_to_another_source_takes_its_row_along(folder: Folder)
     assert "1 written, 2 unchanged" == run.message
     assert before == {row["slug"]: row["id"] for row in folder.rows()}
     assert ["blog", "docs", "docs"] == [row["source_id"] for row in folder.rows()]
-    assert ["help"] == [row["category_id"] for row in folder.rows() if row["slug"] == "moved"]
+    assert "0 written, 3 unchanged" == folder.ingest().message
 
 
 # --- settings -------------------------------------------------------------------------------------------
@@ -300,24 +301,32 @@ def test_a_kind_that_its_source_does_not_allow_is_an_error(folder: Folder) -> No
     folder.write("config.yaml", "content_sources: {blog: {path: ., allowed_content_types: [guide]}}")
 
     assert (
-        "0 written, 1 unchanged, 1 errors: services/content/b.md:5:7: kind 'blog' is not for source 'blog' "
+        "0 written, 1 unchanged, 1 error: services/content/b.md:5:7: kind 'blog' is not for source 'blog' "
         "(allowed: guide)"
     ) == folder.ingest(delete_orphans=True).message
     assert ["a", "b"] == folder.slugs()
 
 
-def test_a_changed_setting_reaches_rows_whose_files_have_not_changed(folder: Folder) -> None:
+def test_a_changed_category_reaches_rows_whose_files_have_not_changed(folder: Folder) -> None:
     folder.write("a.md", markdown(slug="a"))
     folder.write("b.md", markdown(slug="b", category="own"))
     folder.ingest()
-    folder.write(
-        "config.yaml", "content_sources: {blog: {path: ., category_id: new}}\nmetadata: {language: de}"
-    )
-    folder.ingest()
+    folder.write("config.yaml", "content_sources: {blog: {path: ., category_id: new}}")
 
-    assert [("a", "de", "new"), ("a", "en", None), ("b", "de", "own"), ("b", "en", "own")] == [
-        (row["slug"], row["locale"], row["category_id"]) for row in folder.rows()
-    ]
+    assert "1 written, 1 unchanged" == folder.ingest().message
+    assert [("a", "new"), ("b", "own")] == [(row["slug"], row["category_id"]) for row in folder.rows()]
+    assert "0 written, 2 unchanged" == folder.ingest().message
+
+
+def test_a_changed_language_of_the_site_reaches_files_that_do_not_say_theirs(folder: Folder) -> None:
+    folder.write("a.md", markdown(slug="a"))
+    folder.write("b.md", markdown(slug="b", locale="en"))
+    folder.ingest()
+    folder.write("config.yaml", "metadata: {language: de}")
+
+    run = folder.ingest(delete_orphans=True)
+    assert "1 written, 1 unchanged, 1 deleted because their files are gone" == run.message
+    assert [("a", "de"), ("b", "en")] == [(row["slug"], row["locale"]) for row in folder.rows()]
     assert "0 written, 2 unchanged" == folder.ingest().message
 
 
@@ -408,3 +417,14 @@ def test_a_run_that_is_cancelled_keeps_what_it_has_and_deletes_nothing(folder: F
     assert "1 written, 0 unchanged, stopped before the end" == done.result().message
     assert ["a", "b", "c"] == folder.slugs()
     assert ["New text."] == [row["body"] for row in folder.rows() if row["slug"] == "a"]
+
+
+def test_runs_at_the_same_time_write_every_file_and_fail_neither(folder: Folder) -> None:
+    for number in range(300):
+        folder.write(f"{number}.md", markdown(slug=str(number)))
+    with ThreadPoolExecutor(3) as threads:
+        done = [each.result() for each in [threads.submit(folder.ingest) for _ in range(3)]]
+
+    assert [(True, 0)] * 3 == [(each.ok, each.items_failed) for each in done]
+    assert 300 == len(folder.slugs())
+    assert "0 written, 300 unchanged" == folder.ingest().message

@@ -38,21 +38,28 @@ def _perhaps(*names: str) -> list[sa.Column[str]]:
     return [sa.Column(name, sa.Text) for name in names]
 
 
-def _parent(there: set[str], column: str, ondelete: str) -> list[sa.ForeignKey]:
-    """Refer to a table made here; a host's own may have keys of another kind."""
-    return [] if column.partition(".")[0] in there else [sa.ForeignKey(column, ondelete=ondelete)]
+def _user(ondelete: str) -> sa.Column[str]:
+    return sa.Column("user_id", sa.Text, *_references("users.id", ondelete), index=True)
+
+
+def _references(column: str, ondelete: str) -> list[sa.ForeignKey]:
+    """Refer to a column of a table of ours; how a host's own table is identified is not known."""
+    return [] if _is_there(column.partition(".")[0]) else [sa.ForeignKey(column, ondelete=ondelete)]
+
+
+def _is_there(table: str) -> bool:
+    return sa.inspect(op.get_bind()).has_table(table)
 
 
 def upgrade() -> None:
     """Create them, parents first."""
-    there = set(sa.inspect(op.get_bind()).get_table_names())
-    for tables in (_people(there), _talk(there), _credentials(), _content(there), _activity()):
+    for tables in (_people(), _talk(), _credentials(), _content(), _activity()):
         for name, columns in tables.items():
-            if name not in there:
+            if not _is_there(name):
                 op.create_table(name, *columns)
 
 
-def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+def _people() -> dict[str, list[sa.schema.SchemaItem]]:
     return {
         "users": [
             _id(),
@@ -66,7 +73,7 @@ def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
         ],
         "user_sessions": [
             _id("session_id"),
-            sa.Column("user_id", sa.Text, *_parent(there, "users.id", "SET NULL"), index=True),
+            _user("SET NULL"),
             _at("started_at"),
             sa.Column("last_activity_at", _AT, nullable=False, index=True),
             sa.Column("ended_at", _AT, index=True),
@@ -82,9 +89,9 @@ def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _talk(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
-    session = _parent(there, "user_sessions.session_id", "SET NULL")
-    owner = _parent(there, "users.id", "CASCADE")
+def _talk() -> dict[str, list[sa.schema.SchemaItem]]:
+    session = _references("user_sessions.session_id", "SET NULL")
+    owner = _references("users.id", "CASCADE")
     return {
         "user_contexts": [
             _id("context_id"),
@@ -125,9 +132,9 @@ def _credentials() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+def _content() -> dict[str, list[sa.schema.SchemaItem]]:
     def content() -> list[sa.ForeignKey]:
-        return _parent(there, "markdown_content.id", "CASCADE")
+        return _references("markdown_content.id", "CASCADE")
 
     return {
         "markdown_content": [
@@ -148,7 +155,6 @@ def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
         "content_fragments": [
             sa.Column("content_id", sa.Text, *content(), primary_key=True),
             *(_text(name) for name in ("version_hash", "html", "toc_html")),
-            _at("modified_at"),
         ],
         "content_performance_metrics": [
             _id(),
