@@ -71,7 +71,7 @@ def _known(opened: Application, job: str) -> tuple[JobDefinition, dict[str, Any]
     code = opened.registry.code_of("core", job)
     found = [
         each
-        for each in opened.resolution.definitions
+        for each in opened.resolution.every
         if (each.extension, each.job or each.name) == ("core", job)
     ]
     if code is None or code.params is None or not found:
