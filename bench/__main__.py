@@ -104,15 +104,18 @@ def main() -> None:
     if chosen.peers:
         prepare(PEERS, DEFAULT_FOLDER)
     began = time.monotonic()
+    figures: list[Figure] = []
     with places((chosen.database,) if chosen.database else DATABASES) as ledgers:
-        figures = list(measured(ledgers, scale, names))
         about = machine() | ledgers.versions()
-    report = Report(machine=about, scale=scale, seconds=time.monotonic() - began, figures=figures)
-    print(table(figures))
-    print()
-    print("; ".join(f"{name}: {value}" for name, value in about.items()))
-    if chosen.json:
-        chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+        try:
+            figures.extend(measured(ledgers, scale, names))
+        finally:  # what was measured in an hour is not lost with what fails or is interrupted after it
+            report = Report(machine=about, scale=scale, seconds=time.monotonic() - began, figures=figures)
+            print(table(figures))
+            print()
+            print("; ".join(f"{name}: {value}" for name, value in about.items()))
+            if chosen.json:
+                chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
 
 
 def _line(cells: Any) -> str:

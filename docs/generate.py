@@ -21,10 +21,14 @@ from typing import Any
 import msgspec
 import typer
 
+from cronledger import Job
 from cronledger.cli.main import app
 from cronledger.domain.definition import Dst, JobDefinition
 from cronledger.domain.events import BODIES, Body
 from cronledger.domain.retry import Retry
+from cronledger.extensions.blog import blog
+from cronledger.extensions.core import core
+from cronledger.extensions.web import web
 
 DOCS = Path(__file__).parent
 CASES = DOCS.parent / "tests" / "golden" / "policies"
@@ -244,6 +248,44 @@ def _help(command: Any) -> str:
     return text.replace("\f", "").strip()
 
 
+# --- built-in jobs --------------------------------------------------------------------------------------
+
+
+def built_in_jobs() -> str:
+    """Describe the jobs that come with the package."""
+    lines = [
+        "# Built-in jobs",
+        "",
+        "Generated from the code by `docs/generate.py`; `make reference` writes it anew.",
+        "",
+        (
+            "A job does nothing until an entry under `scheduler.jobs` lists it, or it is run by hand. Its "
+            "schedule is what it has if the entry does not say. All of them may be repeated (`idempotent`)."
+        ),
+    ]
+    for extension in (core, blog, web):
+        lines += ["", f"## `{extension.name}`"]
+        for job in extension.jobs():
+            lines += _job(job)
+    return "\n".join(lines) + "\n"
+
+
+def _job(job: Job) -> Iterator[str]:
+    schedule = f"`{job.schedule}`" if job.schedule else "none: by hand, unless its entry has one"
+    at_start = "; at start" if job.run_on_startup else ""
+    yield from (
+        "",
+        f"### `{job.name}`",
+        "",
+        _one_line(job.description),
+        "",
+        f"Schedule: {schedule}{at_start}.",
+    )
+    if job.params is not None:
+        yield from ("", _text(job.params), "")
+        yield from _table(("parameter", "type", "default"), _fields(job.params))
+
+
 # --- policies -------------------------------------------------------------------------------------------
 
 
@@ -317,6 +359,7 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterato
 PAGES: dict[str, Callable[[], str]] = {
     "reference/events.md": events,
     "reference/cli.md": commands,
+    "reference/built-in-jobs.md": built_in_jobs,
     "guides/policies.md": policies,
 }
 

@@ -304,19 +304,19 @@ class Scheduler:
         url = self._secrets.reveal(said) if said else None
         return Provision(
             open_own_db=OwnDatabase(self.database_url).open,
-            root=str(self.settings.root(Path.cwd())),
             find=self.registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
-            config=self._application(),
+            **self._application(),
             db=application_engine(url) if url else self._db,
             database_url=url,
             services=(*self._services, *self.registry.services),
         )
 
-    def _application(self) -> Mapping[str, Any]:
-        """Return what `ctx.config` gives by the files that were read last."""
-        return self._secrets.revealing(self.settings.application)
+    def _application(self) -> dict[str, Any]:
+        """Return what jobs are given by the files that were read last."""
+        config = self._secrets.revealing(self.settings.application)
+        return {"config": config, "root": str(self.settings.root)}
 
     @asynccontextmanager
     async def instance_at_work(self, store: Store, plan: Plan) -> AsyncIterator[Engine]:
@@ -367,7 +367,7 @@ class Scheduler:
             self.settings, self.resolution = settings, resolution
             plan = self._service_plan()
             configuration = Configuration(resolution.definitions, resolution.revision)
-            given = msgspec.structs.replace(provision, config=self._application())
+            given = msgspec.structs.replace(provision, **self._application())
             engine.reconfigure(configuration, plan, given, jobs=presence.provided(plan, configuration, given))
 
         carried = (self.settings, self.resolution)

@@ -40,7 +40,7 @@ import cronledger
 names = [found.name for found in pkgutil.walk_packages(cronledger.__path__, "cronledger.")]
 # The first needs a migration under way, the second runs the program.
 for name in names:
-    if name not in ("cronledger.migrations.env", "cronledger.__main__"):
+    if not name.endswith((".env", ".__main__")):
         importlib.import_module(name)
 print(len(names))
 """
@@ -112,7 +112,7 @@ def test_no_module_wants_the_network_when_it_is_imported() -> None:
     assert (0, "") == (imported.returncode, imported.stderr)
     assert (
         int(imported.stdout)
-        >= len(list(PACKAGE.rglob("*.py"))) - len(list(PACKAGE.rglob("versions/*.py"))) - 2
+        >= len(list(PACKAGE.rglob("*.py"))) - len(list(PACKAGE.rglob("versions/*.py"))) - 3
     )
 
 

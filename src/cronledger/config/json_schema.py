@@ -17,6 +17,8 @@ DESCRIPTIONS = {
     "timezone": "IANA name, such as Europe/Berlin",
     "extensions": "code with jobs: MODULE or MODULE:OBJECT",
     "bootstrap_jobs": "jobs that run at start whatever their code says",
+    "database_url": "the application's database, as jobs reach it: an SQLAlchemy URL, or ${env:NAME}",
+    "root": "the application's folder; default: the one that holds services/",
     "startup_wait_seconds": "how long readiness waits for the startup runs",
     "drain_seconds": "how long a stopping instance waits for its runs",
     "max_runs": "how many runs one instance performs at once",
@@ -73,7 +75,7 @@ def schema() -> Schema:
     )
     application = {
         "type": ["object", "null"],
-        "properties": {"database_url": _described("database_url", check.secret)},
+        "properties": {key: _described(key, kind) for key, kind in fields.APPLICATION.items()},
     }
     includes = {"type": ["array", "string", "null"], "items": {"type": "string", "minLength": 1}}
     profile = _closed(

@@ -122,16 +122,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     places: dict[str, Place] = {}
 
-    def root(self, folder: Path) -> Path:
-        """Return the application's folder: as said, else the one that holds `services/`.
+    @property
+    def root(self) -> Path:
+        """The application's folder: as said, else the one that holds `services/`.
 
-        Without either it is where the configuration stands, and without files `folder`.
+        Without either it is where the configuration stands, and without files the current folder.
 
-        >>> str(Settings(files=("/srv/shop/services/config/config.yaml",)).root(Path("/")))
+        >>> str(Settings(files=("/srv/shop/services/config/config.yaml",)).root)
         '/srv/shop'
-        >>> str(Settings(files=("/srv/shop/config.yaml",), application={"root": "site"}).root(Path("/")))
+        >>> str(Settings(files=("/srv/shop/config.yaml",), application={"root": "site"}).root)
         '/srv/shop/site'
         """
-        home = Path(self.files[0]).absolute().parent if self.files else folder
+        home = Path(self.files[0]).absolute().parent if self.files else Path.cwd()
         named = (each.parent for each in (home, *home.parents) if each.name == "services")
         return next(named, home) / str(self.application.get("root", ""))

@@ -6,6 +6,8 @@ runner.py   upgrade and current, on any engine
 versions/   what each revision adds
 """
 
+from __future__ import annotations
+
 from cronledger.migrations.application.opening import OpenDatabase, opened
 from cronledger.migrations.application.runner import HEAD, current, upgrade
 

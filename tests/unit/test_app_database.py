@@ -1,0 +1,112 @@
+"""What built-in jobs find: the application's folder, the clock, and a database of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from cronledger import Job, JobContext, JobResult, Scheduler
+from cronledger.app_database import OwnDatabase
+from cronledger.domain.run import RunState
+from cronledger.extensions.tables import COLUMNS
+from cronledger.ledger.application import application_engine
+from cronledger.migrations import application
+from cronledger.testing import ManualClock, perform
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Look(Job):
+    """Says what it was given."""
+
+    name = "look"
+
+    async def execute(self, ctx: JobContext) -> JobResult:
+        tables = [] if ctx.db_or_none is None else inspect(ctx.db).get_table_names()
+        return JobResult.success().with_message(f"{ctx.now():%H:%M} {ctx.root} {len(tables)}")
+
+
+class BuiltIn(Look):
+    """The same, as if it came with the package."""
+
+
+BuiltIn.__module__ = "cronledger.extensions.core.look"
+
+
+def look(folder: Path, job: Job) -> RunState:
+    scheduler = Scheduler(database_url=f"sqlite:///{folder}/ledger.db", jobs=[job])
+    (run,) = asyncio.run(scheduler.run_manually(["look"], actor="test", local=True))
+    return run
+
+
+def test_a_built_in_job_finds_every_table_in_a_file_beside_the_ledger(tmp_path: Path) -> None:
+    run = look(tmp_path, BuiltIn())
+
+    assert str(len(COLUMNS) + 1) == (run.message or "").split()[-1]
+    assert (tmp_path / "ledger-app.db").exists()
+
+
+def test_other_jobs_have_no_database_that_nobody_configured(tmp_path: Path) -> None:
+    run = look(tmp_path, Look())
+
+    assert "0" == (run.message or "").split()[-1]
+    assert not (tmp_path / "ledger-app.db").exists()
+
+
+@pytest.mark.parametrize("url", ["memory://one", "postgresql://localhost/one", "sqlite://"])
+def test_there_is_no_place_beside_a_ledger_that_is_no_file(url: str) -> None:
+    assert OwnDatabase(url).open() is None
+
+
+def test_what_is_created_gives_pages_back_and_lets_readers_read(tmp_path: Path) -> None:
+    engine = opened(tmp_path)
+
+    with engine.connect() as connection:
+        assert (2, "wal") == (
+            connection.execute(text("PRAGMA auto_vacuum")).scalar_one(),
+            connection.execute(text("PRAGMA journal_mode")).scalar_one(),
+        )
+
+
+def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
+    engine = opened(tmp_path)
+    application.upgrade(engine)
+
+    assert application.HEAD == application.current(engine)
+
+
+def test_several_that_begin_together_create_one_set_of_tables(tmp_path: Path) -> None:
+    engines = [application_engine(f"sqlite:///{tmp_path}/shared.db") for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(application.upgrade, engines))
+
+    assert {application.HEAD} == {application.current(engine) for engine in engines}
+
+
+def test_a_table_that_a_host_has_is_left_alone(tmp_path: Path) -> None:
+    engine = application_engine(f"sqlite:///{tmp_path}/host.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE users (id INTEGER, nickname TEXT)"))
+    application.upgrade(engine)
+
+    assert ["id", "nickname"] == [column["name"] for column in inspect(engine).get_columns("users")]
+
+
+def test_the_folder_and_the_clock_are_those_of_the_application(tmp_path: Path) -> None:
+    config = tmp_path / "services/config/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("application: {root: site}")
+    run = asyncio.run(perform(Look(), config=config, clock=ManualClock(NOON)))
+
+    assert f"12:00 {tmp_path}/site 0" == run.message
+
+
+def opened(folder: Path) -> Engine:
+    engine = OwnDatabase(f"sqlite:///{folder}/ledger.db").open()
+    assert isinstance(engine, Engine)
+    return engine
