@@ -7,16 +7,17 @@ runs a commit: before that no code may begin. Besides, what an instance costs th
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from bench import floor
 from bench.figures import Bar, Figure, Scale, Spread, percentile
 from bench.instance import Process, config_for, instances
 from bench.places import Places, opened
-from bench.throughput import BATCH, next_due, require_all, wait_until_registered
+from bench.throughput import BATCH, next_due, succeeded_at, wait_until_quiet, wait_until_registered
 from cronledger.ledger.database import Store
-from cronledger.projections import fold
 
 PERIOD = 5
 SECONDS = 10
@@ -59,22 +60,25 @@ def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
 
 
 def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iterator[Figure]:
-    """Let jobs be due in each of ten seconds."""
+    """Let jobs be due in each of ten seconds, and in no others."""
     seconds = scale.of(2, SECONDS // 2, SECONDS)
-    config = config_for(places.subfolder(), jobs, "* * * * * *")
+    first = _first_of(seconds, time.time() + 4 + jobs / 500)  # registered by then
+    at = datetime.fromtimestamp(first, UTC)
+    window = f"{at.second}-{at.second + seconds - 1} {at.minute} * * * *"
+    config = config_for(places.subfolder(), jobs, window)
     with places.ledger(database) as url, places.ledger(database) as other:
         store = opened(url)
         with instances(url, config) as (process,):
             wait_until_registered(store, jobs)
-            first = next_due(1)
-            time.sleep(max(0.0, first - time.time() - 0.1))
+            assert time.time() < first, "the jobs are due before they are registered"
+            time.sleep(first - time.time() - 0.1)
             used = process.cpu()
-            time.sleep(max(0.0, first - time.time()) + seconds - 0.1)
+            time.sleep(first - time.time() + seconds - 0.1)
             used = (process.cpu() - used) / seconds
-            time.sleep(2.5)
+            wait_until_quiet(store)
             all_starts = process.starts()
-            for number in range(seconds):
-                _require(store, first + number, jobs, len(all_starts[first + number]))
+            succeeded = [succeeded_at(store, first + number) for number in range(seconds)]
+            assert succeeded == [len(all_starts.get(first + number, [])) for number in range(seconds)]
             ours = [percentile(all_starts[first + number], 99) for number in range(seconds)]
             raw = [
                 1000 * percentile(floor.starts_of(other, jobs, BATCH, after=number * jobs), 99)
@@ -92,6 +96,14 @@ def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iter
         bar=Bar(3, of_floor=True) if jobs == 5000 else None,
         n=jobs,
     )
+    yield Figure(
+        row=6,
+        measure=f"fire times without a run, {database}",
+        unit="",
+        ours=Spread.of([jobs * seconds - sum(succeeded)]),
+        bar=Bar(0),
+        n=jobs,
+    )
     if jobs < 5000:
         yield Figure(
             row=7,
@@ -102,15 +114,14 @@ def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iter
         )
 
 
+def _first_of(seconds: int, earliest: float) -> int:
+    """Return an instant after which so many whole seconds lie in one minute."""
+    first = math.ceil(earliest)
+    return first if first % 60 + seconds <= 60 else first + 60 - first % 60
+
+
 def _starts(process: Process, store: Store, due: float, jobs: int) -> list[float]:
     """Return how late the starts of one fire time were, once every run has its outcome."""
     late = process.starts()[due]
-    _require(store, due, jobs, len(late))
+    assert (jobs, jobs) == (len(late), succeeded_at(store, due)), f"{len(late)} starts of {jobs} jobs"
     return late
-
-
-def _require(store: Store, due: float, jobs: int, starts: int) -> None:
-    """Every job has begun once, and the ledger says that it has succeeded."""
-    assert jobs == starts, f"{starts} starts of {jobs} jobs"
-    fold.catch_up(store)
-    require_all(store, due, jobs)

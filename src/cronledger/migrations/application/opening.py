@@ -9,9 +9,20 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from cronledger.errors import ApplicationDatabaseUnreachable, UsageError
+from cronledger.errors import CronledgerError, UsageError
 from cronledger.ledger.application import application_engine
 from cronledger.migrations.application.runner import current, upgrade
+
+
+class ApplicationDatabaseUnreachable(CronledgerError):
+    """The application's database does not answer, or refuses what was asked of it."""
+
+    code = "application_database_unreachable"
+    exit_code = 6
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"the application's database {url} cannot be used: {why}")
+        self.url = url
 
 
 class OpenDatabase:

@@ -38,28 +38,21 @@ def _perhaps(*names: str) -> list[sa.Column[str]]:
     return [sa.Column(name, sa.Text) for name in names]
 
 
-def _user(ondelete: str) -> sa.Column[str]:
-    return sa.Column("user_id", sa.Text, *_references("users.id", ondelete), index=True)
-
-
-def _references(column: str, ondelete: str) -> list[sa.ForeignKey]:
-    """Refer to a column of a table of ours; how a host's own table is identified is not known."""
-    return [] if _is_there(column.partition(".")[0]) else [sa.ForeignKey(column, ondelete=ondelete)]
-
-
-def _is_there(table: str) -> bool:
-    return sa.inspect(op.get_bind()).has_table(table)
+def _parent(there: set[str], column: str, ondelete: str) -> list[sa.ForeignKey]:
+    """Refer to a table made here; a host's own may have keys of another kind."""
+    return [] if column.partition(".")[0] in there else [sa.ForeignKey(column, ondelete=ondelete)]
 
 
 def upgrade() -> None:
     """Create them, parents first."""
-    for tables in (_people(), _talk(), _credentials(), _content(), _activity()):
+    there = set(sa.inspect(op.get_bind()).get_table_names())
+    for tables in (_people(there), _talk(there), _credentials(), _content(there), _activity()):
         for name, columns in tables.items():
-            if not _is_there(name):
+            if name not in there:
                 op.create_table(name, *columns)
 
 
-def _people() -> dict[str, list[sa.schema.SchemaItem]]:
+def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
     return {
         "users": [
             _id(),
@@ -73,7 +66,7 @@ def _people() -> dict[str, list[sa.schema.SchemaItem]]:
         ],
         "user_sessions": [
             _id("session_id"),
-            _user("SET NULL"),
+            sa.Column("user_id", sa.Text, *_parent(there, "users.id", "SET NULL"), index=True),
             _at("started_at"),
             sa.Column("last_activity_at", _AT, nullable=False, index=True),
             sa.Column("ended_at", _AT, index=True),
@@ -89,9 +82,9 @@ def _people() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _talk() -> dict[str, list[sa.schema.SchemaItem]]:
-    session = _references("user_sessions.session_id", "SET NULL")
-    owner = _references("users.id", "CASCADE")
+def _talk(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+    session = _parent(there, "user_sessions.session_id", "SET NULL")
+    owner = _parent(there, "users.id", "CASCADE")
     return {
         "user_contexts": [
             _id("context_id"),
@@ -132,9 +125,9 @@ def _credentials() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _content() -> dict[str, list[sa.schema.SchemaItem]]:
+def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
     def content() -> list[sa.ForeignKey]:
-        return _references("markdown_content.id", "CASCADE")
+        return _parent(there, "markdown_content.id", "CASCADE")
 
     return {
         "markdown_content": [
