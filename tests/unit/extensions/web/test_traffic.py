@@ -173,12 +173,12 @@ def test_search_and_funnel_are_sums_over_contents(app_db: Engine, clock: ManualC
         {"id": "later", "published_at": NOON + DAY},
     ]
     add(app_db, "markdown_content", *rows)
-    numbers = {"total_views": 6, "shares_total": 2, "comments_count": 1}
+    seen = {"total_views": 6, "shares_total": 2, "comments_count": 1}
     add(
         app_db, "content_performance_metrics",
-        {"content_id": "a", "search_impressions": 300, "search_clicks": 9, "avg_search_position": 4} | numbers,
+        seen | {"content_id": "a", "search_impressions": 300, "search_clicks": 9, "avg_search_position": 4},
         {"content_id": "b", "search_impressions": 100, "search_clicks": 1, "avg_search_position": 7.0},
-        {"content_id": "hidden", "search_impressions": 0} | numbers,
+        seen | {"content_id": "hidden", "search_impressions": 0},
     )  # fmt: skip
     data = report(app_db, clock)
 
