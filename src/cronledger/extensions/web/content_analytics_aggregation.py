@@ -90,10 +90,10 @@ class ContentAnalyticsAggregation(Job):
 
     async def execute(self, ctx: JobContext) -> JobResult:
         """Count what has changed, or everything."""
-        return await in_thread(ctx, _aggregate)
+        return await in_thread(ctx, _count)
 
 
-def _aggregate(ctx: JobContext) -> JobResult:
+def _count(ctx: JobContext) -> JobResult:
     found, now = tables(ctx, *TABLES), ctx.now()
     version, before = _watermark(ctx, found)
     with ctx.db.connect() as connection:

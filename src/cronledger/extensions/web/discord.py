@@ -198,7 +198,7 @@ def fitting(lines: Sequence[str], limit: int) -> str:
     r"""Return as many whole lines as a limit allows; the last one says how many are missing.
 
     >>> fitting(["one", "two", "three"], 13), fitting(["one", "two", "three"], 12)
-    ('one\ntwo\nthree', '… 3 more')
+    ('one\ntwo\nthree', 'one\n… 2 more')
     """
     whole = "\n".join(lines)
     if _length(whole) <= limit:
