@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ from cronledger.ledger.borrowed import Home, home_of
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
 from cronledger.reload import Reloader
+from cronledger.run_reports import LedgerRuns
 from cronledger.watchdog import watch
 from cronledger.world import ProcessWorld
 
@@ -250,11 +251,8 @@ class Scheduler:
         if self._world is not None:
             # Not through the world: the caller's loop need not be the one that the instance lives in.
             return function(self._world.store)
-        store = self.open()
-        try:
+        with closing(self.open()) as store:
             return function(store)
-        finally:
-            store.close()
 
     async def run_manually(
         self,
@@ -310,7 +308,7 @@ class Scheduler:
             **self._application(),
             db=application_engine(url) if url else self._db,
             database_url=url,
-            services=(*self._services, *self.registry.services),
+            services=(*self._services, *self.registry.services, LedgerRuns(self._ask)),
         )
 
     def _application(self) -> dict[str, Any]:

@@ -129,6 +129,8 @@ class StepHandle:
         return await self._block.__aexit__(kind, error, trace)
 
 
+LONGEST_SLEEP_SECONDS = 3600
+
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 """What a job writes its lines to."""
 
@@ -207,6 +209,23 @@ class JobContext:
     def cancelled(self) -> bool:
         """Whether somebody wants this run to stop: long plain functions look here from time to time."""
         return self._is_cancelled()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, for instance until another system may be asked again; a run told to stop does so at once.
+
+        It is real time that passes, by the machine's own clock and not by `now()`, and the run keeps its slot
+        and its `timeout_seconds` meanwhile. At most an hour: what has to wait longer is a schedule. Raises
+        UsageError for anything else.
+
+        >>> async def ask_again(ctx: JobContext) -> None:
+        ...     await ctx.sleep(0.25)
+        """
+        if not 0 <= seconds <= LONGEST_SLEEP_SECONDS:
+            raise UsageError(
+                f"a run cannot sleep {seconds} seconds",
+                hint=f"at least 0 and at most {LONGEST_SLEEP_SECONDS} seconds: beyond that, use a schedule",
+            )
+        await anyio.sleep(seconds)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell people who watch how far this run is: `ctx.progress(300, 1000, "importing")`.

@@ -152,15 +152,16 @@ def _matching(
     elif outcome is not None:
         where.append(_c.outcome == str(outcome))
     if since is not None:
-        where.append(_c.position > _last_before(since, "since"))
+        where.append(_c.position > triggered_before(since, "since"))
     if until is not None:
-        where.append(_c.position <= _last_before(until, "until"))
+        where.append(_c.position <= triggered_before(until, "until"))
     if cause is not None:
         where.append(_c.cause == str(cause))
     return where
 
 
-def _last_before(at: datetime, name: str) -> TextClause:
+def triggered_before(at: datetime, name: str) -> TextClause:
+    """Return, as SQL, the position of the last run that was triggered before an instant; `name` binds it."""
     return text(_HALVING.replace("NAME", name)).bindparams(**{name: to_micros(at)})
 
 

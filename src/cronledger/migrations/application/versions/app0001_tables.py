@@ -11,6 +11,7 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 _AT = sa.DateTime(timezone=True)
+_BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _NO, _ZERO = sa.false(), sa.text("0")
 
 
@@ -171,7 +172,7 @@ def _activity() -> dict[str, list[sa.schema.SchemaItem]]:
             sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
             sa.Column("session_id", sa.Text, nullable=False, index=True),
             *_perhaps("user_id"),
-            _text("page_url"),
+            sa.Column("page_url", _BYTEWISE, nullable=False, index=True),
             sa.Column("content_id", sa.Text, index=True),
             _text("event_type"),
             _count("time_on_page_ms"),
