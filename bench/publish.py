@@ -88,7 +88,8 @@ def make_site(root: Path, count: int) -> None:
         path = root / "services" / "content" / str(number // FILES_A_FOLDER) / f"p{number}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         front = (
-            f"---\ntitle: Page {number}\nslug: p{number}\npublished_at: 2026-01-{number % 28 + 1:02}\nkind: blog\n"
+            f"---\ntitle: Page {number}\nslug: p{number}\nkind: blog\n"
+            f"published_at: 2026-01-{number % 28 + 1:02}\n"
             f"author: A. Writer\ndescription: What page {number} is about.\nkeywords: page\n---\n"
         )
         body = BODY.format(number=number, other=(number + 1) % count, filling=FILLING)

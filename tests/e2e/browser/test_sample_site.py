@@ -35,9 +35,15 @@ LOOKS = [("light", 1100), ("dark", 1100), ("light", 360), ("dark", 360)]
 PALE = 200
 """The mean brightness, of 255, above which a page is light; one below 60 is dark."""
 CONTRAST = """() => {
-  const channel = (value) => { const c = value / 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+  const channel = (value) => {
+    const c = value / 255;
+    return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  };
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-  const light = (color) => { const [r, g, b] = parts(color).map(channel); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const light = (color) => {
+    const [r, g, b] = parts(color).map(channel);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
   const ground = (element) => {
     for (let each = element; each; each = each.parentElement) {
       const color = getComputedStyle(each).backgroundColor;
@@ -49,7 +55,7 @@ CONTRAST = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest('template, script')) continue;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
     const [a, b] = [light(getComputedStyle(element).color), light(ground(element))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
     if (ratio < 4.5) found.push(`${ratio.toFixed(2)}: ${walker.currentNode.textContent.trim().slice(0, 40)}`);
@@ -89,7 +95,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(address: str) -> Iterator[Browser]:  # noqa: ARG001 - a site is published where no loop is at work
+def browser(address: str) -> Iterator[Browser]:
     """Return a browser without a window."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
@@ -120,7 +126,9 @@ def brightness(page: Page, picture: bytes) -> float:
               context.drawImage(bitmap, 0, 0);
               const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height).data;
               let sum = 0;
-              for (let i = 0; i < pixels.length; i += 4) sum += (pixels[i] + pixels[i + 1] + pixels[i + 2]) / 3;
+              for (let i = 0; i < pixels.length; i += 4) {
+                sum += (pixels[i] + pixels[i + 1] + pixels[i + 2]) / 3;
+              }
               return sum / (pixels.length / 4);
             }""",
             b64encode(picture).decode(),

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 from threading import Event, Thread
+from typing import Self
 
 import pytest
 
@@ -48,7 +49,7 @@ class Reader:
         self._end = Event()
         self._thread = Thread(target=self._read)
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -150,7 +151,7 @@ def killed_and_taken_over(nursery: Nursery, site: Path, url: str, place: str) ->
 
 
 def is_over(url: str) -> bool:
-    """Whether three runs have ended: by hand, the one that was cut off, and the next process's own at start."""
+    """Whether three runs have ended: by hand, the one cut off, and the next process's own at start."""
     lines = lines_of(url)
     triggered = {line["run_id"] for line in lines if line["type"] == "run.triggered"}
     ended = {line["run_id"] for line in lines if line["type"] in ENDS}

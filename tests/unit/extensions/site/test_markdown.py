@@ -52,8 +52,8 @@ ATTACKS = [
     '^<script>alert(1)</script>^ ~~<script>~~ www.a.example/"onclick=alert(1)',
 ]  # fmt: skip
 ELEMENTS = {
-    "a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input", "li",
-    "ol", "p", "pre", "s", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input",
+    "li", "ol", "p", "pre", "s", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = {
     "href", "src", "alt", "title", "class", "id", "tabindex", "style", "start", "type", "disabled", "checked",
@@ -129,7 +129,7 @@ def test_nothing_in_front_matter_or_text_becomes_code_in_a_page(
 
 
 def skeleton(page: str) -> list[tuple[str, list[str]]]:
-    """Return the elements that a template writes, with the names of their attributes: no text may change them.
+    """Return what a template writes, elements and names of attributes: no text may change them.
 
     What may come and go with a text is left out: the fragment, a picture, and references.
     """
