@@ -382,6 +382,17 @@ class DatabaseNotAvailable(CronledgerError):
         )
 
 
+class ApplicationDatabaseUnreachable(CronledgerError):
+    """The application's database does not answer, or refuses what was asked of it."""
+
+    code = "application_database_unreachable"
+    exit_code = 6
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"the application's database {url} cannot be used: {why}")
+        self.url = url
+
+
 class ServiceNotAvailable(CronledgerError):
     """The job asked for a service that nobody provides."""
 

@@ -39,7 +39,8 @@ def _folder(
     try:
         descriptor = os.open(path, _FOLDER, dir_fd=parent)
     except OSError as error:
-        yield Found(name, error=f"the folder cannot be read: {error.strerror}")
+        reason = f"the folder cannot be read: {error.strerror}"
+        yield Found(name, error=_LINK if _is_link(path, parent) else reason)
         return
     try:
         yield from _inside(descriptor, name, most_bytes, depth)
@@ -66,6 +67,13 @@ def _inside(folder: int, above: str, most_bytes: int, depth: int) -> Iterator[Fo
                 yield Found(name, error=f"folders may be nested {_DEEPEST} deep")
         elif entry.name.endswith(".md"):
             yield _read(folder, entry.name, name, most_bytes)
+
+
+def _is_link(path: Path | str, parent: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(path, dir_fd=parent, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 def _leads_to_a_folder(entry: os.DirEntry[str]) -> bool:

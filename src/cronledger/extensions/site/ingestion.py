@@ -73,12 +73,14 @@ class Ingested(msgspec.Struct, kw_only=True):
             return JobResult.success().with_stats(0, 0).with_message("skipped: there is no source of content")
         counts = [f"{self.processed} written", f"{self.unchanged} unchanged"]
         counts += [f"{self.skipped} changed but not to be overridden"] if self.skipped else []
-        counts += [f"{self.deleted} deleted, their files are gone"] if self.deleted else []
-        counts += [f"{self.orphans} would be deleted, their files are gone"] if self.orphans else []
+        counts += [f"{self.deleted} deleted because their files are gone"] if self.deleted else []
+        counts += [f"{self.orphans} would be deleted because their files are gone"] if self.orphans else []
         counts += [] if self.is_complete else ["stopped before the end"]
         told = "; ".join(self.errors[:_ERRORS_IN_MESSAGE])
         more = "; ..." if len(self.errors) > _ERRORS_IN_MESSAGE else ""
-        message = ", ".join(counts) + (f", {len(self.errors)} errors: {told}{more}" if self.errors else "")
+        message = ", ".join(counts) + (
+            f", {_counted(len(self.errors), 'error')}: {told}{more}" if self.errors else ""
+        )
         some = self.processed + self.unchanged + self.skipped
         result = JobResult.failure(message) if self.errors and not some else JobResult.success()
         return result.with_stats(self.processed, len(self.errors)).with_message(message)
@@ -311,8 +313,8 @@ class _Ingestion:
             return
         if state.unreadable:
             self._ctx.log.warning(
-                "%d rows of source '%s' without a file are kept: %d files could not be read",
-                len(orphans), source_id, state.unreadable,
+                "source '%s' keeps %s without a file, because %s could not be read",
+                source_id, _counted(len(orphans), "row"), _counted(state.unreadable, "file"),
             )  # fmt: skip
         elif not self._ctx.enforce:
             self.done.orphans += len(orphans)
@@ -324,6 +326,10 @@ class _Ingestion:
         with self._ctx.db.begin() as connection:
             gone = connection.execute(delete(self._table).where(c.source_id == source_id, c.id.in_(ids)))
             return int(gone.rowcount)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _in_batches(ids: list[str]) -> Iterable[list[str]]:

@@ -177,6 +177,10 @@ class _Loading:
     def _usual_source(self, folder: Path) -> tuple[Source, ...]:
         if not folder.is_dir():
             return ()
+        if Path(os.path.realpath(folder)) != folder:
+            self.application_problems.append(
+                f"{self._shown(folder)} leads through a symbolic link, which is not followed"
+            )
         return (Source(source_id="blog", path=folder, sitemap=sources.usual_sitemap("blog")),)
 
     def _kinds(self, templates: Path) -> dict[str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, Table, select
 
-from cronledger import Job, JobContext
+from cronledger import Job, JobContext, JobResult
 from cronledger.domain.run import RunState
 from cronledger.errors import ConfigError
 from cronledger.extensions.blog.content_ingestion import ContentIngestion
+from cronledger.extensions.site.ingestion import Rules, ingest
 from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.settings import Site
 from cronledger.extensions.tables import COLUMNS
@@ -62,14 +64,32 @@ class Folder:
         config.chmod(0o600)
         return asyncio.run(perform(given, params=params, db=self.db, config=config, clock=self.clock))
 
+    def ingest(self, *, delete_orphans: bool | None = None, enforce: bool = True) -> JobResult:
+        """Ingest once without a run, which takes longer than the work."""
+        ctx = self.context(enforce=enforce)
+        return ingest(ctx, load_site(ctx), Rules(delete_orphans=delete_orphans)).result()
+
+    def context(
+        self, is_cancelled: Callable[[], bool] = lambda: False, *, enforce: bool = True
+    ) -> JobContext:
+        """Return the context of a run that has no identity and no steps."""
+        no_run: Any = None
+        return JobContext(
+            no_run,
+            steps=no_run,
+            idempotency_key="none",
+            root=str(self.root),
+            config=self.application,
+            db=self.db,
+            now=self.clock.now,
+            enforce=enforce,
+            is_cancelled=is_cancelled,
+        )
+
     def load(self) -> tuple[Site | None, list[str]]:
         """Return the site, or what is wrong: each problem's line without what it quotes of the file."""
-        no_run: Any = None  # settings are the same for every run, and without steps
-        ctx = JobContext(
-            no_run, steps=no_run, idempotency_key="none", root=str(self.root), config=self.application
-        )
         try:
-            return load_site(ctx), []
+            return load_site(self.context()), []
         except ConfigError as error:
             return None, [problem.partition("\n")[0] for problem in error.problems]
 

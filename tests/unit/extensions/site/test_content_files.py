@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cronledger.extensions.site.content_files import Found, files_of
 
@@ -72,7 +75,68 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_that_became_a_link_is_not_entered(tmp_path: Path) -> None:
+def test_a_folder_that_becomes_a_link_in_the_middle_is_not_entered(tmp_path: Path) -> None:
+    content, secret = tmp_path / "content", tmp_path / "secret"
+    for folder in (content / "b", secret):
+        folder.mkdir(parents=True)
+        (folder / "key.md").write_text(folder.name)
+    (content / "a.md").write_text("a")
+    found = files_of(content, recursive=True, most_bytes=100)
+    first = next(found)
+    (content / "b").rename(tmp_path / "before")
+    (content / "b").symlink_to(secret)
+
+    assert [Found("a.md", b"a"), Found("b", error="a symbolic link, which is not followed")] == [
+        first,
+        *found,
+    ]
+
+
+def test_a_file_that_becomes_a_link_in_the_middle_is_not_opened(tmp_path: Path) -> None:
+    content = tmp_path / "content"
+    content.mkdir()
+    for name in ("a.md", "b.md"):
+        (content / name).write_text(name)
+    (tmp_path / "secret").write_text("secret")
+    found = files_of(content, recursive=True, most_bytes=100)
+    next(found)
+    (content / "b.md").unlink()
+    (content / "b.md").symlink_to(tmp_path / "secret")
+
+    assert ["not a regular file: pipes and devices are not read"] == [each.error for each in found]
+
+
+def test_the_folder_itself_may_not_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "content").symlink_to(tmp_path)
 
-    assert {"": "the folder cannot be read: Not a directory"} == found_in(tmp_path / "content")
+    assert {"": "a symbolic link, which is not followed"} == found_in(tmp_path / "content")
+
+
+def test_what_the_user_may_not_read_is_told() -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "a.md").write_text("a")
+        (folder / "secret.md").write_text("secret")
+        (folder / "secret.md").chmod(0)
+        (folder / "sealed").mkdir(mode=0)
+        with somebody_else():
+            found = found_in(folder)
+
+    assert {
+        "a.md": "a",
+        "sealed": "the folder cannot be read: Permission denied",
+        "secret.md": "cannot be read: Permission denied",
+    } == found
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be a user who may not read everything, where tests are run by the one who may."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

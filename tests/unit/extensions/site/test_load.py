@@ -273,3 +273,14 @@ def test_a_file_of_settings_that_is_a_folder_is_told(files: Folder) -> None:
     (files.content / "config.yaml").mkdir(parents=True)
 
     assert (None, [f"{CONTENT}:1:1: error: cannot be read: Is a directory"]) == files.load()
+
+
+def test_content_behind_a_symbolic_link_is_not_read(files: Folder, tmp_path: Path) -> None:
+    files.content.parent.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    files.content.symlink_to(tmp_path / "elsewhere")
+
+    assert (
+        None,
+        ["services/content leads through a symbolic link, which is not followed"],
+    ) == files.load()
