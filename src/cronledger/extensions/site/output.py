@@ -140,15 +140,13 @@ class Output:
 
     def flush(self) -> None:
         """Make the files that wait durable, note them, and move them to their places."""
-        for each in self._pending:
-            self._folder.sync(each.temporary)
+        self._folder.sync_all(each.temporary for each in self._pending)
         noted = (Line("/".join(each.target), self._step, each.sha256) for each in self._pending)
         self._manifest.append([*self._adopted, *noted])
         touched: set[Parts] = set()
         for each in self._pending:
             touched |= self._folder.rename(each.temporary, each.target)
-        for folder in sorted(touched, key=len, reverse=True):
-            self._folder.sync(folder)
+        self._folder.sync_all(sorted(touched))
         self.counts.written += len(self._pending)
         self._pending, self._pending_bytes, self._adopted = [], 0, []
 
@@ -187,8 +185,7 @@ class Output:
             touched |= self._folder.rename(checked(source), checked(target))
             self._manifest.append([Line(source, owner, gone=True)])
             self.counts.written += 1
-        for folder in touched:
-            self._folder.sync(folder)
+        self._folder.sync_all(sorted(touched))
 
     def has(self, path: str, data: bytes) -> bool:
         """Whether a file with these bytes is at a place."""

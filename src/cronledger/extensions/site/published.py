@@ -105,9 +105,11 @@ def published(ctx: JobContext, site: Site) -> Published:
     items.sort(key=lambda item: (item.slug, item.locale))
     items.sort(key=lambda item: item.published_at, reverse=True)
     places: dict[str, Item] = {}
-    for item in items:
-        if (first := places.setdefault(item.url.casefold(), item)) is not item:
-            problems.append(f"content '{item.slug}' and '{first.slug}' would be one file: {item.url}")
+    problems += [
+        f"content '{item.slug}' and '{first.slug}' would be one file: {item.url}"
+        for item in items
+        if (first := places.setdefault(item.url.casefold(), item)) is not item
+    ]
     return arranged(site, places.values(), sorted(problems))
 
 

@@ -77,7 +77,9 @@ class Pages:
         image = self._image(item.image or item.source.branding.image)
         where = list_url(self._site, item.source, item.locale)
         about = self._article(item, image)
-        return self._page(item.locale, item.url, item.title, item.description, image) | {
+        return self._page(
+            item.locale, item.url, title=item.title, description=item.description, image=image
+        ) | {
             "CONTENT": self._markup(fragment.html),
             "TOC_HTML": self._markup(fragment.toc_html),
             "SLUG": item.slug,
@@ -103,7 +105,13 @@ class Pages:
         about, source = listing.index, listing.source
         title = about.title if about else name_of(source)
         description = (about.description if about else "") or source.branding.description
-        page = self._page(listing.locale, listing.url, title, description, self._image(source.branding.image))
+        page = self._page(
+            listing.locale,
+            listing.url,
+            title=title,
+            description=description,
+            image=self._image(source.branding.image),
+        )
         return page | {
             "CONTENT": self._markup(fragment.html if fragment else ""),
             "ENTRIES": self._entries(listing.items),
@@ -116,7 +124,9 @@ class Pages:
     def home(self, locale: str) -> dict[str, Any]:
         """Return the variables of a locale's first page."""
         site = self._site
-        page = self._page(locale, home_url(site, locale), site.name, site.description, "")
+        page = self._page(
+            locale, home_url(site, locale), title=site.name, description=site.description, image=""
+        )
         sections = (
             Section(name_of(each.source), self.addresses.path(each.url), each.source.branding.description,
                     self._entries(each.items[:NEWEST]))
@@ -133,9 +143,12 @@ class Pages:
 
     def not_found(self) -> dict[str, Any]:
         """Return the variables of the page that stands for those that are not there."""
-        return self._page(self._site.locales[0], "/404.html", "Page not found", "", "") | {"CANONICAL": ""}
+        page = self._page(
+            self._site.locales[0], "/404.html", title="Page not found", description="", image=""
+        )
+        return page | {"CANONICAL": ""}
 
-    def _page(self, locale: str, url: str, title: str, description: str, image: str) -> dict[str, Any]:
+    def _page(self, locale: str, url: str, *, title: str, description: str, image: str) -> dict[str, Any]:
         return self._shared[locale] | {
             "TITLE": title,
             "DESCRIPTION": description,

@@ -39,21 +39,21 @@ ATTACKS = [
     "<javascript:alert(1)>",
     "<a href='javascript:alert(1)'>x</a>",
     "[x]: javascript:alert(1)\n\n[x]",
-    "```x\" onclick=\"alert(1)\ncode\n```",
+    '```x" onclick="alert(1)\ncode\n```',
     "# <img src=x onerror=alert(1)>\n\n## <script>alert(1)</script>",
-    "## \" onclick=alert(1) x=\"",
+    '## " onclick=alert(1) x="',
     "<style>*{background:url(javascript:alert(1))}</style>",
     "<!--><script>alert(1)</script>-->",
     "{{ 7 * 7 }}{% raw %}",
     "\u2028</script><script>alert(1)</script>",
     "]]><script>alert(1)</script>",
     "- [x] <input onfocus=alert(1) autofocus>",
-    "| <b onclick=alert(1)> | \" style=\"x |\n|---|---|\n| </td><script> | x |",
-    "^<script>alert(1)</script>^ ~~<script>~~ www.a.example/\"onclick=alert(1)",
+    '| <b onclick=alert(1)> | " style="x |\n|---|---|\n| </td><script> | x |',
+    '^<script>alert(1)</script>^ ~~<script>~~ www.a.example/"onclick=alert(1)',
 ]  # fmt: skip
 ELEMENTS = {
-    "a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input", "li",
-    "ol", "p", "pre", "s", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input",
+    "li", "ol", "p", "pre", "s", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = {
     "href", "src", "alt", "title", "class", "id", "tabindex", "style", "start", "type", "disabled", "checked",
@@ -129,7 +129,7 @@ def test_nothing_in_front_matter_or_text_becomes_code_in_a_page(
 
 
 def skeleton(page: str) -> list[tuple[str, list[str]]]:
-    """Return the elements that a template writes, with the names of their attributes: no text may change them.
+    """Return what a template writes, elements and names of attributes: no text may change them.
 
     What may come and go with a text is left out: the fragment, a picture, and references.
     """

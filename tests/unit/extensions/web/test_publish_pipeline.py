@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from cronledger.testing import ManualClock
-from tests.unit.extensions.web.published_sites import BASE_URL, Page, PublishedSite, files, places
 from tests.unit.extensions.site.site_files import markdown
+from tests.unit.extensions.web.published_sites import BASE_URL, Page, PublishedSite, files, places
 
 NAMES = [
     "content_ingestion", "asset_copy", "content_prerender", "page_prerender", "sitemap", "llms_txt",

@@ -17,7 +17,7 @@ from cronledger.extensions.site.published import Item, Published, home_url, page
 from cronledger.extensions.site.settings import Site
 from cronledger.extensions.site.tally import Tally, look_up
 from cronledger.extensions.site.templates import TemplateFailed, Templates
-from cronledger.extensions.tables import Tables, tables
+from cronledger.extensions.tables import tables
 from cronledger.extensions.web.pages import Pages
 
 DEFAULTS = Path(__file__).parents[1] / "defaults" / "templates"
@@ -42,11 +42,11 @@ def page_prerender(ctx: JobContext) -> JobResult:
         tally.problem(problem)
     with (
         Output(site.output, "page_prerender", enforce=ctx.enforce) as output,
-        Templates(_folders(site)) as ready,
+        Templates([site.templates, DEFAULTS]) as templates,
     ):
-        for page in _pages(ctx, site, everything, ready, tally):
+        for page in _Pages(ctx, site, everything, templates).all(tally):
             try:
-                output.put(page.path, ready.fill_in(page.template, page.variables))
+                output.put(page.path, templates.fill_in(page.template, page.variables))
             except (TemplateFailed, PathRefused, OSError) as error:
                 output.keep(page.path)
                 tally.problem(error)
@@ -58,56 +58,64 @@ def page_prerender(ctx: JobContext) -> JobResult:
     return tally.result(f"{tally.done} pages: {counts}")
 
 
-def _folders(site: Site) -> list[Path]:
-    return [site.templates, DEFAULTS]
+class _Pages:
+    """What is to be built: the page of an item before one that would have its place otherwise."""
 
+    def __init__(self, ctx: JobContext, site: Site, everything: Published, templates: Templates) -> None:
+        self._ctx = ctx
+        self._site = site
+        self._everything = everything
+        self._templates = templates
+        self._variables = Pages(site, everything)
+        self._fragments = tables(ctx, "content_fragments").content_fragments
 
-def _pages(
-    ctx: JobContext, site: Site, everything: Published, ready: Templates, tally: Tally
-) -> Iterator[Page]:
-    """Yield what is to be built: the page of an item before one that would have its place otherwise."""
-    found = tables(ctx, "content_fragments")
-    pages = Pages(site, everything)
-    templates = {
-        kind: _template(site, ready, kind, "item.html") for kind in {item.kind for item in everything.items}
-    }
-    taken = set()
-    for start in range(0, len(everything.items), BATCH):
-        look_up(ctx, start, len(everything.items), "pages")
-        some = everything.items[start : start + BATCH]
-        fragments = _fragments(ctx, found, some)
-        for item in some:
-            taken.add(page_path(item.url))
-            if item.id in fragments:
-                variables = pages.item(item, fragments[item.id])
-                yield Page(page_path(item.url), templates[item.kind], variables)
-            else:
-                tally.problem(f"content '{item.slug}' has no fragment: content_prerender has not rendered it")
-    for listing in everything.listings:
-        index = _fragments(ctx, found, [listing.index]) if listing.index else {}
-        kind = f"{listing.source.source_id}-list"
-        template = _template(site, ready, kind, "list.html")
-        taken.add(page_path(listing.url))
-        fragment = index.get(listing.index.id) if listing.index else None
-        yield Page(page_path(listing.url), template, pages.listing(listing, fragment))
-    for locale in site.locales:
-        path = page_path(home_url(site, locale))
-        if path not in taken and (locale == site.locales[0] or everything.of_locale(locale)):
-            yield Page(path, "home.html", pages.home(locale))
-    yield Page("404.html", "404.html", pages.not_found())
+    def all(self, tally: Tally) -> Iterator[Page]:
+        """Yield every page; an item whose text has not been rendered is a problem, and has none."""
+        yield from self._items(tally)
+        yield from self._lists()
+        yield from self._first_pages()
+        yield Page("404.html", "404.html", self._variables.not_found())
 
+    def _items(self, tally: Tally) -> Iterator[Page]:
+        items = self._everything.items
+        templates = {kind: self._template(kind, "item.html") for kind in {item.kind for item in items}}
+        for start in range(0, len(items), BATCH):
+            look_up(self._ctx, start, len(items), "pages")
+            some = items[start : start + BATCH]
+            fragments = self._rendered(some)
+            for item in some:
+                if item.id in fragments:
+                    variables = self._variables.item(item, fragments[item.id])
+                    yield Page(page_path(item.url), templates[item.kind], variables)
+                else:
+                    tally.problem(f"content '{item.slug}' is not rendered: see the step content_prerender")
 
-def _template(site: Site, ready: Templates, kind: str, usual: str) -> str:
-    """Return the template for a kind of content: the one that was said, of that name, or the usual one."""
-    said = site.kinds.get(kind)
-    if said is None:
-        return ready.first_of(f"{kind}.html", usual)
-    return said if said.endswith(".html") else f"{said}.html"
+    def _lists(self) -> Iterator[Page]:
+        for listing in self._everything.listings:
+            index = listing.index
+            fragment = self._rendered([index]).get(index.id) if index else None
+            template = self._template(f"{listing.source.source_id}-list", "list.html")
+            yield Page(page_path(listing.url), template, self._variables.listing(listing, fragment))
 
+    def _first_pages(self) -> Iterator[Page]:
+        """Yield the first page of each locale, unless an item or a list stands there."""
+        everything, locales = self._everything, self._site.locales
+        taken = {item.url for item in everything.items} | {each.url for each in everything.listings}
+        for locale in locales:
+            url = home_url(self._site, locale)
+            if url not in taken and (locale == locales[0] or everything.of_locale(locale)):
+                yield Page(page_path(url), "home.html", self._variables.home(locale))
 
-def _fragments(ctx: JobContext, found: Tables, items: Sequence[Item]) -> dict[str, Fragment]:
-    fragments = found.content_fragments
-    asked = select(fragments.c.content_id, fragments.c.html, fragments.c.toc_html)
-    with ctx.db.connect() as connection:
-        rows = connection.execute(asked.where(fragments.c.content_id.in_([item.id for item in items])))
-        return {row.content_id: Fragment(row.html, row.toc_html) for row in rows}
+    def _template(self, kind: str, usual: str) -> str:
+        """Return the template for a kind: the one that was said, the one of that name, or the usual one."""
+        said = self._site.kinds.get(kind)
+        if said is None:
+            return self._templates.first_of(f"{kind}.html", usual)
+        return said if said.endswith(".html") else f"{said}.html"
+
+    def _rendered(self, items: Sequence[Item]) -> dict[str, Fragment]:
+        columns = self._fragments.c
+        asked = select(columns.content_id, columns.html, columns.toc_html)
+        with self._ctx.db.connect() as connection:
+            rows = connection.execute(asked.where(columns.content_id.in_([item.id for item in items])))
+            return {row.content_id: Fragment(row.html, row.toc_html) for row in rows}
