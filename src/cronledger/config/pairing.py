@@ -124,7 +124,9 @@ def _unlisted(settings: Settings, listed: list[Pair], registry: Registry, proble
     taken = {entry.name for entry in settings.jobs}
     have = {(pair.code.extension, pair.code.name) for pair in listed}
     unlisted: list[Pair] = []
-    for code in sorted(registry.registered(), key=lambda each: is_built_in(each.job)):  # names: ours come last
+    for code in sorted(
+        registry.registered(), key=lambda each: is_built_in(each.job)
+    ):  # names: ours come last
         if (code.extension, code.name) in have:
             continue
         name = code.name if code.name not in taken else f"{code.extension}-{code.name}"
