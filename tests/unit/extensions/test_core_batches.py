@@ -210,6 +210,25 @@ def test_a_host_may_call_every_table_and_column_what_it_likes(app_db: Engine, tm
     assert {"users": 1, "user_contexts": 0, "user_sessions": 1, "logs": 0} == left
 
 
+def test_a_table_may_stand_in_another_schema(postgres_app_url: str, tmp_path: Path) -> None:
+    db = application_engine(postgres_app_url)
+    add_all(db, "logs", [{"timestamp": LONG_AGO}, {"timestamp": NOON}])
+    with db.begin() as connection:
+        for statement in (
+            "CREATE SCHEMA journal",
+            "ALTER TABLE logs SET SCHEMA journal",
+            "ALTER TABLE journal.logs RENAME TO entries",
+        ):
+            connection.exec_driver_sql(statement)
+
+    config = configured(tmp_path, "application: {tables: {logs: journal.entries}}")
+    run = ran(DatabaseCleanup(), db, config=config)
+
+    assert (Outcome.SUCCEEDED, 1, None) == (run.outcome, run.items_processed, run.error)
+    assert "journal.entries vacuumed and analyzed" in str(run.message)
+    db.dispose()
+
+
 def test_a_table_that_is_not_there_is_named(app_db: Engine, tmp_path: Path) -> None:
     config = configured(tmp_path, "application: {tables: {logs: journal}}")
 
