@@ -104,7 +104,7 @@ def webhook(ctx: JobContext) -> Webhook | None:
         return None
     if not isinstance(said, Mapping):
         raise NotPosted(f"application.discord is not a mapping: write `discord: {{webhook_url: {_SHAPE}}}`")
-    address = _address(ctx, said)
+    address = _address(ctx, said) if said.get("enabled", True) is not False else ""
     return Webhook(_checked(address, may_be_loopback=said.get("allow_loopback") is True)) if address else None
 
 

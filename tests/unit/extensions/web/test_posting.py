@@ -223,7 +223,16 @@ def test_a_run_that_was_refused_posts_when_it_is_tried_again(reporter: Reporter,
 # --- where it may lead ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["{}", '{webhook_url: ""}', '{webhook_url: "${env:HOOK}"}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "{enabled: false, webhook_url: nowhere}",
+        '{webhook_url: ""}',
+        '{webhook_url: "${env:HOOK}"}',
+        "null",
+    ],
+)
 def test_without_a_webhook_the_report_is_kept(
     reporter: Reporter, there: Discord, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
+from sqlalchemy.event import listen
 
 from cronledger.domain.run import RunState
 from cronledger.extensions.web.daily_traffic_report import DailyTrafficReport
 from cronledger.testing import ManualClock, perform
-from tests.unit.extensions.rows import NOON, add, all_of
+from tests.unit.extensions.rows import NOON, add, all_of, table
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -261,6 +262,28 @@ def test_a_later_report_of_the_same_half_day_replaces_the_earlier_one(
 
     assert 1 == metric(data, "sessions")["today"]
     assert [NOON + timedelta(seconds=60)] == all_of(app_db, "admin_traffic_reports", "generated_at")
+
+
+def test_two_that_keep_the_first_report_of_a_half_day_at_once_keep_one(
+    app_db: Engine, clock: ManualClock
+) -> None:
+    """On SQLite one waits for the other; on PostgreSQL the second finds, too late, that there is a row."""
+    row = {"id": "x", "report_date": "2026-03-14", "report_period": "am", "report_data": {}}
+    others = []
+
+    def be_faster(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("INSERT INTO admin_traffic_reports") and not others:
+            others.append(True)
+            with app_db.begin() as connection:
+                connection.execute(insert(table("admin_traffic_reports")).values(**row, generated_at=NOON))
+
+    if app_db.dialect.name == "postgresql":
+        listen(app_db, "before_cursor_execute", be_faster)
+    run = reported(app_db, clock)
+
+    assert "succeeded" == run.outcome
+    assert ["am"] == all_of(app_db, "admin_traffic_reports", "report_period")
+    assert "overview" in all_of(app_db, "admin_traffic_reports", "report_data")[0]
 
 
 def test_a_missing_table_fails_the_run_with_its_name(app_db: Engine, clock: ManualClock) -> None:
