@@ -139,6 +139,23 @@ def test_a_run_after_one_that_was_stopped_does_the_rest(app_db: Engine) -> None:
     assert MANY - BATCH_ROWS == run.items_processed
 
 
+def test_a_message_that_comes_while_a_batch_is_looked_up_protects_its_context(app_db: Engine) -> None:
+    owner = add(app_db, "users")
+    contexts = add_all(app_db, "user_contexts", [{"user_id": owner, "created_at": LONG_AGO}] * 2)
+    others = application_engine(app_db.url.render_as_string(hide_password=False))
+
+    @event.listens_for(app_db, "after_cursor_execute")
+    def speak(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "LIMIT" in statement:
+            add(others, "task_messages", context_id=contexts[0])
+
+    run = ran(CleanupEmptyContexts(), app_db)
+
+    assert contexts[:1] == keys(app_db, "user_contexts")
+    assert 1 == run.items_processed
+    others.dispose()
+
+
 def test_a_row_that_somebody_holds_is_left_to_the_next_run(postgres_app_url: str) -> None:
     db = application_engine(postgres_app_url)
     held, _ = add_all(db, "logs", [{"timestamp": LONG_AGO}] * 2)
