@@ -45,14 +45,9 @@ def test_runs_show_tells_which_step_failed_and_why(
     assert "feed.xml" in files(site.output)
 
 
-@pytest.mark.parametrize(("library", "steps"), [("markdown_it", 1), ("jinja2", 1)])
+@pytest.mark.parametrize("library", ["markdown_it", "jinja2"])
 def test_a_library_that_is_not_installed_is_told_with_the_command_that_installs_it(
-    tmp_path: Path,
-    app_db: Engine,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    library: str,
-    steps: int,
+    tmp_path: Path, app_db: Engine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     site = PublishedSite.example(tmp_path / "site", app_db, clock)
     site.publish()
@@ -60,4 +55,4 @@ def test_a_library_that_is_not_installed_is_told_with_the_command_that_installs_
     errors = site.errors()
 
     assert {f"{library} is not installed: pip install 'cronledger[site]'"} == set(errors.values())
-    assert steps == len(errors)
+    assert 1 == len(errors)
