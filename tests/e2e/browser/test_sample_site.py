@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cronledger.ledger.application import application_engine, new_file
+from cronledger.ledger.application import application_engine
 from cronledger.migrations import application
 from cronledger.testing import ManualClock
 from tests.unit.extensions.conftest import NOON
@@ -80,7 +80,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Publish the sample site and return where it is served."""
     folder = tmp_path_factory.mktemp("site")
     engine = application_engine(f"sqlite:///{folder / 'app.db'}")
-    new_file(engine)
     application.upgrade(engine)
     site = PublishedSite.example(folder / "site", engine, ManualClock(NOON))
     site.publish()

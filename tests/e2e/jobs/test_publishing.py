@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from cronledger.ledger.application import application_engine, new_file
+from cronledger.ledger.application import application_engine
 from cronledger.migrations import application
 from cronledger.testing import ManualClock
 from tests.checker import ENDS
@@ -100,7 +100,6 @@ def published_elsewhere(site: Path, folder: Path) -> dict[str, bytes]:
     shutil.copytree(site / "services", folder / "services")
     shutil.copyfile(site / "config.yaml", folder / "config.yaml")
     engine = application_engine(f"sqlite:///{folder / 'app.db'}")
-    new_file(engine)
     application.upgrade(engine)
     copy = PublishedSite(folder, engine, ManualClock(NOON))
     copy.config = folder / "config.yaml"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from html import escape
 from typing import Any
 
@@ -22,6 +24,7 @@ FORM = 1
 
 _WORD = re.compile(r"[^\W_]+")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]+")
+_ADDRESS = re.compile(r"(?<![\w/.@:-])(?:https?://|www\.)[^\s<>\"`{}|\\^\[\]]+", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 WORDS_A_MINUTE = 200
 
@@ -48,12 +51,11 @@ def renderer() -> Callable[[str], Fragment]:
     """
     with extra("site"):
         from markdown_it import MarkdownIt  # noqa: PLC0415 - an extra
-        from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin  # noqa: PLC0415
         from mdit_py_plugins.superscript import superscript_plugin  # noqa: PLC0415
         from mdit_py_plugins.tasklists import tasklists_plugin  # noqa: PLC0415
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.use(gfm_autolink_plugin).use(superscript_plugin).use(tasklists_plugin)
+    parser.use(superscript_plugin).use(tasklists_plugin)
     parser.validateLink = is_allowed  # type: ignore[method-assign] # as its documentation says
     # What is wider than the page is moved inside a box that the keyboard reaches.
     parser.renderer.rules |= {  # type: ignore[attr-defined] # a plain dictionary of functions
@@ -65,6 +67,7 @@ def renderer() -> Callable[[str], Fragment]:
 
     def render(text: str) -> Fragment:
         tokens = _without_title(parser.parse(text))
+        _link_addresses(tokens)
         toc = table_of_contents(_marked(tokens))
         return Fragment(parser.renderer.render(tokens, parser.options, {}), toc)
 
@@ -123,19 +126,54 @@ def _marked(tokens: list[Any]) -> list[Heading]:
     """Give every heading from level 2 on an id of its own."""
     headings: list[Heading] = []
     taken: set[str] = set()
+    numbers: Counter[str] = Counter()
     for token, inline in itertools.pairwise(tokens):
         if token.type != "heading_open" or token.tag == "h1":
             continue
         text = "".join(_words(inline)).strip()
         slug = bare = slug_of(text)
-        number = 0
         while slug in taken:
-            number += 1
-            slug = f"{bare}-{number}"
+            numbers[bare] += 1
+            slug = f"{bare}-{numbers[bare]}"
         taken.add(slug)
         token.attrSet("id", slug)
         headings.append(Heading(int(token.tag[1]), slug, text))
     return headings
+
+
+def _link_addresses(tokens: list[Any]) -> None:
+    """Make links of addresses that stand in the text as they are, but not within links.
+
+    The libraries that do this take minutes for some texts; this goes through each text once.
+    """
+    for token in tokens:
+        if token.type == "inline" and _ADDRESS.search(token.content):
+            depth, children = 0, []
+            for child in token.children:
+                depth += child.nesting if child.type.startswith("link_") else 0
+                children += _linked(child) if child.type == "text" and depth == 0 else [child]
+            token.children = children
+
+
+def _linked(text: Any) -> list[Any]:
+    pieces, begin = [], 0
+    for found in _ADDRESS.finditer(text.content):
+        address = found[0].rstrip("?!.,:*_~'\"")
+        unopened = address.count(")") - address.count("(")
+        if unopened > 0:  # the end of a bracket round the address
+            address = address[: -min(unopened, len(address) - len(address.rstrip(")"))) or None]
+        target = address if "://" in address else f"https://{address}"
+        opening, words, closing = (copy(text) for _ in range(3))
+        opening.type, opening.tag, opening.nesting, opening.attrs = "link_open", "a", 1, {"href": target}
+        closing.type, closing.tag, closing.nesting = "link_close", "a", -1
+        words.content = address
+        before = copy(text)
+        before.content = text.content[begin : found.start()]
+        pieces += [before, opening, words, closing]
+        begin = found.start() + len(address)
+    after = copy(text)
+    after.content = text.content[begin:]
+    return [*pieces, after]
 
 
 def _words(inline: Any) -> list[str]:

@@ -166,9 +166,10 @@ class Output:
         return self.counts
 
     def move(self, names: Mapping[str, str], *, owner: str) -> None:
-        """Move files to other places in the folder, each in one move; they are then a certain step's.
+        """Move files to other places in the folder, each in one move; they are then a certain owner's.
 
-        A file in the way is replaced if it is ours or the same; another one stays, and is told in `failed`.
+        A file in the way is replaced. Only where they are not this step's own, one that is neither ours nor
+        the same stays, and is told in `failed`.
         """
         touched: set[Parts] = set()
         for source, target in sorted(names.items()):
@@ -176,7 +177,8 @@ class Output:
             there = self._folder.read(checked(target), MOST_BYTES)
             if data is None:
                 continue
-            if there is not None and there != data and not self._knows(target, there):
+            is_free = there in (None, data) or owner == self._step or self._knows(target, there or b"")
+            if not is_free:
                 self.failed.append(
                     f"{target} has other bytes than {source} and is not ours: remove one of them"
                 )
@@ -191,11 +193,6 @@ class Output:
         """Whether a file with these bytes is at a place."""
         parts = checked(path)
         return self._folder.size(parts) == len(data) and self._folder.read(parts, len(data)) == data
-
-    def is_ours(self, path: str) -> bool:
-        """Whether a step has written what is at a place."""
-        there = self._folder.read(checked(path), MOST_BYTES)
-        return there is not None and self._knows(path, there)
 
     def top(self) -> list[str]:
         """Return the names of the plain files at the top of the folder, in order."""

@@ -22,6 +22,10 @@ MOST_BYTES = 1 << 20
 """The largest template that is read."""
 
 
+_MISTAKES = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+"""What an expression in a template may come to."""
+
+
 class TemplateFailed(Exception):
     """A template cannot be read, does not parse, or cannot be filled in."""
 
@@ -72,9 +76,7 @@ class Templates:
         template = self._template(name)
         try:
             return str(template.render(variables)).encode()
-        except UnicodeEncodeError as error:
-            raise TemplateFailed(f"template {name}: {error}") from error
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        except (TemplateError, RuntimeError, *_MISTAKES) as error:
             raise _failed(name, error) from error
 
     def _template(self, name: str) -> Any:

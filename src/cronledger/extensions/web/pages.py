@@ -29,6 +29,9 @@ MONTHS = (
 NEWEST = 6
 """So many items of each source stand on the first page."""
 
+A_PAGE = 50
+"""So many items stand on one page of a list."""
+
 _TYPES = {"blog": "BlogPosting", "docs": "TechArticle", "guide": "TechArticle", "reference": "TechArticle",
           "tutorial": "TechArticle"}  # fmt: skip
 
@@ -100,25 +103,25 @@ class Pages:
             "JSON_LD": self._json_ld(about),
         }
 
-    def listing(self, listing: Listing, fragment: Fragment | None) -> dict[str, Any]:
-        """Return the variables of the page that lists a source's items."""
-        about, source = listing.index, listing.source
-        title = about.title if about else name_of(source)
+    def listing(self, listing: Listing, number: int, fragment: Fragment | None) -> dict[str, Any]:
+        """Return the variables of a page that lists a source's items, the newest on the first one."""
+        about, source, last = listing.index, listing.source, pages_of(listing)
+        name = about.title if about else name_of(source)
+        title = name if number == 1 else f"{name} ({number})"
         description = (about.description if about else "") or source.branding.description
         page = self._page(
-            listing.locale,
-            listing.url,
-            title=title,
-            description=description,
+            listing.locale, list_page(listing, number), title=title, description=description,
             image=self._image(source.branding.image),
-        )
+        )  # fmt: skip
+        told = {"name": title, "description": description, "url": page["CANONICAL"]}
         return page | {
             "CONTENT": self._markup(fragment.html if fragment else ""),
-            "ENTRIES": self._entries(listing.items),
-            "JSON_LD": self._json_ld(
-                {"@type": "CollectionPage", "name": title, "description": description}
-                | {"url": page["CANONICAL"], "inLanguage": listing.locale}
-            ),
+            "ENTRIES": self._entries(listing.items[(number - 1) * A_PAGE : number * A_PAGE]),
+            "PAGE_NUMBER": number,
+            "PAGE_COUNT": last,
+            "NEWER": self.addresses.path(list_page(listing, number - 1)) if number > 1 else "",
+            "OLDER": self.addresses.path(list_page(listing, number + 1)) if number < last else "",
+            "JSON_LD": self._json_ld({"@type": "CollectionPage"} | told | {"inLanguage": listing.locale}),
         }
 
     def home(self, locale: str) -> dict[str, Any]:
@@ -222,6 +225,16 @@ class Pages:
 
     def _json_ld(self, about: Mapping[str, Any]) -> Any:
         return self._markup(in_script({"@context": "https://schema.org", **about}))
+
+
+def pages_of(listing: Listing) -> int:
+    """Return on how many pages a list stands, one at least."""
+    return max(1, -(-len(listing.items) // A_PAGE))
+
+
+def list_page(listing: Listing, number: int) -> str:
+    """Return the path of one page of a list."""
+    return listing.url if number == 1 else f"{listing.url}page/{number}/"
 
 
 def in_script(value: object) -> str:

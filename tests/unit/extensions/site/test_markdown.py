@@ -144,11 +144,55 @@ def test_tables_strikethrough_bare_links_lists_of_things_to_do_and_superscript_a
     for part in (
         '<th style="text-align:center">a</th>',
         "<s>x</s>",
-        '<a href="http://www.example.com">www.example.com</a>',
+        '<a href="https://www.example.com">www.example.com</a>',
         "2<sup>nd</sup>",
         '<input class="task-list-item-checkbox" checked="checked" disabled="disabled" type="checkbox"> done',
     ):
         assert part in html
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("See https://a.example/x?b=1&c=2.", ["https://a.example/x?b=1&c=2"]),
+        ("(http://a.example/b_(c)), (www.b.example)", ["http://a.example/b_(c)", "https://www.b.example"]),
+        ('"https://a.example"! https://b.example)) **https://c.example**', [
+            "https://a.example", "https://b.example", "https://c.example",
+        ]),
+        ("[https://a.example](https://b.example) `https://c.example`", ["https://b.example"]),
+        ("<https://a.example> xhttps://b.example a@www.example https:// www. HTTP://C.example", [
+            "https://a.example", "HTTP://C.example",
+        ]),
+    ],
+)  # fmt: skip
+def test_addresses_in_a_text_are_links(source: str, expected: list[str]) -> None:
+    assert expected == list(Page(RENDER(source).html).addresses())
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "http:",
+        ":",
+        "[a]:",
+        "www.",
+        "a@",
+        "![",
+        "](",
+        "`a",
+        "*a_ ",
+        "> ",
+        "## a\n",
+        "^a",
+        "&#",
+        "https://a)",
+        "))",
+    ],
+)
+def test_a_text_takes_no_longer_than_its_length(piece: str) -> None:
+    """Two libraries for bare links took a minute for a hundred kilobytes of `http:`."""
+    RENDER(f"https://a.example/{piece * 20_000}")
 
 
 def test_the_first_heading_of_level_one_is_left_out_and_not_in_the_contents() -> None:

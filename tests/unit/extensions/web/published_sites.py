@@ -23,7 +23,7 @@ STATE = ".cronledger"
 class PublishedSite:
     """A folder with a site, a database and a clock; its content and settings can be changed in between."""
 
-    def __init__(self, root: Path, db: Engine, clock: ManualClock) -> None:
+    def __init__(self, root: Path, db: Engine | None, clock: ManualClock) -> None:
         self.root = root
         self.db = db
         self.clock = clock
@@ -31,13 +31,13 @@ class PublishedSite:
         self.config = root / "services" / "config" / "config.yaml"
 
     @classmethod
-    def example(cls, root: Path, db: Engine, clock: ManualClock) -> PublishedSite:
+    def example(cls, root: Path, db: Engine | None, clock: ManualClock) -> PublishedSite:
         """Return a copy of the sample site."""
         shutil.copytree(EXAMPLE / "services", root / "services")
         return cls(root, db, clock)
 
     @classmethod
-    def bare(cls, root: Path, db: Engine, clock: ManualClock) -> PublishedSite:
+    def bare(cls, root: Path, db: Engine | None, clock: ManualClock) -> PublishedSite:
         """Return a site without templates, assets or settings, and one source `blog` without items."""
         site = cls(root, db, clock)
         (root / "services" / "content").mkdir(parents=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine, text
 
+from cronledger.extensions.web import web
 from cronledger.testing import ManualClock
 from tests.unit.extensions.site.site_files import markdown
 from tests.unit.extensions.web.published_sites import BASE_URL, Page, PublishedSite, files, places
@@ -35,6 +36,13 @@ def bare(tmp_path: Path, app_db: Engine, clock: ManualClock) -> PublishedSite:
 def file_of(url: str) -> str:
     path = urlsplit(url).path.lstrip("/")
     return f"{path}index.html" if path == "" or path.endswith("/") else path
+
+
+def test_the_pipeline_is_a_job_of_the_extension_web_that_also_runs_at_start() -> None:
+    (job,) = (each for each in web.jobs() if each.name == "publish_pipeline")
+
+    assert ("0 */15 * * * *", True, True) == (job.schedule, job.run_on_startup, job.idempotent)
+    assert NAMES == [step.name for step in job.steps]
 
 
 def test_nine_steps_are_recorded_in_their_order(example: PublishedSite) -> None:
@@ -198,6 +206,7 @@ def test_a_broken_template_fails_its_step_alone_and_names_the_line(example: Publ
         ('{% include "../../secret" %}', "template item.html, line 1: there is no template '../../secret'"),
         ("{{ TITLE.__class__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
         (b"a\nb\xff", "template item.html, line 2: this is not UTF-8"),
+        ('{% include "item.html" %}', "template item.html, line 1: maximum recursion depth"),
         ("", None),
     ],
 )  # fmt: skip
@@ -247,6 +256,38 @@ def test_an_item_without_a_slug_is_the_text_of_its_list(bare: PublishedSite) -> 
     assert "<h1>All posts</h1>" in page
     assert "Welcome to the <em>blog</em>." in page
     assert 'href="/blog/rye/"' in page
+
+
+def test_a_long_list_stands_on_several_pages(bare: PublishedSite) -> None:
+    for number in range(101):
+        bare.add(f"p{number}", published_at=f"2026-0{number // 25 + 1}-{number % 25 + 1:02}")
+    bare.publish()
+    pages = [Page(bare.text(f"blog/{path}index.html")) for path in ("", "page/2/", "page/3/")]
+    links = [[url for url in page.addresses() if url.startswith("/blog/p")] for page in pages]
+    items = [url for page in links for url in page if "/page/" not in url]
+
+    assert [f"/blog/p{number}/" for number in range(100, -1, -1)] == items
+    assert [["/blog/page/2/"], ["/blog/page/3/"], ["/blog/page/2/"]] == [
+        [url for url in page if "/page/" in url] for page in links
+    ]
+    assert f'<link rel="canonical" href="{BASE_URL}/blog/page/2/">' in bare.text("blog/page/2/index.html")
+
+
+def test_a_file_that_breaks_keeps_its_page_and_the_others_go_on(bare: PublishedSite) -> None:
+    bare.add("rye")
+    bare.publish()
+    before = bare.text("blog/rye/index.html")
+    bare.add("wheat")
+    bare.write("content/rye.md", "---\ntitle: Rye\nslug: [\n---\n")
+    bare.write("content/spelt.md", b"---\ntitle: \xff\n---\n")
+    done = bare.publish()
+
+    assert ("succeeded", 1, 2) == (
+        done.run.outcome, done.steps[0].items_processed, done.steps[0].items_failed,
+    )  # fmt: skip
+    assert "rye.md:3:" in str(done.steps[0].message)
+    assert before == bare.text("blog/rye/index.html")
+    assert (bare.output / "blog/wheat/index.html").exists()
 
 
 def test_each_locale_has_pages_of_its_own_that_name_each_other(bare: PublishedSite) -> None:
@@ -309,6 +350,18 @@ def test_what_somebody_else_has_put_there_is_never_removed(bare: PublishedSite) 
         bare.output
     ).keys()
     assert again.steps[8].error is None
+
+
+def test_a_style_of_the_site_that_somebody_has_edited_in_the_output_is_written_again(
+    bare: PublishedSite,
+) -> None:
+    bare.publish()
+    good = bare.text("css/site.css")
+    (bare.output / "css/site.css").write_text("edited")
+    done = bare.publish()
+
+    assert "succeeded" == done.run.outcome
+    assert good == bare.text("css/site.css")
 
 
 def test_a_style_in_the_way_of_another_one_is_told_and_both_stay(bare: PublishedSite) -> None:

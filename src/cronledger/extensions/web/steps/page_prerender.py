@@ -18,7 +18,7 @@ from cronledger.extensions.site.settings import Site
 from cronledger.extensions.site.tally import Tally, look_up
 from cronledger.extensions.site.templates import TemplateFailed, Templates
 from cronledger.extensions.tables import tables
-from cronledger.extensions.web.pages import Pages
+from cronledger.extensions.web.pages import Pages, list_page, pages_of
 
 DEFAULTS = Path(__file__).parents[1] / "defaults" / "templates"
 """Templates for what a site has none of its own."""
@@ -95,7 +95,10 @@ class _Pages:
             index = listing.index
             fragment = self._rendered([index]).get(index.id) if index else None
             template = self._template(f"{listing.source.source_id}-list", "list.html")
-            yield Page(page_path(listing.url), template, self._variables.listing(listing, fragment))
+            for number in range(1, pages_of(listing) + 1):
+                shown = fragment if number == 1 else None
+                path = page_path(list_page(listing, number))
+                yield Page(path, template, self._variables.listing(listing, number, shown))
 
     def _first_pages(self) -> Iterator[Page]:
         """Yield the first page of each locale, unless an item or a list stands there."""
