@@ -107,7 +107,7 @@ def test_jobs_show_tells_about_one_job_in_detail(project: Project) -> None:
 
     assert "publish_content" == shown["name"]
     assert "0 */30 * * * *" == shown["definition"]["schedule"]
-    assert "Sync content files to the database." == shown["definition"]["description"]
+    assert "Sync content files to the database" == shown["definition"]["description"]
 
 
 def test_an_unknown_job_is_refused_and_nothing_is_written(project: Project) -> None:

@@ -12,7 +12,7 @@ class ContentIngestion(Job):
     """Read the Markdown files of every source of content into the database."""
 
     name = "content_ingestion"
-    description = "Read the Markdown files of every source of content into the database."
+    description = "Read the Markdown files of every source of content into the database"
     schedule = "0 0 * * * *"
     tags = ("content",)
     idempotent = True

@@ -9,5 +9,5 @@ class PublishContent(ContentIngestion):
     """Sync content files to the database."""
 
     name = "publish_content"
-    description = "Sync content files to the database."
+    description = "Sync content files to the database"
     schedule = "0 */30 * * * *"

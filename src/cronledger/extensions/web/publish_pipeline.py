@@ -22,7 +22,7 @@ class PublishPipeline(Pipeline):
     """
 
     name = "publish_pipeline"
-    description = "Turns Markdown, templates and assets into the static site: nine steps."
+    description = "Turn Markdown, templates and assets into the static site, in nine steps"
     schedule = "0 */15 * * * *"
     run_on_startup = True
     tags = ("content", "site")
