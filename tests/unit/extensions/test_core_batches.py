@@ -121,7 +121,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_done(app_db: Engine) -> None:
     )
     rows = old_lines(ctx, tables(ctx, "logs").logs, 30)
 
-    result = remove(ctx, rows, really=True)
+    result = remove(ctx, rows)
 
     assert BATCH_ROWS == result.items_processed
     assert MANY - BATCH_ROWS == how_many(app_db, "logs")
@@ -131,7 +131,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_done(app_db: Engine) -> None:
 def test_a_run_after_one_that_was_stopped_does_the_rest(app_db: Engine) -> None:
     add_all(app_db, "logs", [{"timestamp": LONG_AGO}] * MANY)
     ctx = context(app_db, is_cancelled=lambda: how_many(app_db, "logs") < MANY)
-    remove(ctx, old_lines(ctx, tables(ctx, "logs").logs, 30), really=True)
+    remove(ctx, old_lines(ctx, tables(ctx, "logs").logs, 30))
 
     run = ran(LogCleanup(), app_db)
 

@@ -41,15 +41,15 @@ def acts(ctx: JobContext) -> bool:
     return ctx.enforce and not ctx.params.dry_run
 
 
-def remove(ctx: JobContext, rows: Rows, *, really: bool) -> JobResult:
+def remove(ctx: JobContext, rows: Rows) -> JobResult:
     """Remove rows, or only count them; the result says in words how many, and counts what was done."""
-    return _done(ctx, rows, delete(rows.table), "removed", really=really)
+    return _done(ctx, rows, delete(rows.table), "removed")
 
 
-def change(ctx: JobContext, rows: Rows, values: Mapping[str, Any], verb: str, *, really: bool) -> JobResult:
+def change(ctx: JobContext, rows: Rows, values: Mapping[str, Any], verb: str) -> JobResult:
     """Change rows so that the rule holds for them no longer, or only count them."""
     columns = {rows.table.c[key]: value for key, value in values.items()}
-    return _done(ctx, rows, update(rows.table).values(columns), verb, really=really)
+    return _done(ctx, rows, update(rows.table).values(columns), verb)
 
 
 def report(ctx: JobContext, *parts: JobResult) -> JobResult:
@@ -60,7 +60,8 @@ def report(ctx: JobContext, *parts: JobResult) -> JobResult:
     return JobResult.success().with_stats(total, 0).with_message(f"{trial}{said}")
 
 
-def _done(ctx: JobContext, rows: Rows, statement: Delete | Update, verb: str, *, really: bool) -> JobResult:
+def _done(ctx: JobContext, rows: Rows, statement: Delete | Update, verb: str) -> JobResult:
+    really = acts(ctx)
     many = _in_batches(ctx, rows, statement) if really else _counted(ctx, rows)
     noun = rows.what if many == 1 else f"{rows.what}s"
     result = JobResult.success().with_stats(many if really else 0, 0)

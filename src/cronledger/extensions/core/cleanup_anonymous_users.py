@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, Text, case, exists, func, literal_
 
 from cronledger import Job, JobContext, JobResult
 from cronledger.errors import UsageError
-from cronledger.extensions.core.cleaning import Days, Rows, acts, remove, report
+from cronledger.extensions.core.cleaning import Days, Rows, remove, report
 from cronledger.extensions.tables import tables
 from cronledger.extensions.threads import in_thread
 
@@ -48,7 +48,7 @@ def _remove(ctx: JobContext) -> JobResult:
         by=users.created_at,
         what="anonymous user",
     )
-    return report(ctx, remove(ctx, rows, really=acts(ctx)))
+    return report(ctx, remove(ctx, rows))
 
 
 def _is_anonymous(roles: Column[Any], database: str) -> ColumnElement[bool]:

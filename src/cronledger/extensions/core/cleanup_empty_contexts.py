@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import exists
 
 from cronledger import Job, JobContext, JobResult
-from cronledger.extensions.core.cleaning import Hours, Rows, acts, remove, report
+from cronledger.extensions.core.cleaning import Hours, Rows, remove, report
 from cronledger.extensions.tables import tables
 from cronledger.extensions.threads import in_thread
 
@@ -46,4 +46,4 @@ def _remove(ctx: JobContext) -> JobResult:
     for name in TRACES:
         rule &= ~exists().where(getattr(found, name).c.context_id == contexts.context_id)
     rows = Rows(table=found.user_contexts, rule=rule, by=contexts.created_at, what="empty context")
-    return report(ctx, remove(ctx, rows, really=acts(ctx)))
+    return report(ctx, remove(ctx, rows))

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Table
 
 from cronledger import Job, JobContext, JobResult
-from cronledger.extensions.core.cleaning import Days, Hours, Rows, acts, change, remove, report
+from cronledger.extensions.core.cleaning import Days, Hours, Rows, change, remove, report
 from cronledger.extensions.tables import tables
 from cronledger.extensions.threads import in_thread
 
@@ -50,7 +50,7 @@ def _close(ctx: JobContext, sessions: Table) -> JobResult:
         by=sessions.c.last_activity_at,
         what="idle session",
     )
-    return change(ctx, rows, {"ended_at": ctx.now()}, "closed", really=acts(ctx))
+    return change(ctx, rows, {"ended_at": ctx.now()}, "closed")
 
 
 def _remove(ctx: JobContext, sessions: Table) -> JobResult:
@@ -58,4 +58,4 @@ def _remove(ctx: JobContext, sessions: Table) -> JobResult:
     rows = Rows(
         table=sessions, rule=sessions.c.ended_at < cutoff, by=sessions.c.ended_at, what="ended session"
     )
-    return remove(ctx, rows, really=acts(ctx))
+    return remove(ctx, rows)

@@ -36,7 +36,7 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DatabaseCleanup(Job):
-    """Each table is a step. With `enforce` off log lines are only counted; credentials go all the same."""
+    """Each table is a step; the last one gives back what was taken."""
 
     name = "database_cleanup"
     description = "Remove old and orphaned log lines and expired credentials, then vacuum"
@@ -49,11 +49,10 @@ class DatabaseCleanup(Job):
         """Remove, then give back what was taken."""
         found = await in_thread(ctx, tables, "logs", "users", *CREDENTIALS)
         old = old_lines(ctx, found.logs, ctx.params.log_retention_days)
-        lines = {"old logs": old, "orphaned logs": _orphans(found, old)}
-        done: list[tuple[Table, JobResult]] = []
-        for name, rows in (lines | _expired(found, ctx.now())).items():
-            really = acts(ctx) if name in lines else not ctx.params.dry_run
-            done.append((rows.table, await ctx.step(name, _removed, ctx, rows, really)))
+        unwanted = {"old logs": old, "orphaned logs": _orphans(found, old), **_expired(found, ctx.now())}
+        done: list[tuple[Table, JobResult]] = [
+            (rows.table, await ctx.step(name, remove, ctx, rows)) for name, rows in unwanted.items()
+        ]
         if not acts(ctx):
             await ctx.skip_step("vacuum", "this run only counts")
         elif not ctx.params.vacuum:
@@ -62,10 +61,6 @@ class DatabaseCleanup(Job):
             counts = [(table, result.items_processed or 0) for table, result in done]
             done.append((found.logs, await ctx.step("vacuum", vacuum, ctx, counts, on_error="continue")))
         return report(ctx, *(result for _, result in done))
-
-
-def _removed(ctx: JobContext, rows: Rows, really: bool) -> JobResult:  # noqa: FBT001 - a step's arguments have no names
-    return remove(ctx, rows, really=really)
 
 
 def _orphans(found: Tables, old: Rows) -> Rows:

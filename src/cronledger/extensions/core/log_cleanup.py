@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Table
 
 from cronledger import Job, JobContext, JobResult
-from cronledger.extensions.core.cleaning import Days, Rows, acts, remove, report
+from cronledger.extensions.core.cleaning import Days, Rows, remove, report
 from cronledger.extensions.tables import tables
 from cronledger.extensions.threads import in_thread
 
@@ -42,4 +42,4 @@ def old_lines(ctx: JobContext, logs: Table, days: int) -> Rows:
 
 def _remove(ctx: JobContext) -> JobResult:
     rows = old_lines(ctx, tables(ctx, "logs").logs, ctx.params.days)
-    return report(ctx, remove(ctx, rows, really=acts(ctx)))
+    return report(ctx, remove(ctx, rows))
