@@ -241,7 +241,7 @@ def in_script(value: object) -> str:
     r"""Return JSON that can stand in a script element: nothing in it ends one.
 
     >>> in_script({"name": "</script>&"})
-    '{"name": "\\\\u003c/script\\\\u003e\\\\u0026"}'
+    '{"name": "\\u003c/script\\u003e\\u0026"}'
     """
     text = json.dumps(value)  # ASCII alone: no line separators of Unicode either
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

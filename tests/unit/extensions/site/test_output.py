@@ -214,6 +214,26 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         folder.read(("large",), 4)
 
 
+def test_a_linked_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "secret")
+    with Folder(tmp_path / "top") as folder, pytest.raises(NotPlain, match="link is a link"):
+        folder.read(("link",), 100)
+
+
+def test_a_linked_template_is_not_read(tmp_path: Path, app_db: Engine, clock: ManualClock) -> None:
+    site = PublishedSite.bare(tmp_path / "site", app_db, clock)
+    (tmp_path / "secret.html").write_text("secret")
+    path = site.write("web/templates/item.html", "")
+    path.unlink()
+    path.symlink_to(tmp_path / "secret.html")
+    site.add("rye")
+
+    assert "item.html is a link" in site.errors()["page_prerender"]
+    assert b"secret" not in b"".join(files(site.output).values())
+
+
 def test_links_and_pipes_among_assets_are_told_and_the_others_copied(
     tmp_path: Path, app_db: Engine, clock: ManualClock
 ) -> None:
