@@ -31,7 +31,7 @@ from cronledger._version import __version__
 
 MEASURES = (
     "throughput", "append", "lateness", "registration", "idle", "failover", "history", "cron", "soak",
-    "peers",
+    "publish", "peers",
 )  # fmt: skip
 DATABASES = ("sqlite", "postgres")
 HEADER = ("row", "measure", "n", "ours", "floor", "ratio", "bar", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from cronledger.ledger.application import application_engine, new_file, url_beside
+from cronledger.ledger.application import application_engine, url_beside
 from cronledger.migrations import application
 
 
@@ -24,7 +24,6 @@ class OwnDatabase:
         with self._opening:
             if self._engine is None:
                 engine = application_engine(self.url)
-                new_file(engine)
                 application.upgrade(engine)
                 self._engine = engine
             return self._engine

@@ -77,13 +77,13 @@ class Request(msgspec.Struct, frozen=True):
 
 def definition_of(resolution: Resolution, name: str) -> JobDefinition:
     """Find a job by its label or as `extension:job`. Raises UnknownJob with what was probably meant."""
-    by_name = {definition.name: definition for definition in resolution.definitions}
+    by_name = {definition.name: definition for definition in resolution.every}
     if name in by_name:
         return by_name[name]  # type: ignore[index] # a text that equals a JobName is one
     extension, _, job = name.partition(":")
     found = [
         each
-        for each in resolution.definitions
+        for each in resolution.every
         if job and (each.extension, each.job or each.name) == (extension, job)
     ]
     if len(found) == 1:

@@ -73,7 +73,7 @@ def provided(plan: Plan, configuration: Configuration, provision: Provision) -> 
     """Return the jobs whose runs this instance takes: those whose code it has, while it is enabled."""
     return tuple(
         name
-        for name, each in sorted(configuration.definitions.items())
+        for name, each in sorted(configuration.every.items())
         if plan.enabled and provision.find(each.extension, each.job or name) is not None
     )
 

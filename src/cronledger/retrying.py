@@ -43,7 +43,7 @@ def request(
 
 
 def _definition(store: Store, resolution: Resolution, job: JobName) -> JobDefinition:
-    for here in resolution.definitions:
+    for here in resolution.every:
         if here.name == job:
             return here
     with current(store) as views, views.reading() as connection:

@@ -323,7 +323,8 @@ class Scheduler:
         Raises an `Outdated` if only a newer version may take part in this ledger.
         """
         await anyio.to_thread.run_sync(require_current, store.ledger)
-        configuration = Configuration(self.resolution.definitions, self.resolution.revision)
+        found = self.resolution
+        configuration = Configuration(found.definitions, found.revision, found.spare)
         provision = self._provision()
         world = ProcessWorld(
             store,
@@ -364,7 +365,7 @@ class Scheduler:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
             plan = self._service_plan()
-            configuration = Configuration(resolution.definitions, resolution.revision)
+            configuration = Configuration(resolution.definitions, resolution.revision, resolution.spare)
             given = msgspec.structs.replace(provision, **self._application())
             engine.reconfigure(configuration, plan, given, jobs=presence.provided(plan, configuration, given))
 

@@ -73,11 +73,16 @@ def head(store: Store) -> int:
 # --- jobs -----------------------------------------------------------------------------------------------
 
 
+def of_the_house(document: Any) -> list[Any]:
+    """Return the jobs of a list that do not come with the package."""
+    return [job for job in document["jobs"] if job["extension"] == "house"]
+
+
 def test_every_registered_job_is_listed_also_without_an_entry(cli: Cli) -> None:
     document = cli("infra", "jobs", "list", "--json").json
 
-    assert ["boom", "forever", "tidy"] == sorted(job["name"] for job in document["jobs"])
-    assert 3 == document["total"]
+    assert ["boom", "forever", "tidy"] == sorted(job["name"] for job in of_the_house(document))
+    assert len(document["jobs"]) == document["total"]
     assert {
         "name": "tidy",
         "extension": "house",
@@ -268,7 +273,7 @@ def test_a_decision_is_taken_back_by_a_reset(cli: Cli, seeded: Store) -> None:
 
 def test_a_job_is_disabled_before_any_instance_was_up(cli: Cli) -> None:
     assert False is cli("jobs", "disable", "house:boom", "--json").json["enabled"]
-    listed = cli("jobs", "list", "--json").json["jobs"]
+    listed = of_the_house(cli("jobs", "list", "--json").json)
 
     assert {"boom": False, "forever": True, "tidy": True} == {job["name"]: job["enabled"] for job in listed}
 
@@ -525,7 +530,7 @@ def test_an_instance_runs_for_a_while_and_registers_its_jobs(cli: Cli, store: St
 
     assert 0 == result.exit_code
     assert all("event" in msgspec.json.decode(line) for line in result.stderr.splitlines())
-    assert ["boom", "forever", "tidy"] == names
+    assert {"boom", "forever", "tidy"} <= set(names)
 
 
 def test_the_schema_is_at_head(cli: Cli) -> None:

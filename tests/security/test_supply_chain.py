@@ -134,4 +134,4 @@ def test_the_package_carries_no_binaries() -> None:
         path.suffix for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
 
-    assert suffixes <= {".py", ".sql", ".typed", ""}
+    assert suffixes <= {".css", ".html", ".py", ".sql", ".typed", ""}

@@ -17,11 +17,13 @@ from cronledger import migrations
 from cronledger.cli.options import Invocation, Output
 from cronledger.cli.times import Moment, moment
 from cronledger.config.model import Settings
+from cronledger.config.reference import Secrets
 from cronledger.config.resolve import Resolution
 from cronledger.domain.events import Actor
 from cronledger.domain.ids import Position, instance_id
 from cronledger.errors import NotFound
 from cronledger.jobs.registry import Registry
+from cronledger.ledger.application import url_beside
 from cronledger.ledger.database import Store, open_store
 from cronledger.projections.replay import Views, current, views_at
 from cronledger.scheduler import Scheduler
@@ -58,6 +60,12 @@ class Application:
     def database_url(self) -> str:
         """The ledger's address; it may hold a password, so show `store().url` instead."""
         return self._invocation.options.database_url
+
+    @property
+    def application_url(self) -> str | None:
+        """The application's database, else the built-in jobs' own; it may hold a password. None: neither."""
+        said = self.settings.application_database_url
+        return Secrets(os.environ).reveal(said) if said else url_beside(self.database_url)
 
     @property
     def settings(self) -> Settings:

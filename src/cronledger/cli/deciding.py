@@ -108,5 +108,5 @@ def _as_defined(opened: Application, state: JobState) -> JobState:
     """Return how a job stands; before any instance has registered it, by the files that are here."""
     if state.definition is not None:
         return state
-    here = {each.name: each for each in opened.resolution.definitions}
+    here = {each.name: each for each in opened.resolution.every}
     return msgspec.structs.replace(state, definition=here.get(state.name))

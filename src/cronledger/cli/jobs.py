@@ -10,6 +10,7 @@ import typer
 
 from cronledger.cli.arguments import Name
 from cronledger.cli.backfill import backfill
+from cronledger.cli.cleaning import cleanup_sessions, log_cleanup
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
@@ -137,6 +138,8 @@ for command in (enable, disable, pause, resume, cancel):
 app.command()(run)
 app.command("history")(history)
 app.command()(backfill)
+app.command()(cleanup_sessions)
+app.command()(log_cleanup)
 
 # --- showing --------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ def known_jobs(application: Application, as_of: str | None) -> Known:
     jobs: dict[JobName, KnownJob] = {}
     if as_of is None:
         resolution = application.resolution
-        for definition in resolution.definitions:
+        for definition in resolution.every:
             state = states.get(definition.name) or JobState(name=definition.name)
             origin = resolution.origins.get(definition.name)
             jobs[definition.name] = KnownJob(state=state, definition=definition, origin=origin)
@@ -85,7 +85,7 @@ def find_state(application: Application, states: Mapping[JobName, JobState], nam
     label = named(name, in_ledger)
     if label is not None:
         return states[label]
-    definitions = {definition.name: definition for definition in application.resolution.definitions}
+    definitions = {definition.name: definition for definition in application.resolution.every}
     label = named(name, definitions.values())
     if label is None:
         raise unknown(name, [*states, *definitions])

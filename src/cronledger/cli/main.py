@@ -47,6 +47,7 @@ PLACES = JOBS_AND_LOGS | {
     "cron": "cronledger.cli.cron:app",
     "config": "cronledger.cli.config:app",
     "db": "cronledger.cli.db:app",
+    "app-db": "cronledger.cli.app_database:app",
     "doctor": "cronledger.cli.doctor:app",
 }
 
@@ -87,6 +88,7 @@ lazy.outline(
     cron="Ask when a cron expression fires, and why.",
     config="Check, show, compare and apply the configuration.",
     db="Create and upgrade the database's schema.",
+    **{"app-db": "Create and upgrade the tables of the built-in jobs, in the application's database."},
     doctor="Check that everything here fits together, and say what to do where it does not.",
 )
 

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from cronledger.config import check
-from cronledger.config.check import Check, Wrong
 from cronledger.domain.calendar import DAY, Blackout, dates, days_of_week, time_of_day
 from cronledger.domain.ids import NAME
 from cronledger.errors import InvalidSchedule
+from cronledger.strict_yaml import check as plain
+from cronledger.strict_yaml.check import Check, Wrong
 from cronledger.strict_yaml.problem import quoted
 from cronledger.strict_yaml.text import Value
 
@@ -19,7 +20,7 @@ def names(value: Value) -> tuple[str, ...]:
     """Accept the name of a calendar, or a list of names."""
     if isinstance(value.data, str):
         return (check.name(value),)
-    found: tuple[str, ...] = check.several(check.name)(value)
+    found: tuple[str, ...] = plain.several(check.name)(value)
     return found
 
 
@@ -43,21 +44,21 @@ def weekdays(value: Value) -> tuple[str, ...]:
 
 def _text(value: Value, what: str) -> str:
     if not isinstance(value.data, str):
-        raise Wrong(f"must be {what}, not {check.spelled(value)}")
+        raise Wrong(f"must be {what}, not {plain.spelled(value)}")
     return value.data
 
 
 def blackouts(value: Value) -> tuple[Blackout, ...]:
     """Accept a list of mappings of `from`, `to` and perhaps `days`."""
     if value.data is not None and not isinstance(value.data, list):
-        raise Wrong(f"must be a list, not {check.spelled(value)}")
+        raise Wrong(f"must be a list, not {plain.spelled(value)}")
     return tuple(dict.fromkeys(_blackout(item) for item in value.data or ()))
 
 
 def _blackout(item: Value) -> Blackout:
     entries = item.data
     if not isinstance(entries, dict):
-        raise Wrong(f"each item must be a mapping of from, to and days, not {check.spelled(item)}", at=item)
+        raise Wrong(f"each item must be a mapping of from, to and days, not {plain.spelled(item)}", at=item)
     for key, entry in entries.items():
         if key not in ("from", "to", "days"):
             at = msgspec.structs.replace(entry, place=entry.key or entry.place)
@@ -67,7 +68,7 @@ def _blackout(item: Value) -> Blackout:
     begin, end = (_part(key, entries[key], time) for key in ("from", "to"))
     if time_of_day(begin) % DAY == time_of_day(end) % DAY:
         raise Wrong("ends when it begins", "whole days are for exclude and weekdays", at=entries["to"])
-    days = _part("days", entries["days"], check.several(weekdays)) if "days" in entries else ()
+    days = _part("days", entries["days"], plain.several(weekdays)) if "days" in entries else ()
     return Blackout(begin=begin, end=end, days=tuple(dict.fromkeys(day for each in days for day in each)))
 
 
@@ -80,7 +81,7 @@ def _part(key: str, value: Value, kind: Check) -> Any:
 
 def time(value: Value) -> str:
     """Accept a time of day."""
-    text = check.text(value)
+    text = plain.text(value)
     try:
         time_of_day(text)
     except InvalidSchedule as error:
@@ -90,20 +91,20 @@ def time(value: Value) -> str:
 
 _END = r"(\d{4}|\*)-\d\d-\d\d"
 _NAME = {"type": "string", "pattern": f"^{NAME.pattern}$"}
-check.described(names, {"type": ["string", "array", "null"], "items": _NAME})
-check.described(date, {"type": "string", "pattern": rf"^{_END} *(\.\. *{_END})?$"})
-check.described(weekdays, {"type": "string", "pattern": "^[A-Za-z]{3}(-[A-Za-z]{3})?$"})
-check.described(time, {"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})
-check.described(
+plain.described(names, {"type": ["string", "array", "null"], "items": _NAME})
+plain.described(date, {"type": "string", "pattern": rf"^{_END} *(\.\. *{_END})?$"})
+plain.described(weekdays, {"type": "string", "pattern": "^[A-Za-z]{3}(-[A-Za-z]{3})?$"})
+plain.described(time, {"type": "string", "pattern": r"^\d\d:\d\d(:\d\d)?$"})
+plain.described(
     blackouts,
     {
         "type": ["array", "null"],
         "items": {
             "type": "object",
             "properties": {
-                "from": check.schema_of(time),
-                "to": check.schema_of(time),
-                "days": check.schema_of(check.several(weekdays)),
+                "from": plain.schema_of(time),
+                "to": plain.schema_of(time),
+                "days": plain.schema_of(plain.several(weekdays)),
             },
             "required": ["from", "to"],
             "additionalProperties": False,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cronledger.config import calendar_checks, check
-from cronledger.config.check import Check, Wrong
 from cronledger.config.model import Fields, NamedEntry, Written
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import DayMatch, Fold, Gap, Isolation
 from cronledger.domain.ids import is_name
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
-from cronledger.strict_yaml.problem import Problems, nearest, quoted
+from cronledger.strict_yaml import check as plain
+from cronledger.strict_yaml.check import Check, Wrong
+from cronledger.strict_yaml.problem import Problems, quoted
 from cronledger.strict_yaml.text import Value
 
 DAY = 86_400
@@ -22,50 +23,50 @@ TOP = frozenset({"includes", "application", "scheduler"})
 PROFILE_TOP = frozenset({"application", "scheduler"})
 
 SCALARS: dict[str, Check] = {
-    "enabled": check.flag,
-    "timezone": check.filled,
-    "day_match": check.one_of(DayMatch),
-    "startup_wait_seconds": check.number(0, DAY),
-    "drain_seconds": check.number(0, DAY),
-    "max_runs": check.whole(1, 10_000),
+    "enabled": plain.flag,
+    "timezone": plain.filled,
+    "day_match": plain.one_of(DayMatch),
+    "startup_wait_seconds": plain.number(0, DAY),
+    "drain_seconds": plain.number(0, DAY),
+    "max_runs": plain.whole(1, 10_000),
 }
 SCHEDULER = frozenset({*SCALARS, "extensions", "bootstrap_jobs", "calendars", "queues", "defaults", "jobs"})
 PROFILE_SCHEDULER = frozenset({*SCALARS, "jobs"})
 
 RETRY: dict[str, Check] = {
-    "max_attempts": check.whole(1, 1000),
-    "backoff_seconds": check.number(0, YEAR),
-    "backoff_factor": check.number(1, 1000),
-    "backoff_max_seconds": check.number(0, YEAR),
-    "jitter": check.flag,
-    "on": check.several(check.one_of(RetryOn)),
+    "max_attempts": plain.whole(1, 1000),
+    "backoff_seconds": plain.number(0, YEAR),
+    "backoff_factor": plain.number(1, 1000),
+    "backoff_max_seconds": plain.number(0, YEAR),
+    "jitter": plain.flag,
+    "on": plain.several(plain.one_of(RetryOn)),
 }
-DST: dict[str, Check] = {"gap": check.one_of(Gap), "fold": check.one_of(Fold)}
+DST: dict[str, Check] = {"gap": plain.one_of(Gap), "fold": plain.one_of(Fold)}
 
 IDENTITY: dict[str, Check] = {"name": check.name, "extension": check.name, "job": check.name}
 JOB: dict[str, Check] = {
     "schedule": check.schedule,
     "every": check.every,
     "at": check.at,
-    "timezone": check.filled,
-    "enabled": check.flag,
-    "startup": check.one_of(["inherit", "never"]),
-    "startup_scope": check.one_of(["cluster", "instance"]),
-    "enforce": check.flag,
-    "owner": check.filled,
-    "tags": check.several(check.filled),
-    "overlap": check.one_of(Overlap),
-    "max_concurrent": check.whole(1, 10_000, unset=True),
-    "catch_up": check.one_of(CatchUp),
-    "catch_up_limit": check.whole(1, 100_000),
-    "grace_seconds": check.whole(0, YEAR, unset=True),
-    "timeout_seconds": check.number(0.001, YEAR, unset=True),
-    "idempotent": check.flag,
-    "isolation": check.one_of(Isolation),
-    "recovery_attempts": check.whole(0, 1000),
-    "claim_timeout_seconds": check.whole(1, YEAR),
-    "jitter_seconds": check.whole(0, DAY),
-    "priority": check.whole(-1000, 1000),
+    "timezone": plain.filled,
+    "enabled": plain.flag,
+    "startup": plain.one_of(["inherit", "never"]),
+    "startup_scope": plain.one_of(["cluster", "instance"]),
+    "enforce": plain.flag,
+    "owner": plain.filled,
+    "tags": plain.several(plain.filled),
+    "overlap": plain.one_of(Overlap),
+    "max_concurrent": plain.whole(1, 10_000, unset=True),
+    "catch_up": plain.one_of(CatchUp),
+    "catch_up_limit": plain.whole(1, 100_000),
+    "grace_seconds": plain.whole(0, YEAR, unset=True),
+    "timeout_seconds": plain.number(0.001, YEAR, unset=True),
+    "idempotent": plain.flag,
+    "isolation": plain.one_of(Isolation),
+    "recovery_attempts": plain.whole(0, 1000),
+    "claim_timeout_seconds": plain.whole(1, YEAR),
+    "jitter_seconds": plain.whole(0, DAY),
+    "priority": plain.whole(-1000, 1000),
     "queue": check.name,
     "calendar": check.name_or_none,
     "notify": check.undefined("notice"),
@@ -73,38 +74,20 @@ JOB: dict[str, Check] = {
 NESTED: dict[str, dict[str, Check] | None] = {"retry": RETRY, "dst": DST, "parameters": None}
 """Mappings whose parts are fields of their own, so that each layer may change one of them."""
 
-APPLICATION: dict[str, Check] = {"database_url": check.secret, "root": check.filled}
+APPLICATION: dict[str, Check] = {"database_url": check.secret, "root": plain.filled}
 """What `application:` may hold that this package reads itself; the rest is the application's own."""
 
 CALENDAR: dict[str, Check] = {
     "extend": calendar_checks.names,
-    "exclude": check.several(calendar_checks.date),
-    "only": check.several(calendar_checks.date),
-    "weekdays": check.several(calendar_checks.weekdays),
+    "exclude": plain.several(calendar_checks.date),
+    "only": plain.several(calendar_checks.date),
+    "weekdays": plain.several(calendar_checks.weekdays),
     "blackout": calendar_checks.blackouts,
 }
-QUEUE: dict[str, Check] = {"max_concurrent": check.whole(1, 10_000)}
+QUEUE: dict[str, Check] = {"max_concurrent": plain.whole(1, 10_000)}
 
 DEFAULTS = frozenset({*JOB, *NESTED})
 ENTRY = frozenset({*IDENTITY, *DEFAULTS})
-
-
-def known_entries(value: Value, known: frozenset[str], title: str, problems: Problems) -> dict[str, Value]:
-    """Return the entries of a mapping whose keys are known; note the others, and anything but a mapping."""
-    if value.data is None:
-        return {}
-    if not isinstance(value.data, dict):
-        problems.add(value.place, f"{title}must be a mapping of keys to values, not {check.spelled(value)}")
-        return {}
-    entries: dict[str, Value] = {}
-    for key, entry in value.data.items():
-        if key in known:
-            entries[key] = entry
-            continue
-        near = nearest(key, known)
-        meant = f", did you mean '{near}'?" if near else f" (known: {', '.join(sorted(known))})"
-        problems.add(entry.key or entry.place, f"{title}unknown key {quoted(key)}{meant}")
-    return entries
 
 
 def named(
@@ -112,7 +95,7 @@ def named(
 ) -> list[NamedEntry]:
     """Return what stands under its names in a mapping such as `calendars`; note what is wrong with it."""
     if block.data is not None and not isinstance(block.data, dict):
-        what = f"{key}: must be a mapping of names to rules, not {check.spelled(block)}"
+        what = f"{key}: must be a mapping of names to rules, not {plain.spelled(block)}"
         problems.add(block.place, what)
     found = []
     for name, value in (block.data if isinstance(block.data, dict) else {}).items():
@@ -121,7 +104,7 @@ def named(
             title = f"{key}: {quoted(name)} "
             problems.add(place, f"{title}is not a name: {check.NAME_RULE}")
         said: Fields = {}
-        for part, item in known_entries(value, frozenset(kinds), title, problems).items():
+        for part, item in plain.known_entries(value, frozenset(kinds), title, problems).items():
             keep(said, part, item, kinds[part], title=title, problems=problems)
         written = value.data if isinstance(value.data, dict) else {}
         if needed and needed not in written and written.keys() <= kinds.keys():
@@ -140,7 +123,7 @@ def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fie
             continue
         kinds = NESTED[key]
         known = frozenset(kinds if kinds is not None else value.data if isinstance(value.data, dict) else ())
-        for part, item in known_entries(value, known, f"{title}{key}: ", problems).items():
+        for part, item in plain.known_entries(value, known, f"{title}{key}: ", problems).items():
             kind = kinds[part] if kinds is not None else check.free
             keep(fields, f"{key}.{part}", item, kind, title=title, problems=problems)
     _one_schedule(fields, title, problems)

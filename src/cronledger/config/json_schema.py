@@ -7,8 +7,9 @@ schedule can be read, how YAML spells a text) is left to `config check`.
 from __future__ import annotations
 
 from cronledger.config import check, fields
-from cronledger.config.check import Check, Schema
 from cronledger.domain.ids import NAME
+from cronledger.strict_yaml import check as plain
+from cronledger.strict_yaml.check import Check, Schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -65,8 +66,8 @@ def schema() -> Schema:
     scheduler = _closed(
         scalars
         | {
-            "extensions": _named("extensions", check.schema_of(check.several(check.module))),
-            "bootstrap_jobs": _named("bootstrap_jobs", check.schema_of(check.several(check.bootstrap))),
+            "extensions": _named("extensions", plain.schema_of(plain.several(check.module))),
+            "bootstrap_jobs": _named("bootstrap_jobs", plain.schema_of(plain.several(check.bootstrap))),
             "calendars": _by_name({"$ref": "#/$defs/calendar"}),
             "queues": _by_name(_mapping(fields.QUEUE) | {"type": "object", "required": ["max_concurrent"]}),
             "defaults": {"$ref": "#/$defs/defaults"},
@@ -122,7 +123,7 @@ def _list(definition: str) -> Schema:
 
 
 def _described(key: str, kind: Check) -> Schema:
-    return _named(key, check.schema_of(kind))
+    return _named(key, plain.schema_of(kind))
 
 
 def _named(key: str, schema: Schema) -> Schema:

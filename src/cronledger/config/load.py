@@ -9,6 +9,7 @@ from cronledger.config import calendars, check, fields
 from cronledger.config.files import Document, Marks, Reading
 from cronledger.config.model import Fields, JobEntry, NamedEntry, Override, Settings, Written
 from cronledger.config.schedule import check_written
+from cronledger.strict_yaml import check as plain
 from cronledger.strict_yaml.problem import Place, Problems, quoted
 from cronledger.strict_yaml.text import Value
 
@@ -120,7 +121,7 @@ class _Merge:
 
     def _top(self, document: Document, known: frozenset[str]) -> dict[str, Value]:
         whole = Value(document.entries, Place(document.file, 1, 1))
-        return fields.known_entries(whole, known, "", self._problems)
+        return plain.known_entries(whole, known, "", self._problems)
 
     def _add_named(self, known: dict[str, NamedEntry], entries: list[NamedEntry]) -> None:
         for entry in entries:
@@ -135,7 +136,7 @@ class _Merge:
     def _block(self, entries: dict[str, Value], key: str, known: frozenset[str]) -> dict[str, Value]:
         if key not in entries:
             return {}
-        return fields.known_entries(entries[key], known, f"{key}: ", self._problems)
+        return plain.known_entries(entries[key], known, f"{key}: ", self._problems)
 
     def _scalars_of(self, scheduler: dict[str, Value]) -> Fields:
         scalars = {key: value for key, value in scheduler.items() if key in fields.SCALARS}
@@ -150,10 +151,10 @@ class _Merge:
             fields.keep(found, key, entry, kind, title="application.", problems=self._problems)
         return found
 
-    def _list(self, scheduler: dict[str, Value], key: str, kind: check.Check) -> Fields:
+    def _list(self, scheduler: dict[str, Value], key: str, kind: plain.Check) -> Fields:
         found: Fields = {}
         if key in scheduler:
-            fields.keep(found, key, scheduler[key], check.several(kind), title="", problems=self._problems)
+            fields.keep(found, key, scheduler[key], plain.several(kind), title="", problems=self._problems)
         items = scheduler[key].data or () if found else ()
         return {item.data: Written(item.data, item.place) for item in items}
 
@@ -162,13 +163,13 @@ class _Merge:
         if value is None or value.data is None:
             return []
         if not isinstance(value.data, list):
-            self._problems.add(value.place, f"jobs: must be a list, not {check.spelled(value)}")
+            self._problems.add(value.place, f"jobs: must be a list, not {plain.spelled(value)}")
             return []
         return list(enumerate(value.data))
 
     def _entry(self, index: int, item: Value) -> JobEntry | None:
         title = _title(index, item, "name", "job")
-        found = self._checked(fields.known_entries(item, fields.ENTRY, title, self._problems), title)
+        found = self._checked(plain.known_entries(item, fields.ENTRY, title, self._problems), title)
         label = found.get("name") or found.get("job")
         if label is None:
             self._needs(item, title, "name or job", "name", "job")
@@ -185,7 +186,7 @@ class _Merge:
 
     def _override(self, index: int, item: Value) -> Override | None:
         title = _title(index, item, "job", "name")
-        found = self._checked(fields.known_entries(item, fields.ENTRY, title, self._problems), title)
+        found = self._checked(plain.known_entries(item, fields.ENTRY, title, self._problems), title)
         if "job" not in found:
             self._needs(item, title, "extension and job", "job")
             return None

@@ -12,7 +12,7 @@ import msgspec
 
 from cronledger.config.model import JobEntry, Override, Settings
 from cronledger.domain.ids import JobName, is_name
-from cronledger.jobs.registry import Registered, Registry
+from cronledger.jobs.registry import Registered, Registry, is_built_in
 from cronledger.strict_yaml.problem import Place, Problems, nearest
 
 Key = tuple[str, str]
@@ -124,7 +124,9 @@ def _unlisted(settings: Settings, listed: list[Pair], registry: Registry, proble
     taken = {entry.name for entry in settings.jobs}
     have = {(pair.code.extension, pair.code.name) for pair in listed}
     unlisted: list[Pair] = []
-    for code in registry.registered():
+    for code in sorted(
+        registry.registered(), key=lambda each: is_built_in(each.job)
+    ):  # names: ours come last
         if (code.extension, code.name) in have:
             continue
         name = code.name if code.name not in taken else f"{code.extension}-{code.name}"

@@ -58,6 +58,8 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         definitions: Entries in the order of the files, then the other registered jobs.
+        spare: Built-in jobs that no entry lists. They can be run by hand; the ledger and the revision do not
+            know of them, so that a release with one more changes nobody's configuration.
         origins: For each job, where each field comes from: `code`, `default`, or a file and line.
         warnings: What is allowed and probably not meant.
         revision: Names this set of definitions: 12 hexadecimal digits of their SHA-256.
@@ -67,6 +69,12 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     origins: Origins
     warnings: tuple[str, ...]
     revision: str
+    spare: tuple[JobDefinition, ...] = ()
+
+    @property
+    def every(self) -> tuple[JobDefinition, ...]:
+        """All jobs that can be run here."""
+        return self.definitions + self.spare
 
 
 def resolve(settings: Settings, registry: Registry) -> Resolution:
@@ -86,13 +94,15 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         _check_isolation(settings, pair, fields, problems)
     problems.refuse()
     definitions: list[JobDefinition] = []
+    spare: list[JobDefinition] = []
     origins: dict[JobName, dict[str, str]] = {}
     warnings: list[str] = []
     for pair, fields in zip(paired, merged, strict=True):
         startup, origin = _startup(pair, fields, booted.get(pair.name))
         calendar = settings.calendars[said.value] if (said := fields.get("calendar")) and said.value else None
         definition = _definition(pair, fields, startup, calendar)
-        definitions.append(definition)
+        is_spare = pair.entry is None and is_built_in(pair.code.job) and pair.name not in booted
+        (spare if is_spare else definitions).append(definition)
         rules = {f"calendar.{rule}": place for rule, place in calendar.origins.items()} if calendar else {}
         origins[pair.name] = {**_origins(fields), **rules, "startup": origin}
         warnings += _advice(pair, fields, definition, booted.get(pair.name))
@@ -102,6 +112,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         origins=Origins(origins),
         warnings=tuple(warnings),
         revision=revision_of(definitions),
+        spare=tuple(spare),
     )
 
 

@@ -122,10 +122,13 @@ def applied(
 
 
 class Configuration:
-    """The definitions that this instance carries, and their revision."""
+    """The definitions that this instance carries, and their revision; `spare` are known by hand only."""
 
-    def __init__(self, definitions: Sequence[JobDefinition], revision: str) -> None:
+    def __init__(
+        self, definitions: Sequence[JobDefinition], revision: str, spare: Sequence[JobDefinition] = ()
+    ) -> None:
         self.definitions = {definition.name: definition for definition in definitions}
+        self.every = {definition.name: definition for definition in spare} | self.definitions
         self.revision = revision
         self._told: str | None = None
         self._said = Changes()

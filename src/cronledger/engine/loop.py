@@ -310,7 +310,7 @@ class Engine:
         """Return what the ledger says a job is; a process that came for one run trusts its own files."""
         state = self.board.jobs.get(name)
         recorded = state.definition if state else None
-        own = self._configuration.definitions.get(name)
+        own = self._configuration.every.get(name)
         return own or recorded if self._plan.kind is Kind.ONESHOT else recorded or own
 
     # --- readiness --------------------------------------------------------------------------------------

@@ -93,7 +93,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "category_id": _TEXT, "source_id": _TEXT, "version_hash": _TEXT, "public": _FLAG, "links": _JSON,
         "updated_at": _AT,
     },
-    "content_fragments": {"content_id": _TEXT, "version_hash": _TEXT, "html": _TEXT, "toc_html": _TEXT},
+    "content_fragments": {
+        "content_id": _TEXT, "version_hash": _TEXT, "html": _TEXT, "toc_html": _TEXT, "modified_at": _AT,
+    },
     "engagement_events": {
         "id": _INT, "session_id": _TEXT, "user_id": _TEXT, "page_url": _TEXT, "content_id": _TEXT,
         "event_type": _TEXT, "time_on_page_ms": _INT, "created_at": _AT,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cronledger.errors import UsageError
@@ -36,7 +37,8 @@ def new_file(engine: Engine) -> None:
 def application_engine(url: str) -> Engine:
     """Return an engine for the application's database; it connects when a job first asks.
 
-    `postgres://` and `postgresql://` use psycopg 3. Raises UsageError for a URL that cannot be read.
+    `postgres://` and `postgresql://` use psycopg 3; SQLite minds foreign keys, as PostgreSQL does. Raises
+    UsageError for a URL that cannot be read.
 
     >>> application_engine("sqlite://").dialect.name
     'sqlite'
@@ -45,9 +47,16 @@ def application_engine(url: str) -> Engine:
     if scheme in {"postgres", "postgresql"}:
         scheme = "postgresql+psycopg"
     try:
-        return create_engine(f"{scheme}{separator}{rest}")
+        engine = create_engine(f"{scheme}{separator}{rest}")
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise UsageError(
             "application.database_url is not the URL of a database that can be opened here",
             hint="use for instance sqlite:///app.db or postgresql://USER@HOST/DATABASE",
         ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _mind_foreign_keys)
+    return engine
+
+
+def _mind_foreign_keys(connection: DBAPIConnection, _record: object) -> None:
+    connection.cursor().execute("PRAGMA foreign_keys = ON")

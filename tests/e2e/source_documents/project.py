@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ import msgspec
 
 from cronledger.config.load import load
 from cronledger.config.resolve import Resolution, resolve
-from cronledger.jobs.discovery import add
+from cronledger.extensions.blog import blog
+from cronledger.extensions.core import core
+from cronledger.extensions.web import web
 from cronledger.jobs.registry import Registry
-from examples.source_config import jobs
 
-EXAMPLE = Path(jobs.__file__).parent
+EXAMPLE = Path(__file__).parents[3] / "examples/source_config"
 SAMPLES = Path(__file__).parent / "samples"
 CONFIG = Path("services/config/config.yaml")
 SCHEDULE = Path("services/scheduler/config.yaml")
@@ -74,6 +77,14 @@ class Project:
             msgspec.json.decode(line) for line in self.call("cronledger ledger export").stdout.splitlines()
         ]
 
+    def with_guests(self, *names: str) -> None:
+        """Give the application anonymous users of long ago."""
+        assert self.call("cronledger app-db upgrade").returncode == 0
+        rows = [(name, name, f"{name}@example.org", '["anonymous"]', "2020-01-01 00:00:00") for name in names]
+        with closing(sqlite3.connect(self.folder / "ledger-app.db")) as database, database:
+            columns = "id, name, email, roles, created_at"
+            database.executemany(f"INSERT INTO users ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+
     def answer(self, line: str, *, exit_code: int = 0) -> Any:
         """Perform a command line and read its JSON."""
         done = self.call(line, "-o", "json")
@@ -102,9 +113,10 @@ def project_of(folder: Path, *, extensions: str, entries: str, application: str 
 
 
 def resolved(root: str) -> Resolution:
-    """Read one of the example's two roots and combine it with the example's jobs."""
+    """Read one of the example's two roots and combine it with the jobs that come with the package."""
     registry = Registry()
-    add(registry, jobs, "examples.source_config.jobs")
+    for extension in (blog, core, web):
+        registry.add_extension(extension)
     return resolve(load(EXAMPLE / "services/config" / root, None), registry)
 
 

@@ -63,6 +63,7 @@ def test_jobs_list_names_all_jobs_with_schedule_and_switch(project: Project) -> 
 
 
 def test_jobs_run_runs_a_job_by_hand_and_history_shows_it(project: Project) -> None:
+    project.with_guests("guest-1", "guest-2")
     ran = project.answer("systemprompt infra jobs run cleanup_anonymous_users")
     (run,) = ran["runs"]
     history = project.answer("systemprompt infra jobs history")
@@ -70,7 +71,7 @@ def test_jobs_run_runs_a_job_by_hand_and_history_shows_it(project: Project) -> N
     of_another = project.answer("systemprompt infra jobs history --job publish_content")
 
     assert (1, 0, 1) == (ran["succeeded"], ran["failed"], ran["total"])
-    assert ("succeeded", "Found 2 anonymous users", 2) == (
+    assert ("succeeded", "2 anonymous users removed", 2) == (
         run["outcome"],
         run["message"],
         run["items_processed"],
@@ -106,7 +107,7 @@ def test_jobs_show_tells_about_one_job_in_detail(project: Project) -> None:
 
     assert "publish_content" == shown["name"]
     assert "0 */30 * * * *" == shown["definition"]["schedule"]
-    assert "Sync content files to the database (a sample: counts them)." == shown["definition"]["description"]
+    assert "Sync content files to the database." == shown["definition"]["description"]
 
 
 def test_an_unknown_job_is_refused_and_nothing_is_written(project: Project) -> None:

@@ -18,10 +18,10 @@ PIPELINE = [
     "asset_copy",
     "content_prerender",
     "page_prerender",
-    "sitemap_generation",
-    "llms_txt_generation",
-    "robots_txt_generation",
-    "rss_feed_generation",
+    "sitemap",
+    "llms_txt",
+    "robots_txt",
+    "rss_feed",
     "asset_organization",
 ]
 ENTRIES = [
@@ -84,7 +84,7 @@ def test_up_on_a_new_ledger_publishes_the_site_and_leaves_a_sound_ledger(project
     assert PIPELINE == [step["name"] for step in detail["steps"]]
     assert {"instance.started", "instance.stopped"} <= {event["type"] for event in events}
     for name in (
-        "first.html",
+        "blog/first/index.html",
         "sitemap.xml",
         "llms.txt",
         "robots.txt",
@@ -92,7 +92,7 @@ def test_up_on_a_new_ledger_publishes_the_site_and_leaves_a_sound_ledger(project
         "css/site.css",
         "js/site.js",
     ):
-        assert (project.folder / "dist" / name).is_file(), name
+        assert (project.folder / "web/dist" / name).is_file(), name
 
 
 def test_a_manual_run_leaves_the_next_fire_time_where_it_was(project: Project) -> None:
@@ -134,7 +134,7 @@ def test_a_manual_run_beside_a_living_instance_is_performed_there_and_moves_no_f
 
 def test_a_failed_step_does_not_stop_the_pipeline_and_both_counts_are_reported(project: Project) -> None:
     """Error handling, step level: no site map, but a feed; eight steps succeeded, one failed."""
-    (project.folder / "dist/sitemap.xml").mkdir(parents=True)
+    (project.folder / "web/dist/sitemap.xml").mkdir(parents=True)
     ran = project.answer("systemprompt infra jobs run publish_pipeline", exit_code=1)
     (run,) = ran["runs"]
     detail = project.answer(f"cronledger runs show {run['run_id']}")
@@ -143,30 +143,32 @@ def test_a_failed_step_does_not_stop_the_pipeline_and_both_counts_are_reported(p
 
     assert "partial" == run["outcome"]
     assert (8, 1) == (run["items_processed"], run["items_failed"])
-    assert "8 steps succeeded, 1 failed: sitemap_generation" == run["message"]
+    assert "8 steps succeeded, 1 failed: sitemap" == run["message"]
     assert PIPELINE == list(outcomes)
-    assert "sitemap_generation" == failed["name"]
+    assert "sitemap" == failed["name"]
     assert "sitemap.xml" in failed["error"]
-    assert (project.folder / "dist/feed.xml").is_file()
+    assert (project.folder / "web/dist/feed.xml").is_file()
 
 
 def test_a_failed_job_stays_in_history_with_its_error_after_a_later_success(project: Project) -> None:
     """Error handling, job level, and "for immediate recovery, trigger the job manually"."""
-    views = project.folder / "data/views/today.txt"
-    views.write_bytes(b"\xff")
-    failed = project.answer("systemprompt infra jobs run daily_traffic_report", exit_code=1)
-    views.write_text("/first\n", encoding="utf-8")
-    recovered = project.answer("systemprompt infra jobs run daily_traffic_report")
-    rows = project.answer("systemprompt infra jobs history --job daily_traffic_report")["runs"]
+    (project.folder / "services/content/second.md").unlink()
+    page = project.folder / "services/content/first.md"
+    written = page.read_bytes()
+    page.write_bytes(written.replace(b"The first page", b"The first \xff page"))
+    failed = project.answer("systemprompt infra jobs run content_ingestion", exit_code=1)
+    page.write_bytes(written)
+    recovered = project.answer("systemprompt infra jobs run content_ingestion")
+    rows = project.answer("systemprompt infra jobs history --job content_ingestion")["runs"]
     logged = project.call("systemprompt infra logs view --level error --since 1h")
 
     assert (0, 1) == (failed["succeeded"], failed["failed"])
     assert (1, 0) == (recovered["succeeded"], recovered["failed"])
     assert ["succeeded", "failed"] == [row["outcome"] for row in rows]
     assert [1, 1] == [row["attempt"] for row in rows]
-    assert "UnicodeDecodeError" in rows[1]["error"]
-    assert "daily_traffic_report" in logged.stdout
-    assert "UnicodeDecodeError" in logged.stdout
+    assert "UTF-8" in rows[1]["error"]
+    assert "content_ingestion" in logged.stdout
+    assert "UTF-8" in logged.stdout
 
 
 def test_the_command_reference_lists_shows_and_switches_jobs(project: Project) -> None:

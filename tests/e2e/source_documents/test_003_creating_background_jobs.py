@@ -115,7 +115,8 @@ def test_startup_needs_the_code_and_an_enabled_entry(tmp_path: Path, listing: st
     config = tmp_path / "config.yaml"
     config.write_text(f"scheduler:\n  jobs:\n    {listing}\n", encoding="utf-8")
     scheduler = Scheduler(config=config, jobs=[StartsWithTheScheduler()])
-    (definition,) = scheduler.resolution.definitions
+    found = {each.job: each for each in scheduler.resolution.definitions}
+    definition = found["starts_with_the_scheduler"]
 
     assert startup is definition.startup
 

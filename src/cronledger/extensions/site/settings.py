@@ -36,7 +36,12 @@ class Branding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One folder of Markdown files. An item of kind outside `allowed_content_types` (if any) is an error."""
+    """One folder of Markdown files. An item of kind outside `allowed_content_types` (if any) is an error.
+
+    Attributes:
+        recursive: Whether the folders in the folder belong to it.
+        clear_before: Whether rows whose files are gone are deleted, whatever the run says.
+    """
 
     source_id: str
     category_id: str = ""
@@ -44,6 +49,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     allowed_content_types: tuple[str, ...] = ()
     enabled: bool = True
     override_existing: bool = True
+    recursive: bool = True
+    clear_before: bool = False
     branding: Branding = Branding()
     sitemap: Sitemap | None = None
 

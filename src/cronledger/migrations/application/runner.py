@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from cronledger.ledger.application import new_file
+
 VERSION_TABLE = "cronledger_app_version"
 HEAD = "app0001"
 """The revision that this version's jobs need."""
@@ -21,16 +23,19 @@ def current(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> None:
     """Create what is missing, in one transaction; nothing happens if nothing is.
 
-    A table that is there already under the same name is left as it is: the host's own.
+    A table that is there already under the same name is left as it is: the host's own. So is what a newer
+    version has created: it only adds. An empty file of SQLite becomes one that can give pages back.
     """
-    if current(engine) == HEAD:
+    if (current(engine) or "") >= HEAD:
         return
     from alembic import command  # noqa: PLC0415 - a third of a second that no other command should pay
     from alembic.config import Config  # noqa: PLC0415
 
+    if engine.dialect.name == "sqlite" and not inspect(engine).get_table_names():
+        new_file(engine)
     with engine.connect() as connection:
         _take_turn(connection)
-        if _current(connection) != HEAD:
+        if (_current(connection) or "") < HEAD:
             config = Config()
             config.set_main_option("script_location", "cronledger:migrations/application")
             config.attributes["connection"] = connection

@@ -149,6 +149,7 @@ def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
         "content_fragments": [
             sa.Column("content_id", sa.Text, *content(), primary_key=True),
             *(_text(name) for name in ("version_hash", "html", "toc_html")),
+            _at("modified_at"),
         ],
         "content_performance_metrics": [
             _id(),

@@ -1,0 +1,67 @@
+"""The application's database, open for whoever looks after its tables, and what is said where that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from cronledger.errors import CronledgerError, UsageError
+from cronledger.ledger.application import application_engine
+from cronledger.migrations.application.runner import current, upgrade
+
+
+class ApplicationDatabaseUnreachable(CronledgerError):
+    """The application's database does not answer, or refuses what was asked of it."""
+
+    code = "application_database_unreachable"
+    exit_code = 6
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"the application's database {url} cannot be used: {why}")
+        self.url = url
+
+
+class OpenDatabase:
+    """An application's database; `shown` is its address without a password."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.shown = engine.url.render_as_string(hide_password=True)
+
+    def current(self) -> str | None:
+        """Return the revision that its tables are at, None where nothing has been created."""
+        return current(self._engine)
+
+    def upgrade(self) -> None:
+        """Create what is missing."""
+        upgrade(self._engine)
+
+
+@contextmanager
+def opened(url: str | None, *, create: bool) -> Iterator[OpenDatabase]:
+    """Open the application's database; a file that is not there is only made if `create`.
+
+    Raises UsageError where there is no such database, ApplicationDatabaseUnreachable for one that does not
+    answer or refuses.
+    """
+    if url is None:
+        raise UsageError(
+            "there is no application database: none is configured, and none can be beside this ledger",
+            hint="set `application: {database_url: ...}` in the configuration",
+        )
+    engine = application_engine(url)
+    database = OpenDatabase(engine)
+    path = engine.url.database if engine.dialect.name == "sqlite" else None
+    if path and not create and not Path(path).exists():
+        raise ApplicationDatabaseUnreachable(database.shown, "there is no such file")
+    try:
+        yield database
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise ApplicationDatabaseUnreachable(database.shown, why) from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,94 @@
+"""A host that has tables of its own: they are left as they are, whatever its keys are made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Table, Uuid, inspect
+
+from cronledger import Job
+from cronledger.domain.run import Outcome, RunState
+from cronledger.extensions.core.cleanup_anonymous_users import CleanupAnonymousUsers
+from cronledger.extensions.core.cleanup_inactive_sessions import CleanupInactiveSessions
+from cronledger.extensions.tables import COLUMNS
+from cronledger.ledger.application import application_engine
+from cronledger.migrations import application
+from cronledger.testing import ManualClock, perform
+from tests.unit.extensions.app_rows import LONG_AGO, add, how_many
+from tests.unit.extensions.conftest import NOON
+
+ANONYMOUS, SESSIONS = CleanupAnonymousUsers(), CleanupInactiveSessions()
+
+
+def ran(job: Job, db: Engine) -> RunState:
+    run = asyncio.run(perform(job, db=db, clock=ManualClock(NOON)))
+
+    assert (Outcome.SUCCEEDED, None) == (run.outcome, run.error)
+    return run
+
+
+@pytest.fixture
+def empty_db(empty_sql_url: str) -> Iterator[Engine]:
+    """Return an engine for a database without tables."""
+    engine = application_engine(empty_sql_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("key", ["bigint", "text"])
+def test_tables_that_are_there_stay_as_they_are(empty_db: Engine, key: str) -> None:
+    with empty_db.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE users (id {key} PRIMARY KEY)")
+
+    application.upgrade(empty_db)
+
+    seen = inspect(empty_db)
+    assert ["id"] == [column["name"] for column in seen.get_columns("users")]
+    assert [] == seen.get_indexes("users")
+    assert [] == seen.get_foreign_keys("user_sessions"), "nobody knows what identifies a user there"
+    assert ["user_sessions"] == [each["referred_table"] for each in seen.get_foreign_keys("user_contexts")]
+
+
+def test_what_a_newer_version_has_created_stays_as_it_is(empty_db: Engine) -> None:
+    application.upgrade(empty_db)
+    with empty_db.begin() as connection:
+        connection.exec_driver_sql("UPDATE cronledger_app_version SET version_num = 'app0999'")
+
+    application.upgrade(empty_db)
+
+    assert "app0999" == application.current(empty_db)
+
+
+def create(db: Engine, name: str, **kinds: Any) -> None:
+    """Create a table as a host may have it: some columns are of other types than ours."""
+    columns = [Column(each, kinds.get(each, kind)) for each, kind in COLUMNS[name].items()]
+    columns[0].primary_key = True
+    Table(name, MetaData(), *columns).create(db)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"), [(BigInteger(), [1, 2, 3]), (Uuid(), [UUID(int=1), UUID(int=2), UUID(int=3)])]
+)
+def test_keys_may_be_numbers_or_whatever_a_host_has(empty_db: Engine, kind: Any, ids: list[Any]) -> None:
+    create(empty_db, "users", id=kind)
+    create(empty_db, "user_sessions", session_id=kind, user_id=kind)
+    away, there, known = (_bound(empty_db, each) for each in ids)
+    add(empty_db, "users", id=away, roles=["anonymous"], created_at=LONG_AGO)
+    add(empty_db, "users", id=there, roles=["anonymous"], created_at=LONG_AGO)
+    add(empty_db, "users", id=known, roles=["user"], created_at=LONG_AGO)
+    add(empty_db, "user_sessions", session_id=away, user_id=there, last_activity_at=LONG_AGO)
+
+    first, second, third = [ran(job, empty_db) for job in (ANONYMOUS, SESSIONS, ANONYMOUS)]
+
+    assert (1, 1, 1) == (first.items_processed, second.items_processed, third.items_processed)
+    assert 1 == how_many(empty_db, "users")
+    assert 1 == how_many(empty_db, "user_sessions")
+
+
+def _bound(db: Engine, key: Any) -> Any:
+    """Return a key as a table that was looked up takes it: SQLite has no type for a UUID."""
+    return key.hex if isinstance(key, UUID) and db.dialect.name == "sqlite" else key

@@ -1,0 +1,58 @@
+"""The publish pipeline by the program, as a person sees it; and what a missing library comes to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from cronledger.testing import ManualClock
+from tests.cli_runner import Result, run_cli
+from tests.unit.extensions.web.published_sites import PublishedSite, files
+
+
+def run(site: PublishedSite, url: str, *words: str) -> Result:
+    return run_cli("--database-url", url, "--config", str(site.config), *words)
+
+
+def test_the_command_of_the_readme_publishes_the_sample_site(
+    tmp_path: Path, clock: ManualClock, sqlite_url: str
+) -> None:
+    """The application's database is made beside the ledger."""
+    site = PublishedSite.example(tmp_path / "site", None, clock)
+    done = run(site, sqlite_url, "infra", "jobs", "run", "publish_pipeline")
+
+    assert (0, True) == (done.exit_code, "9 steps succeeded, 0 failed" in done.stdout), done.stderr
+    assert 30 == len(files(site.output))
+
+
+def test_runs_show_tells_which_step_failed_and_why(
+    tmp_path: Path, clock: ManualClock, sqlite_url: str
+) -> None:
+    site = PublishedSite.example(tmp_path / "site", None, clock)
+    site.write("web/templates/recipe.html", "{% block main %}\n{{ TITLE")
+    run(site, sqlite_url, "infra", "jobs", "run", "publish_pipeline")
+    shown = run(site, sqlite_url, "--json", "runs", "show", "publish_pipeline").json
+    outcomes = {step["name"]: step["outcome"] for step in shown["steps"]}
+    errors = [step["error"] for step in shown["steps"] if step["error"]]
+
+    assert "partial" == shown["run"]["outcome"]
+    assert ["page_prerender"] == [name for name, outcome in outcomes.items() if outcome != "succeeded"]
+    assert 9 == len(outcomes)
+    assert errors[0].startswith("template recipe.html, line 2: ")
+    assert "feed.xml" in files(site.output)
+
+
+@pytest.mark.parametrize("library", ["markdown_it", "jinja2"])
+def test_a_library_that_is_not_installed_is_told_with_the_command_that_installs_it(
+    tmp_path: Path, app_db: Engine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    site = PublishedSite.example(tmp_path / "site", app_db, clock)
+    site.publish()
+    monkeypatch.setitem(sys.modules, library, None)
+    errors = site.errors()
+
+    assert {f"{library} is not installed: pip install 'cronledger[site]'"} == set(errors.values())
+    assert 1 == len(errors)
