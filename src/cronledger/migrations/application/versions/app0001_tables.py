@@ -68,7 +68,7 @@ def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
         "user_sessions": [
             _id("session_id"),
             sa.Column("user_id", sa.Text, *_parent(there, "users.id", "SET NULL"), index=True),
-            _at("started_at"),
+            sa.Column("started_at", _AT, nullable=False, index=True),
             sa.Column("last_activity_at", _AT, nullable=False, index=True),
             sa.Column("ended_at", _AT, index=True),
             _count("request_count"),
