@@ -51,7 +51,7 @@ def test_runs_are_counted_by_job_and_outcome(store: Store, history: RunHistory) 
     first = perform(store.ledger, 1, e.RunSucceeded(items_processed=3, items_failed=1))
     perform(store.ledger, 2, e.RunSucceeded(items_processed=4))
     perform(store.ledger, 3, e.RunFailed(error="boom"))
-    last = perform(store.ledger, 4, e.RunPartial(error="1 steps failed"), name=SWEEP)
+    last = perform(store.ledger, 4, e.RunPartial(error="1 step failed"), name=SWEEP)
     told = history.between(ended_at(store, first), ended_at(store, last) + MOMENT)
 
     assert {"failed": 1, "partial": 1, "succeeded": 2} == told.outcomes

@@ -293,7 +293,7 @@ def test_a_run_all_of_whose_steps_failed_has_failed() -> None:
 
     run = performed(code).run
 
-    assert (Outcome.FAILED, "1 steps failed") == (run.outcome, run.error)
+    assert (Outcome.FAILED, "1 step failed") == (run.outcome, run.error)
 
 
 def test_a_failing_sub_job_stops_its_parent() -> None:

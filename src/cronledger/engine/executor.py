@@ -306,7 +306,8 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
         return replace(told, outcome=Outcome.FAILED, retry_on=RetryOn.FAILURE, error=error)
     if attempt.steps_failed:
         outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
-        return replace(told, outcome=outcome, error=f"{attempt.steps_failed} steps failed")
+        many = attempt.steps_failed
+        return replace(told, outcome=outcome, error=f"{many} step{'' if many == 1 else 's'} failed")
     return told
 
 

@@ -175,7 +175,7 @@ def test_a_vacuum_that_fails_leaves_the_run_partial_and_the_rows_removed(postgre
         somebody.exec_driver_sql("LOCK TABLE logs IN SHARE UPDATE EXCLUSIVE MODE")
         done = asyncio.run(perform_with_steps(DatabaseCleanup(), db=db, clock=ManualClock(NOON)))
 
-    assert (Outcome.PARTIAL, "1 steps failed") == (done.run.outcome, done.run.error)
+    assert (Outcome.PARTIAL, "1 step failed") == (done.run.outcome, done.run.error)
     assert "lock timeout" in str(vacuumed(done).error)
     assert 0 == how_many(db, "logs")
     db.dispose()
