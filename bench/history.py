@@ -51,7 +51,7 @@ Take = Callable[[], Any]
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield every figure, for each database and each number of events."""
     for database in places.databases:
-        for events in scale.of((2_000,), (100_000,), (1_000_000, 10_000_000)):
+        for events in scale.of((2_000,), (60_000,), (1_000_000, 10_000_000)):
             with places.ledger(database) as url:
                 written = write_history(url, events)
                 yield from _filled(url, database, written, pairs=0 if events > PART * 40 else scale.pairs)

@@ -44,7 +44,7 @@ def _nothing() -> None:
 
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield the lines of row 10."""
-    seconds = scale.of(0.5, 15.0, 60.0)
+    seconds = scale.of(0.5, 12.0, 60.0)
     with ThreadPoolExecutor(scale.of(2, 2, 1)) as pool:
         found = pool.map(lambda database: measured(places, database, seconds), places.databases)
         for database, each in zip(places.databases, found, strict=True):

@@ -72,7 +72,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield the lines of row 22."""
-    for count in scale.of((20,), (1_000,), (1_000, 10_000)):
+    for count in scale.of((20,), (300,), (1_000, 10_000)):
         folder = places.subfolder()
         make_site(folder, count)
         for database in places.databases:

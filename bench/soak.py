@@ -54,7 +54,7 @@ async def nothing() -> None:
 
 def figures(places: Places, scale: Scale) -> Iterator[Figure]:
     """Yield the line of the soak."""
-    fires = scale.of(1_000, 20_000, 1_000_000)
+    fires = scale.of(1_000, 10_000, 1_000_000)
     found = soak(places, fires)
     held: list[float] = found["megabytes"]
     warm = held[SAMPLES // 5 :]
