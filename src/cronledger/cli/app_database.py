@@ -6,6 +6,7 @@ import typer
 
 from cronledger.cli.context import application
 from cronledger.cli.render import emit
+from cronledger.extensions.tables import Names
 from cronledger.migrations.application import HEAD, opened
 
 app = typer.Typer(
@@ -21,9 +22,11 @@ def upgrade(ctx: typer.Context) -> None:
     In the database that the configuration names (application.database_url), else in the built-in jobs' own
     file beside a SQLite ledger.
     """
-    with opened(application(ctx).application_url, create=True) as database:
+    here = application(ctx)
+    named = Names(here.settings.application.get("tables") or {}).others()
+    with opened(here.application_url, create=True) as database:
         before = database.current()
-        database.upgrade()
+        database.upgrade(named)
         after = database.current()
     text = f"{database.shown} is at {after}" + (" already" if before == after else f", was at {before}")
     emit(ctx, {"previous": before, "current": after, "head": HEAD}, text=text)

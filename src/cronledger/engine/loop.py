@@ -311,7 +311,8 @@ class Engine:
         state = self.board.jobs.get(name)
         recorded = state.definition if state else None
         own = self._configuration.every.get(name)
-        return own or recorded if self._plan.kind is Kind.ONESHOT else recorded or own
+        is_gone = state is not None and state.retired  # what its entry said counts no more
+        return own or recorded if is_gone or self._plan.kind is Kind.ONESHOT else recorded or own
 
     # --- readiness --------------------------------------------------------------------------------------
 

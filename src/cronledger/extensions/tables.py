@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from cronledger import JobContext
+from cronledger.errors import UsageError
+from cronledger.strict_yaml.problem import nearest
 
 
 class TableMissing(Exception):
@@ -143,15 +145,29 @@ def tables(ctx: JobContext, *names: str) -> Tables:
     """
     mapping = Names(ctx.config.get("tables") or {})
     seen = inspect(ctx.db)
-    metadata = MetaData()
-    return Tables({name: _table(metadata, name, mapping, seen) for name in names})
+    return Tables({name: _table(name, mapping, seen) for name in names})
 
 
 class Names:
-    """What an application calls the tables and columns, as `application.tables` says."""
+    """What an application calls the tables and columns, as `application.tables` says.
 
-    def __init__(self, said: Mapping[str, Any]) -> None:
+    Raises UsageError for a table or column that no built-in job knows: it would be looked for elsewhere.
+    """
+
+    def __init__(self, said: object) -> None:
+        if not isinstance(said, Mapping):
+            raise UsageError("application.tables is not a mapping", hint="write `users: accounts` below it")
         self._said = said
+        for name, each in said.items():
+            _require_known(str(name), COLUMNS, "application.tables: no built-in job knows a table")
+            columns = each.get("columns", {}) if isinstance(each, Mapping) else {}
+            for column in columns:
+                about = f"application.tables.{name}.columns: no built-in job knows a column"
+                _require_known(str(column), COLUMNS[name], about)
+
+    def others(self) -> dict[str, str]:
+        """Return the tables that the application has under other names, with those names."""
+        return {name: self.table(name) for name in self._said if self.table(name) != name}
 
     def table(self, name: str) -> str:
         """Return an application's name for a table."""
@@ -165,7 +181,14 @@ class Names:
         return str(columns.get(column, column))
 
 
-def _table(metadata: MetaData, name: str, names: Names, seen: Any) -> Table:
+def _require_known(name: str, known: Iterable[str], about: str) -> None:
+    if name not in known:
+        near = nearest(name, known)
+        meant = f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
+        raise UsageError(f"{about} '{name}'", hint=meant)
+
+
+def _table(name: str, names: Names, seen: Any) -> Table:
     actual = names.table(name)
     schema, _, bare = actual.rpartition(".")
     if not seen.has_table(bare, schema=schema or None):
@@ -184,4 +207,4 @@ def _table(metadata: MetaData, name: str, names: Names, seen: Any) -> Table:
     columns = [
         Column(wanted[each], kind, key=each, primary_key=each == key) for each, kind in COLUMNS[name].items()
     ]
-    return Table(bare, metadata, *columns, schema=schema or None)
+    return Table(bare, MetaData(), *columns, schema=schema or None)

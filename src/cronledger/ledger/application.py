@@ -47,7 +47,7 @@ def application_engine(url: str) -> Engine:
     if scheme in {"postgres", "postgresql"}:
         scheme = "postgresql+psycopg"
     try:
-        engine = create_engine(f"{scheme}{separator}{rest}")
+        engine = create_engine(f"{scheme}{separator}{rest}", hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ImportError):
         raise UsageError(
             "application.database_url is not the URL of a database that can be opened here",

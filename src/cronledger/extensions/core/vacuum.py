@@ -19,7 +19,15 @@ LEAST_ROWS = 1_000
 """Indexes that have lost fewer rows are not rebuilt."""
 
 _INCREMENTAL = 2
+_MAY_VACUUM = text(
+    "SELECT pg_has_role(relowner, 'USAGE') OR pg_has_role((SELECT datdba FROM pg_database "
+    "WHERE datname = current_database()), 'USAGE') FROM pg_class WHERE oid = CAST(:name AS regclass)"
+)
 _BYTES = text("SELECT pg_total_relation_size(CAST(:name AS regclass))")
+
+
+class NotOwned(Exception):
+    """Only the owner of a table may vacuum it."""
 
 
 def vacuum(ctx: JobContext, removed: Sequence[tuple[Table, int]]) -> JobResult:
@@ -68,6 +76,12 @@ def _pages_given_back(ctx: JobContext, connection: Connection) -> str:
 
 def _postgres(connection: Connection, touched: set[Table]) -> str:
     names = sorted(_quoted(connection, table) for table in touched)
+    strange = [name for name in names if not connection.scalar(_MAY_VACUUM, {"name": name})]
+    if strange:  # the server would only warn, and do nothing
+        raise NotOwned(
+            f"{', '.join(strange)} cannot be vacuumed: this role does not own it; let its owner vacuum, "
+            "and set the parameter `vacuum` to false"
+        )
     given_back = 0
     for name in names:
         before = _size(connection, name)

@@ -5,9 +5,9 @@ about, contents of which an event has left (or, with a clock that was set back, 
 days, and contents that are new or were edited. So there are no sums to drift, and to count something twice
 does no harm. The result is that of a full recomputation, which `full: true` asks for.
 
-The watermark of the job says up to which event and instant that has been done. Its row is locked by each
-batch, so that a run that was taken for dead cannot write over a later one, and it moves with the last batch:
-a run that dies before leaves everything to the next one.
+The watermark of the job says up to which event and instant that has been done. A run takes its row over
+before it writes, and each batch locks it, so that a run that was taken for dead cannot write over a later
+one. It moves at the end, if every row was written: a run that dies before leaves everything to the next one.
 
 An event's id is drawn before its transaction ends, so a lower one may turn up later. Each run therefore looks
 once more at the events that were there an hour ago and later; no transaction is taken to last longer.
@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from cronledger import Job, JobContext, JobResult
 from cronledger.extensions.tables import Tables, tables
@@ -95,7 +95,7 @@ class ContentAnalyticsAggregation(Job):
 
 def _count(ctx: JobContext) -> JobResult:
     found, now = tables(ctx, *TABLES), ctx.now()
-    version, before = _watermark(ctx, found)
+    version, before = _taken(ctx, found, now)
     with ctx.db.connect() as connection:
         addresses = _addresses(connection, found, ctx.params.locale)
         last = connection.execute(select(func.max(found.engagement_events.c.id))).scalar() or 0
@@ -105,18 +105,18 @@ def _count(ctx: JobContext) -> JobResult:
             changed = _changed(connection, found, before, now)
             wanted = {url: each for url, each in addresses.items() if url in touched or each in changed}
     after = (before or Watermark(now, (_START,))).moved(now, last)
-    done, batches = 0, list(_batches(sorted(wanted.items()), BATCH))
-    for number, batch in enumerate(batches or [[]], start=1):
+    done = failed = 0
+    for batch in _batches(sorted(wanted.items()), BATCH):
         if ctx.cancelled:
-            return JobResult.success().with_stats(done, 0).with_message("stopped: the next run goes on")
+            return JobResult.success().with_stats(done, failed).with_message("stopped: the next run goes on")
+        refused = _write_all(ctx, found, batch, now, version=version)
+        done, failed = done + len(batch) - refused, failed + refused
+        ctx.progress(done, len(wanted), "contents")
+    if not failed:  # otherwise the next run looks at all of these again
         with ctx.db.begin() as connection:
             _hold(connection, found, version, ctx.run.job)
-            _write(connection, found, batch, now)
-            if number >= len(batches):
-                _move(connection, found, after, ctx.run.job)
-        done += len(batch)
-        ctx.progress(done, len(wanted), "contents")
-    return JobResult.success().with_stats(done, 0).with_message(f"{done} of {len(addresses)} contents")
+            _move(connection, found, after, ctx.run.job)
+    return JobResult.success().with_stats(done, failed).with_message(f"{done} of {len(addresses)} contents")
 
 
 # --- which contents -------------------------------------------------------------------------------------
@@ -158,10 +158,27 @@ def _changed(connection: Connection, t: Tables, before: Watermark, now: datetime
 # --- writing --------------------------------------------------------------------------------------------
 
 
+def _write_all(
+    ctx: JobContext, t: Tables, batch: Sequence[tuple[str, str]], now: datetime, *, version: datetime
+) -> int:
+    """Write the metrics of some contents, those that the database takes; return how many it refused."""
+    try:
+        with ctx.db.begin() as connection:
+            _hold(connection, t, version, ctx.run.job)
+            _write(connection, t, batch, now)
+    except DBAPIError as error:
+        if isinstance(error, OperationalError):  # the database, not a row
+            raise
+        if len(batch) == 1:
+            ctx.log.warning("the metrics of %s cannot be written: %s", batch[0][0], error.orig)
+            return 1
+        halves = batch[: len(batch) // 2], batch[len(batch) // 2 :]
+        return sum(_write_all(ctx, t, half, now, version=version) for half in halves)
+    return 0
+
+
 def _write(connection: Connection, t: Tables, batch: Sequence[tuple[str, str]], now: datetime) -> None:
     """Write the metrics of some contents; columns that others fill are left as they are."""
-    if not batch:
-        return
     m = t.content_performance_metrics
     binary = {"postgresql": "C", "sqlite": "BINARY"}.get(connection.dialect.name)
     rows = [_row(each, now) for each in connection.execute(counted(t, batch, now, binary))]
@@ -188,20 +205,29 @@ def _row(of: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def _watermark(ctx: JobContext, t: Tables) -> tuple[datetime, Watermark | None]:
-    """Return the version of the watermark, and the watermark; its row is made before it is first moved."""
+def _taken(ctx: JobContext, t: Tables, now: datetime) -> tuple[datetime, Watermark | None]:
+    """Take the watermark over: give its row a version of this run's own; return both.
+
+    A run that is still at work by an earlier version writes no more. Raises Overtaken if another run takes
+    it at the same time.
+    """
     w = t.job_watermarks
-    first = {"job": ctx.run.job, "watermark": None, "updated_at": _NEVER}
     with ctx.db.connect() as connection:
         row = connection.execute(select(w).where(w.c.job == ctx.run.job)).one_or_none()
-    if row is not None:
-        return row.updated_at, _read(row.watermark)
     try:
         with ctx.db.begin() as connection:
-            connection.execute(insert(w).values(first))
+            if row is None:
+                version = now
+                first = {"job": ctx.run.job, "watermark": None, "updated_at": version}
+                connection.execute(insert(w).values(first))
+                return version, None
+            version = max(now, row.updated_at + timedelta(microseconds=1))
+            is_as_read = and_(w.c.job == ctx.run.job, w.c.updated_at == row.updated_at)
+            if not connection.execute(update(w).where(is_as_read).values(updated_at=version)).rowcount:
+                raise Overtaken("another run of this job has just begun: this one writes nothing")
     except IntegrityError:
         raise Overtaken("another run of this job has just begun: this one writes nothing") from None
-    return _NEVER, None
+    return version, _read(row.watermark)
 
 
 def _read(kept: Any) -> Watermark | None:
@@ -214,17 +240,17 @@ def _read(kept: Any) -> Watermark | None:
 
 
 def _hold(connection: Connection, t: Tables, version: datetime, job: str) -> None:
-    """Lock the watermark until the transaction ends. Raises Overtaken if it is not the one that was read."""
+    """Lock the watermark until the transaction ends. Raises Overtaken if it is not this run's any more."""
     w = t.job_watermarks
     is_ours = and_(w.c.job == job, w.c.updated_at == version)
     if not connection.execute(update(w).where(is_ours).values(updated_at=w.c.updated_at)).rowcount:
-        raise Overtaken("another run of this job has moved its watermark meanwhile: this one writes no more")
+        raise Overtaken("a later run of this job has taken its watermark over: this one writes no more")
 
 
 def _move(connection: Connection, t: Tables, after: Watermark, job: str) -> None:
     w = t.job_watermarks
     moved = update(w).where(w.c.job == job)
-    connection.execute(moved.values(watermark=msgspec.to_builtins(after), updated_at=after.at))
+    connection.execute(moved.values(watermark=msgspec.to_builtins(after)))
 
 
 def _batches(items: Sequence[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:

@@ -84,7 +84,13 @@ class Webhook:
             extensions={"timeout": httpx.Timeout(TIMEOUT_SECONDS).as_dict()},
         )
         try:
-            async with httpx.AsyncHTTPTransport() as transport:
+            opened = httpx.AsyncHTTPTransport()
+        except OSError as error:
+            raise NotPosted(
+                f"no connection can be made: {error.strerror}: are the certificates there?"
+            ) from None
+        try:
+            async with opened as transport:
                 response = await transport.handle_async_request(request)
                 await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

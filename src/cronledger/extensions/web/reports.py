@@ -113,6 +113,8 @@ async def _post(ctx: JobContext, hook: Webhook, place: Mapping[str, str], layout
         await in_thread(ctx, _take_back)
         if not answer.is_passing:
             raise NotPosted(str(answer))
+        if number == MOST_TRIES:
+            break
         pause = answer.retry_after_seconds
         pause = PAUSE_SECONDS * 2 ** (number - 1) if pause is None else pause
         if waited + pause > MOST_WAIT_SECONDS:

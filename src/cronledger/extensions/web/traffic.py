@@ -90,7 +90,7 @@ def traffic(connection: Connection, t: Tables, at: datetime) -> dict[str, Any]:
     return {
         "overview": [_compared(metric, days) for metric in OVERVIEW],
         "acquisition": [_compared(metric, days) for metric in ACQUISITION],
-        "top_content": _top_content(connection, t),
+        "top_content": _top_content(connection, t, at),
         "seo": _seo(connection, t),
         "breakdowns": _breakdowns(connection, t, at),
         "funnel": _funnel(connection, t, at),
@@ -187,14 +187,15 @@ def _sparklines(days: Days, at: datetime) -> dict[str, list[Any]]:
 # --- as of now ------------------------------------------------------------------------------------------
 
 
-def _top_content(connection: Connection, t: Tables) -> list[dict[str, Any]]:
+def _top_content(connection: Connection, t: Tables, at: datetime) -> list[dict[str, Any]]:
     c, m = t.markdown_content.c, t.content_performance_metrics.c
     order = (m.views_last_7_days.desc(), m.views_last_30_days.desc(), c.slug, c.locale)
     found = select(
         c.title, c.slug, c.locale, m.views_last_7_days, m.views_last_30_days, m.unique_visitors,
         m.avg_time_on_page_seconds, m.trend_direction, m.search_impressions, m.search_clicks,
     ).join_from(t.markdown_content, t.content_performance_metrics, c.id == m.content_id)  # fmt: skip
-    return _rows(connection.execute(found.order_by(*order).limit(TOP_CONTENT)).mappings())
+    shown = found.where(c.public, c.published_at <= at).order_by(*order).limit(TOP_CONTENT)
+    return _rows(connection.execute(shown).mappings())
 
 
 def _seo(connection: Connection, t: Tables) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cronledger.errors import CronledgerError, UsageError
 from cronledger.ledger.application import application_engine
+from cronledger.ledger.failures import safe_url
 from cronledger.migrations.application.runner import current, upgrade
 
 
@@ -30,15 +31,15 @@ class OpenDatabase:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.shown = engine.url.render_as_string(hide_password=True)
+        self.shown = safe_url(engine.url.render_as_string(hide_password=False))
 
     def current(self) -> str | None:
         """Return the revision that its tables are at, None where nothing has been created."""
         return current(self._engine)
 
-    def upgrade(self) -> None:
-        """Create what is missing."""
-        upgrade(self._engine)
+    def upgrade(self, named: Mapping[str, str]) -> None:
+        """Create what is missing; tables that the application has under other names are not."""
+        upgrade(self._engine, named)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, Engine, inspect, text
 
 from cronledger.ledger.application import new_file
@@ -20,11 +22,12 @@ def current(engine: Engine) -> str | None:
         return _current(connection)
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, named: Mapping[str, str] | None = None) -> None:
     """Create what is missing, in one transaction; nothing happens if nothing is.
 
-    A table that is there already under the same name is left as it is: the host's own. So is what a newer
-    version has created: it only adds. An empty file of SQLite becomes one that can give pages back.
+    `named`: tables that the application has under other names; they are not created. A table that is there
+    already under the same name is left as it is: the host's own. So is what a newer version has created: it
+    only adds. An empty file of SQLite becomes one that can give pages back.
     """
     if (current(engine) or "") >= HEAD:
         return
@@ -38,7 +41,7 @@ def upgrade(engine: Engine) -> None:
         if (_current(connection) or "") < HEAD:
             config = Config()
             config.set_main_option("script_location", "cronledger:migrations/application")
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, named=named or {})
             command.upgrade(config, HEAD)
         connection.commit()
 

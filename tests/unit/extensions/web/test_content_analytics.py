@@ -278,6 +278,17 @@ def test_everything_is_counted_again_when_asked_for(app_db: Engine, clock: Manua
     assert (1, 0) == (kept, counted(app_db)["a"][0])
 
 
+REFUSING = {
+    "sqlite": "CREATE TRIGGER no BEFORE INSERT ON content_performance_metrics "
+    "WHEN NEW.content_id = (SELECT id FROM markdown_content WHERE slug = 'b') "
+    "BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    "postgresql": "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    "IF NEW.content_id = (SELECT id FROM markdown_content WHERE slug = 'b') THEN "
+    "RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$; "
+    "CREATE TRIGGER no BEFORE INSERT ON content_performance_metrics FOR EACH ROW EXECUTE FUNCTION no()",
+}
+
+
 # --- crashes and other runs -----------------------------------------------------------------------------
 
 
@@ -315,11 +326,13 @@ def test_a_run_that_was_overtaken_writes_nothing_more(app_db: Engine, clock: Man
     clock.advance(900)
     add(app_db, "engagement_events", looks("a"))
     later = ManualClock(clock.now() + timedelta(minutes=15))
-    has_run = []
+    taken: list[str] = []
 
     def overtake(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if "UPDATE job_watermarks SET" in statement and not has_run:
-            has_run.append(True)
+        if "UPDATE job_watermarks SET" in statement:
+            taken.append(statement)
+        if len(taken) == 2 and taken[-1] is statement:  # it is this run's, and is held for the first batch
+            taken.append("")
             other = application_engine(app_db.url.render_as_string(hide_password=False))
             asyncio.run(perform(ContentAnalyticsAggregation(), db=other, clock=later))
             other.dispose()
@@ -328,8 +341,21 @@ def test_a_run_that_was_overtaken_writes_nothing_more(app_db: Engine, clock: Man
     run = aggregated(app_db, clock)
     event.remove(app_db, "before_cursor_execute", overtake)
 
-    assert "Overtaken: another run of this job has moved its watermark" in (run.error or "")
+    assert "Overtaken: a later run of this job has taken its watermark over" in (run.error or "")
     assert [later.now()] == all_of(app_db, "content_performance_metrics", "updated_at")
+
+
+def test_a_row_that_is_refused_is_counted_and_the_others_are_written(
+    app_db: Engine, clock: ManualClock
+) -> None:
+    for slug in "abc":
+        post(app_db, slug)
+    with app_db.begin() as connection:
+        connection.exec_driver_sql(REFUSING[app_db.dialect.name])
+    run = aggregated(app_db, clock)
+
+    assert ("succeeded", 2, 1) == (run.outcome, run.items_processed, run.items_failed)
+    assert 2 == len(counted(app_db))
 
 
 @pytest.mark.parametrize(

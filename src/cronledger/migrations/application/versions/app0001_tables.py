@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 
 revision = "app0001"
 down_revision: str | None = None
@@ -11,6 +14,7 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 _AT = sa.DateTime(timezone=True)
+_KEYS = {"user_sessions": "session_id"}
 _BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _NO, _ZERO = sa.false(), sa.text("0")
 
@@ -39,21 +43,48 @@ def _perhaps(*names: str) -> list[sa.Column[str]]:
     return [sa.Column(name, sa.Text) for name in names]
 
 
-def _parent(there: set[str], column: str, ondelete: str) -> list[sa.ForeignKey]:
-    """Refer to a table made here; a host's own may have keys of another kind."""
-    return [] if column.partition(".")[0] in there else [sa.ForeignKey(column, ondelete=ondelete)]
+class _Host:
+    """What the application has already, under our names or others."""
+
+    def __init__(self, named: Mapping[str, str]) -> None:
+        self._inspector = sa.inspect(op.get_bind())
+        self._named = named
+
+    def has(self, table: str) -> bool:
+        """Whether a table is there, or is said to have another name."""
+        return table in self._named or self._inspector.has_table(table)
+
+    def refer(self, name: str, table: str, ondelete: str, **more: Any) -> sa.Column[Any]:
+        """Return a column that refers to a table by value; to one of ours with a foreign key.
+
+        A host's own table may have a key of another type, and is its own to refer to.
+        """
+        if self.has(table):
+            return sa.Column(name, self.key_type(table), **more)
+        key = sa.ForeignKey(f"{table}.{_KEYS.get(table, 'id')}", ondelete=ondelete)
+        return sa.Column(name, sa.Text, key, **more)
+
+    def key_type(self, table: str) -> Any:
+        """Return the type of the column that identifies a row of a table."""
+        schema, _, bare = self._named.get(table, table).rpartition(".")
+        place = {"schema": schema or None}
+        if not self._inspector.has_table(bare, **place):
+            return sa.Text()
+        key = self._inspector.get_pk_constraint(bare, **place)["constrained_columns"]
+        types = {each["name"]: each["type"] for each in self._inspector.get_columns(bare, **place)}
+        return types[key[0]] if len(key) == 1 else sa.Text()
 
 
 def upgrade() -> None:
     """Create them, parents first."""
-    there = set(sa.inspect(op.get_bind()).get_table_names())
-    for tables in (_people(there), _talk(there), _credentials(), _content(there), _activity()):
-        for name, columns in tables.items():
-            if name not in there:
-                op.create_table(name, *columns)
+    host = _Host(context.config.attributes.get("named", {}))
+    ours = _people(host) | _talk(host) | _credentials() | _content(host) | _activity()
+    missing = [name for name in ours if not host.has(name)]
+    for name in missing:
+        op.create_table(name, *ours[name])
 
 
-def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
+def _people(host: _Host) -> dict[str, list[sa.schema.SchemaItem]]:
     return {
         "users": [
             _id(),
@@ -67,7 +98,7 @@ def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
         ],
         "user_sessions": [
             _id("session_id"),
-            sa.Column("user_id", sa.Text, *_parent(there, "users.id", "SET NULL"), index=True),
+            host.refer("user_id", "users", "SET NULL", index=True),
             sa.Column("started_at", _AT, nullable=False, index=True),
             sa.Column("last_activity_at", _AT, nullable=False, index=True),
             sa.Column("ended_at", _AT, index=True),
@@ -83,34 +114,31 @@ def _people(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _talk(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
-    session = _parent(there, "user_sessions.session_id", "SET NULL")
-    owner = _parent(there, "users.id", "CASCADE")
+def _talk(host: _Host) -> dict[str, list[sa.schema.SchemaItem]]:
+    def context() -> sa.Column[Any]:
+        return sa.Column("context_id", host.key_type("user_contexts"), nullable=False, index=True)
+
     return {
         "user_contexts": [
             _id("context_id"),
-            sa.Column("user_id", sa.Text, *owner, nullable=False, index=True),
-            sa.Column("session_id", sa.Text, *session, index=True),
+            host.refer("user_id", "users", "CASCADE", nullable=False, index=True),
+            host.refer("session_id", "user_sessions", "SET NULL", index=True),
             _text("name"),
             _text("kind", "user"),
             sa.Column("created_at", _AT, nullable=False, index=True),
         ],
-        "task_messages": [_id(), _context(), _text("role"), _at("created_at")],
-        "mcp_tool_executions": [_id(), _context()],
-        "governance_decisions": [_id(), _context()],
+        "task_messages": [_id(), context(), _text("role"), _at("created_at")],
+        "mcp_tool_executions": [_id(), context()],
+        "governance_decisions": [_id(), context()],
         "logs": [
             _id(),
             sa.Column("timestamp", _AT, nullable=False, index=True),
             *(_text(name) for name in ("level", "module", "message")),
             sa.Column("metadata", sa.Text),
-            sa.Column("user_id", sa.Text, index=True),
+            sa.Column("user_id", host.key_type("users"), index=True),
             *_perhaps("session_id", "task_id", "trace_id", "context_id", "client_id"),
         ],
     }
-
-
-def _context() -> sa.Column[str]:
-    return sa.Column("context_id", sa.Text, nullable=False, index=True)
 
 
 def _credentials() -> dict[str, list[sa.schema.SchemaItem]]:
@@ -126,10 +154,7 @@ def _credentials() -> dict[str, list[sa.schema.SchemaItem]]:
     }
 
 
-def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
-    def content() -> list[sa.ForeignKey]:
-        return _parent(there, "markdown_content.id", "CASCADE")
-
+def _content(host: _Host) -> dict[str, list[sa.schema.SchemaItem]]:
     return {
         "markdown_content": [
             _id(),
@@ -147,13 +172,13 @@ def _content(there: set[str]) -> dict[str, list[sa.schema.SchemaItem]]:
             sa.UniqueConstraint("slug", "locale"),
         ],
         "content_fragments": [
-            sa.Column("content_id", sa.Text, *content(), primary_key=True),
+            host.refer("content_id", "markdown_content", "CASCADE", primary_key=True),
             *(_text(name) for name in ("version_hash", "html", "toc_html")),
             _at("modified_at"),
         ],
         "content_performance_metrics": [
             _id(),
-            sa.Column("content_id", sa.Text, *content(), nullable=False, unique=True),
+            host.refer("content_id", "markdown_content", "CASCADE", nullable=False, unique=True),
             _count("total_views"),
             _count("unique_visitors"),
             sa.Column("avg_time_on_page_seconds", sa.Float, nullable=False, server_default=_ZERO),
