@@ -168,6 +168,9 @@ def test_tables_that_have_lost_nothing_are_not_vacuumed(postgres_db: Engine) -> 
     assert "nothing to vacuum" == vacuumed(done).message
 
 
+ROLE = "DO $$BEGIN CREATE ROLE cronledger_guest; EXCEPTION WHEN duplicate_object THEN NULL; END$$"
+
+
 def test_a_vacuum_that_fails_leaves_the_run_partial_and_the_rows_removed(postgres_app_url: str) -> None:
     db = application_engine(f"{postgres_app_url}?options=-c%20lock_timeout%3D50ms")
     log_lines(db, old=1)
@@ -179,6 +182,22 @@ def test_a_vacuum_that_fails_leaves_the_run_partial_and_the_rows_removed(postgre
     assert "lock timeout" in str(vacuumed(done).error)
     assert 0 == how_many(db, "logs")
     db.dispose()
+
+
+def test_tables_of_somebody_else_are_named_and_not_said_to_be_vacuumed(postgres_app_url: str) -> None:
+    owner = application_engine(postgres_app_url)
+    log_lines(owner, old=1)
+    with owner.begin() as connection:
+        connection.exec_driver_sql(ROLE)
+        connection.exec_driver_sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO cronledger_guest")
+    db = application_engine(f"{postgres_app_url}?options=-c%20role%3Dcronledger_guest")
+    done = asyncio.run(perform_with_steps(DatabaseCleanup(), db=db, clock=ManualClock(NOON)))
+
+    assert Outcome.PARTIAL == done.run.outcome
+    assert "logs cannot be vacuumed: this role does not own it" in str(vacuumed(done).error)
+    assert 0 == how_many(owner, "logs")
+    db.dispose()
+    owner.dispose()
 
 
 # --- both -----------------------------------------------------------------------------------------------

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Column, Engine, MetaData, Table, Uuid, inspect
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Table, Uuid, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from cronledger import Job
 from cronledger.domain.run import Outcome, RunState
+from cronledger.errors import UsageError
 from cronledger.extensions.core.cleanup_anonymous_users import CleanupAnonymousUsers
+from cronledger.extensions.core.cleanup_empty_contexts import CleanupEmptyContexts
 from cronledger.extensions.core.cleanup_inactive_sessions import CleanupInactiveSessions
-from cronledger.extensions.tables import COLUMNS
+from cronledger.extensions.core.database_cleanup import DatabaseCleanup
+from cronledger.extensions.tables import COLUMNS, Names
 from cronledger.ledger.application import application_engine
 from cronledger.migrations import application
 from cronledger.testing import ManualClock, perform
@@ -87,6 +93,58 @@ def test_keys_may_be_numbers_or_whatever_a_host_has(empty_db: Engine, kind: Any,
     assert (1, 1, 1) == (first.items_processed, second.items_processed, third.items_processed)
     assert 1 == how_many(empty_db, "users")
     assert 1 == how_many(empty_db, "user_sessions")
+
+
+@pytest.mark.parametrize("kind", [BigInteger(), Uuid()])
+def test_tables_made_beside_a_host_refer_to_its_keys_by_their_type(empty_db: Engine, kind: Any) -> None:
+    create(empty_db, "users", id=kind)
+    application.upgrade(empty_db)
+
+    assert 0 == ran(ANONYMOUS, empty_db).items_processed
+    assert 0 == ran(DatabaseCleanup(), empty_db).items_processed
+
+
+def test_a_table_that_has_another_name_is_not_created_and_not_referred_to(empty_db: Engine) -> None:
+    create(empty_db, "users")
+    with empty_db.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE users RENAME TO accounts")
+
+    application.upgrade(empty_db, Names({"users": "accounts"}).others())
+
+    seen = inspect(empty_db)
+    assert not seen.has_table("users")
+    assert [] == seen.get_foreign_keys("user_sessions")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"user": "accounts"}, "application.tables: no built-in job knows a table 'user'"),
+        (
+            {"users": {"columns": {"created": "at"}}},
+            "application.tables.users.columns: no built-in job knows a column 'created'",
+        ),
+        (["users"], "application.tables is not a mapping"),
+    ],
+)
+def test_names_that_no_job_knows_are_refused(said: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Names(said)
+
+
+def test_one_table_may_serve_under_two_names(app_db: Engine, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("application: {tables: {mcp_tool_executions: governance_decisions}}")
+    run = asyncio.run(perform(CleanupEmptyContexts(), db=app_db, config=config, clock=ManualClock(NOON)))
+
+    assert (Outcome.SUCCEEDED, 0) == (run.outcome, run.items_processed)
+
+
+def test_values_of_rows_are_in_no_error(app_db: Engine) -> None:
+    with pytest.raises(DBAPIError) as refused, app_db.begin() as connection:
+        connection.execute(text("INSERT INTO oauth_refresh_tokens (id) VALUES (:id)"), {"id": "secret-token"})
+
+    assert "secret-token" not in str(refused.value).replace("(secret-token, null)", "")
 
 
 def _bound(db: Engine, key: Any) -> Any:

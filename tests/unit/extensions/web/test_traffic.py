@@ -165,6 +165,16 @@ def test_the_fifteen_most_viewed_contents_are_told(app_db: Engine, clock: Manual
             "search_impressions": 0, "search_clicks": 3} == top[0]  # fmt: skip
 
 
+def test_what_is_not_public_or_not_published_yet_is_not_told(app_db: Engine, clock: ManualClock) -> None:
+    add(app_db, "markdown_content", {"id": "a", "slug": "a", "title": "A secret", "public": False})
+    later = clock.now() + timedelta(days=1)
+    add(app_db, "markdown_content", {"id": "b", "slug": "b", "title": "A plan", "published_at": later})
+    for content in "ab":
+        add(app_db, "content_performance_metrics", {"content_id": content, "views_last_7_days": 5})
+
+    assert [] == report(app_db, clock)["top_content"]
+
+
 def test_search_and_funnel_are_sums_over_contents(app_db: Engine, clock: ManualClock) -> None:
     """What is not public, or not published yet, is no part of the funnel."""
     rows = [
