@@ -306,3 +306,20 @@ def test_a_job_has_a_schedule_of_its_own(name: str, schedule: str) -> None:
     (job,) = (each for each in core.jobs() if each.name == name)
 
     assert (schedule, True) == (job.schedule, job.idempotent)
+
+
+def test_rows_that_others_refer_to_are_kept_and_counted_and_the_rest_goes(app_db: Engine) -> None:
+    for number in range(5):
+        add(app_db, "users", id=f"guest-{number}", roles=["anonymous"], created_at=LONG_AGO)
+    with app_db.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE orders (owner TEXT REFERENCES users (id) ON DELETE RESTRICT)"
+        )
+        connection.exec_driver_sql("INSERT INTO orders VALUES ('guest-2')")
+    run = asyncio.run(perform(CleanupAnonymousUsers(), db=app_db, clock=ManualClock(NOON)))
+
+    assert ("4 anonymous users removed, 1 kept because other rows refer to them", 4, 1) == (
+        run.message,
+        run.items_processed,
+        run.items_failed,
+    )

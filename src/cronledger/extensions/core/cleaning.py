@@ -6,12 +6,12 @@ done what it has done. A row is held against its rule once more in the moment in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Delete, Table, Update, delete, func, select, type_coerce, update
-from sqlalchemy.types import NullType
+from sqlalchemy import Column, ColumnElement, Connection, Delete, Table, Update, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cronledger import JobContext, JobResult
 
@@ -57,15 +57,17 @@ def report(ctx: JobContext, *parts: JobResult) -> JobResult:
     said = "; ".join(part.message for part in parts if part.message)
     trial = "dry run: " if ctx.params.dry_run else "" if ctx.enforce else "enforce is off: "
     total = sum(part.items_processed or 0 for part in parts)
-    return JobResult.success().with_stats(total, 0).with_message(f"{trial}{said}")
+    held = sum(part.items_failed or 0 for part in parts)
+    return JobResult.success().with_stats(total, held).with_message(f"{trial}{said}")
 
 
 def _done(ctx: JobContext, rows: Rows, statement: Delete | Update, verb: str) -> JobResult:
     really = acts(ctx)
-    many = _in_batches(ctx, rows, statement) if really else _counted(ctx, rows)
+    many, held = _in_batches(ctx, rows, statement) if really else (_counted(ctx, rows), 0)
     noun = rows.what if many == 1 else f"{rows.what}s"
-    result = JobResult.success().with_stats(many if really else 0, 0)
-    return result.with_message(f"{many} {noun} {'' if really else 'would be '}{verb}")
+    said = f"{many} {noun} {'' if really else 'would be '}{verb}"
+    said += f", {held} kept because other rows refer to them" if held else ""
+    return JobResult.success().with_stats(many if really else 0, held).with_message(said)
 
 
 def _counted(ctx: JobContext, rows: Rows) -> int:
@@ -73,26 +75,51 @@ def _counted(ctx: JobContext, rows: Rows) -> int:
         return int(connection.scalar(select(func.count()).select_from(rows.table).where(rows.rule)))
 
 
-def _in_batches(ctx: JobContext, rows: Rows, statement: Delete | Update) -> int:
-    """Go through the rows; those that somebody else holds are left to the next run.
+def _in_batches(ctx: JobContext, rows: Rows, statement: Delete | Update) -> tuple[int, int]:
+    """Go through the rows; return how many were changed, and how many the database held.
 
-    Each batch begins where the one before ended: what lies before that has gone, and a database that keeps
-    room for the gone does not go through it again and again.
+    Those that somebody else has locked are left to the next run. Each batch begins where the one before
+    ended: what lies before that has gone, and a database that keeps room for the gone does not go through it
+    again and again.
     """
-    # Values as the database gives them: a host's keys may be numbers, and an instant comes back as it stands.
-    key, by = (type_coerce(each, NullType()) for each in (*rows.table.primary_key, rows.by))
-    batch = select(key, by).where(rows.rule).order_by(by).limit(BATCH_ROWS)
+    (key,) = rows.table.primary_key
+    batch = select(key, rows.by).where(rows.rule).order_by(rows.by).limit(BATCH_ROWS)
     batch = batch.with_for_update(skip_locked=True)
-    wanted, done = batch, 0
+    wanted, last, done, held = batch, None, 0, set[Any]()
     while not ctx.cancelled:
-        with ctx.db.begin() as connection:
-            found = connection.execute(wanted).all()
-            keys = [each[0] for each in found]
-            changed = connection.execute(statement.where(key.in_(keys), rows.rule)).rowcount if keys else 0
+        found: Sequence[Any] = ()
+        try:
+            with ctx.db.begin() as connection:
+                found = connection.execute(wanted).all()
+                changed = _apply(connection, rows, statement, [each[0] for each in found])
+        except IntegrityError:
+            changed = _one_by_one(ctx, rows, statement, [each[0] for each in found], held)
         done += changed
         ctx.progress(done, message=f"{rows.what}s")
-        if not changed or len(found) < BATCH_ROWS:
+        before, last = last, found[-1][1] if found else None
+        if len(found) < BATCH_ROWS or (not changed and last == before):
             break
-        last = found[-1][1]
-        wanted = batch if last is None else batch.where(by >= last)
-    return done
+        wanted = batch if last is None else batch.where(rows.by >= last)
+    return done, len(held)
+
+
+def _apply(connection: Connection, rows: Rows, statement: Delete | Update, keys: Sequence[Any]) -> int:
+    (key,) = rows.table.primary_key
+    return connection.execute(statement.where(key.in_(keys), rows.rule)).rowcount if keys else 0
+
+
+def _one_by_one(
+    ctx: JobContext, rows: Rows, statement: Delete | Update, keys: Sequence[Any], held: set[Any]
+) -> int:
+    """Do what can be done of a batch that holds a row to which others refer; halves of it first."""
+    changed = 0
+    for some in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
+        try:
+            with ctx.db.begin() as connection:
+                changed += _apply(connection, rows, statement, some)
+        except IntegrityError:
+            if len(some) == 1:
+                held.add(some[0])
+            else:
+                changed += _one_by_one(ctx, rows, statement, some, held)
+    return changed

@@ -39,7 +39,7 @@ class CleanupInactiveSessions(Job):
         sessions = (await in_thread(ctx, tables, "user_sessions")).user_sessions
         closed = await ctx.step("close", _close, ctx, sessions)
         removed = await ctx.step("remove", _remove, ctx, sessions)
-        return report(ctx, closed, removed).with_stats(closed.items_processed, 0)
+        return report(ctx, closed, removed).with_stats(closed.items_processed, removed.items_failed)
 
 
 def _close(ctx: JobContext, sessions: Table) -> JobResult:
