@@ -428,5 +428,5 @@ def test_a_text_in_a_locale_that_the_site_does_not_have_is_told(
     bare.add("roggen", locale="de")
     bare.publish()
 
-    told = "the site does not have the locale 'de' (it has: en): no page for 1 public texts in it"
+    told = "the site has no locale 'de' (it has en): public texts without a page: 1"
     assert told in caplog.messages

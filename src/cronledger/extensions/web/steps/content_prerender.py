@@ -88,7 +88,7 @@ def _tell_foreign_locales(ctx: JobContext, found: Tables, site: Site) -> None:
         foreign = sorted((locale, count) for locale, count in connection.execute(asked))
     for locale, count in foreign:
         ctx.log.warning(
-            "the site does not have the locale '%s' (it has: %s): no page for %s public texts in it",
+            "the site has no locale '%s' (it has %s): public texts without a page: %s",
             locale, ", ".join(site.locales), count,
         )  # fmt: skip
 
