@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from cronledger import JobContext
 from cronledger.errors import ConfigError
 from cronledger.extensions.site import sources
+from cronledger.extensions.site.kinds import KINDS, kind_of
 from cronledger.extensions.site.reading import Part, read_file
 from cronledger.extensions.site.settings import Site, Source
 from cronledger.strict_yaml import check
@@ -73,9 +74,11 @@ class _Loading:
         blog = self._blog()
         base_url = self._base_url(application, blog)
         metadata = content.part("metadata", _METADATA)
-        language = self._locale(metadata, "language", metadata.text("language", "en"))
         structured = metadata.part("structured_data", _STRUCTURED)
         locales = metadata.get("locales", check.several(check.filled), ())
+        usual = locales[0] if locales and not metadata.says("language") else "en"
+        language = self._locale(metadata, "language", metadata.text("language", usual))
+        found = self._sources(content, blog, folders["content"])
         return Site(
             base_url=base_url,
             name=metadata.text("name")
@@ -86,8 +89,8 @@ class _Loading:
             author=metadata.text("default_author"),
             language=language,
             locales=tuple(self._locale(metadata, "locales", each) for each in locales) or (language,),
-            sources=self._sources(content, blog, folders["content"]),
-            kinds=self._kinds(folders["templates"]),
+            sources=found,
+            kinds=self._kinds(folders["templates"], found),
             **folders,
         )
 
@@ -104,10 +107,29 @@ class _Loading:
             if not isinstance(folder, str) or not folder or "\0" in folder:
                 self.application_problems.append(f"application.site.{key}: must be the path of a folder")
         texts = {key: chosen.get(key) for key in FOLDERS}
-        return {
+        folders = {
             key: Path(os.path.normpath(self._root / (text if isinstance(text, str) else FOLDERS[key])))
             for key, text in texts.items()
         }
+        self._check_places(folders)
+        return folders
+
+    def _check_places(self, folders: Mapping[str, Path]) -> None:
+        """Refuse folders that a link leads to, and an output that would be read as what it is made of."""
+        real = {key: Path(os.path.realpath(folder)) for key, folder in folders.items()}
+        for key, folder in folders.items():
+            # Content is judged where its sources are. What lies elsewhere was meant to.
+            if key != "content" and folder.is_relative_to(self._root) and real[key] != folder:
+                self.application_problems.append(
+                    f"{self._shown(folder)} leads through a symbolic link, which is not followed"
+                )
+        output = real["output"]
+        inputs = (key for key in ("assets", "templates", "content") if _overlap(output, real[key]))
+        if key := next(inputs, ""):
+            self.application_problems.append(
+                f"application.site.output: {self._shown(folders['output'])} overlaps the folder of {key}, "
+                f"{self._shown(folders[key])}: choose a folder apart from it"
+            )
 
     def _file(self, path: Path, known: tuple[str, ...]) -> Part:
         found = read_file(path, self._shown(path), known, self._problems)
@@ -183,15 +205,22 @@ class _Loading:
             )
         return (Source(source_id="blog", path=folder, sitemap=sources.usual_sitemap("blog")),)
 
-    def _kinds(self, templates: Path) -> dict[str, str]:
+    def _kinds(self, templates: Path, found: tuple[Source, ...]) -> dict[str, str]:
         kinds: dict[str, str] = {}
+        lists = {f"{source_id}-list" for source_id in ("blog", *(source.source_id for source in found))}
+        known = (*KINDS, "page", *sorted(lists - {*KINDS}))
         whole = self._file(templates / "templates.yaml", ("templates",))
         for name, part in whole.parts("templates", ("content_types",)):
             if not _TEMPLATE.fullmatch(name):
                 part.wrong(f"{quoted(name)} is not the name of a file in {self._shown(templates)}")
-            for kind in part.get("content_types", check.several(check.filled), ()):
-                if kinds.setdefault(kind, name) != name:
-                    part.refuse("content_types", f"{quoted(kind)} already has the template '{kinds[kind]}'")
+            for word in part.get("content_types", check.several(check.filled), ()):
+                kind = word if word in lists else kind_of(word)
+                if word not in known:
+                    near = nearest(word, known)
+                    meant = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
+                    part.refuse("content_types", f"unknown kind {quoted(word)}; {meant}")
+                elif kinds.setdefault(kind, name) != name:
+                    part.refuse("content_types", f"{quoted(word)} already has the template '{kinds[kind]}'")
         return kinds
 
 
@@ -201,6 +230,10 @@ def _has_category(said: sources.Said, source: Source, categories: Mapping[str, P
         meant = f"did you mean '{near}'?" if near else f"known: {', '.join(categories)}"
         said.part.refuse("category_id", f"unknown category {quoted(source.category_id)}; {meant}")
     return True
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _unfit_address(url: str) -> str | None:
@@ -213,4 +246,6 @@ def _unfit_address(url: str) -> str | None:
         return "must be an address that begins with http:// or https://"
     if parts.query or parts.fragment or parts.username is not None or re.search(r"[\s\"'<>\\]", url):
         return "must be a plain address, without user, blanks, ? or #"
+    if not url.isascii():  # nor do sitemaps and feeds take it
+        return "must be written in ASCII: the host as xn--..., other letters as %C3%BC"
     return None

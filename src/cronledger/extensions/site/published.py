@@ -69,9 +69,14 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
         same = self.in_locales.get((item.source.source_id, item.slug), ())
         return same if len(same) > 1 else ()
 
-    def of_locale(self, locale: str) -> list[Item]:
-        """Return the items in one language, newest first."""
+    def pages_in(self, locale: str) -> list[Item]:
+        """Return the items in one language that have a page of their own, newest first."""
         return [item for item in self.items if item.locale == locale]
+
+    def of_locale(self, locale: str) -> list[Item]:
+        """Return all that is public in one language: after the pages the texts of lists."""
+        texts = (each.index for each in self.listings if each.index and each.locale == locale)
+        return [*self.pages_in(locale), *texts]
 
 
 def published(ctx: JobContext, site: Site) -> Published:

@@ -22,7 +22,7 @@ MOST_BYTES = 1 << 20
 """The largest template that is read."""
 
 
-_MISTAKES = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+_MISTAKES = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
 """What an expression in a template may come to."""
 
 
@@ -62,8 +62,11 @@ class Templates:
         self._closing.close()
 
     def has(self, name: str) -> bool:
-        """Whether there is a template of this name."""
-        return self._read(name) is not None
+        """Whether there is a template of this name; what cannot be read is told where it is filled in."""
+        try:
+            return self._read(name) is not None
+        except OSError:
+            return True
 
     def first_of(self, *names: str) -> str:
         """Return the first of several names that there is a template of, else the last one."""
@@ -76,7 +79,7 @@ class Templates:
         template = self._template(name)
         try:
             return str(template.render(variables)).encode()
-        except (TemplateError, RuntimeError, *_MISTAKES) as error:
+        except (TemplateError, *_MISTAKES) as error:
             raise _failed(name, error) from error
 
     def _template(self, name: str) -> Any:
@@ -86,7 +89,7 @@ class Templates:
         if name not in self._loaded:
             try:
                 self._loaded[name] = self._environment.get_template(name)
-            except (TemplateError, OSError, ValueError) as error:
+            except (TemplateError, OSError, *_MISTAKES) as error:
                 self._loaded[name] = _failed(name, error)
         if isinstance(self._loaded[name], TemplateFailed):
             raise TemplateFailed(*self._loaded[name].args)
@@ -119,7 +122,11 @@ def _failed(name: str, error: Exception) -> TemplateFailed:
 
     if isinstance(error, TemplateFailed):
         return error
-    said = f"there is no template '{error}'" if isinstance(error, TemplateNotFound) else str(error)
+    said = (
+        f"there is no template '{error}'"
+        if isinstance(error, TemplateNotFound)
+        else str(error) or type(error).__name__
+    )
     if isinstance(error, TemplateSyntaxError):
         return TemplateFailed(f"template {error.name or name}, line {error.lineno}: {said}")
     # Jinja2 gives the frames of a traceback the names and lines of templates.

@@ -10,6 +10,7 @@ SCHEMES = frozenset({"http", "https", "mailto", "tel", ""})
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff\"'<>\\`]")
 _SCHEME = re.compile(r"([^/?#:]*):")
+_ELSEWHERE = re.compile(r"//|[^/?#]*:|$")
 
 
 def is_allowed(url: str) -> bool:
@@ -37,11 +38,11 @@ def allowed(url: str | None) -> str:
 
 
 class Addresses:
-    """The addresses of a site: `path` within its host, `full` for other systems."""
+    """The addresses of a site: `path` within its host, `full` for other systems; `prefix` is often empty."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        self._prefix = urlsplit(self.base_url).path
+        self.prefix = urlsplit(self.base_url).path
 
     def path(self, url: str) -> str:
         """Return a link to a path of the site; other addresses stay as they are.
@@ -49,12 +50,12 @@ class Addresses:
         >>> Addresses("https://example.com/shop").path("/css/site.css")
         '/shop/css/site.css'
         """
-        return f"{self._prefix}{url}" if url.startswith("/") and not url.startswith("//") else url
+        return f"{self.prefix}{url}" if url.startswith("/") and not url.startswith("//") else url
 
     def full(self, url: str) -> str:
-        """Return the whole address of a path of the site.
+        """Return the whole address of a path of the site, which a slash may begin; others stay as they are.
 
         >>> Addresses("https://example.com").full("/blog/rye/")
         'https://example.com/blog/rye/'
         """
-        return f"{self.base_url}{url}" if url.startswith("/") and not url.startswith("//") else url
+        return url if _ELSEWHERE.match(url) else f"{self.base_url}/{url.removeprefix('/')}"

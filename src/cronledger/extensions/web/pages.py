@@ -94,8 +94,8 @@ class Pages:
             "DATE_MODIFIED": said(item.modified_at, item.locale),
             "DATE_MODIFIED_ISO": iso(item.modified_at),
             "READ_TIME": minutes_to_read(fragment.html),
-            "REFERENCES": references(item.links, "link"),
-            "RELATED": references(item.links, "related_docs", "related_code", "related_playbooks"),
+            "REFERENCES": self._references(item.links, "link"),
+            "RELATED": self._references(item.links, "related_docs", "related_code", "related_playbooks"),
             "LEARNED": learned(item.links),
             "SOURCE": Link(name_of(item.source), self.addresses.path(where) if where else ""),
             "ALTERNATES": self._alternates(self._published.alternates(item)),
@@ -166,7 +166,7 @@ class Pages:
     def _of_locale(self, locale: str) -> dict[str, Any]:
         site, lists = self._site, [each for each in self._published.listings if each.locale == locale]
         legal = sorted(
-            (item for item in self._published.of_locale(locale) if item.kind == "legal"),
+            (item for item in self._published.pages_in(locale) if item.kind == "legal"),
             key=lambda item: item.title,
         )
         return {
@@ -198,6 +198,9 @@ class Pages:
         found = [Link(item.locale, self.addresses.full(item.url)) for item in items]
         standard = [Link("x-default", each.url) for each in found if each.title == self._site.locales[0]]
         return (*found, *standard)
+
+    def _references(self, links: Any, *rels: str) -> tuple[Link, ...]:
+        return tuple(Link(each.title, self.addresses.path(each.url)) for each in references(links, *rels))
 
     def _image(self, image: str) -> str:
         return self.addresses.full(allowed(image))
@@ -281,7 +284,7 @@ def said(instant: datetime, locale: str) -> str:
     """
     if locale.partition("-")[0] == "en":
         return f"{instant.day} {MONTHS[instant.month - 1]} {instant.year}"
-    return f"{instant:%Y-%m-%d}"
+    return instant.date().isoformat()
 
 
 def iso(instant: datetime) -> str:
@@ -290,4 +293,4 @@ def iso(instant: datetime) -> str:
     >>> iso(datetime(2026, 11, 21, 12))
     '2026-11-21T12:00:00Z'
     """
-    return f"{instant:%Y-%m-%dT%H:%M:%S}Z"
+    return f"{instant.replace(microsecond=0, tzinfo=None).isoformat()}Z"  # strftime says 999 for 0999

@@ -223,7 +223,7 @@ def test_what_is_wrong_is_told_with_its_place(files: Folder, text: str, problem:
 @pytest.mark.parametrize(
     "address",
     ["ftp://house.example", "house.example", "https://", "https://a b", "http://u@a", "http://a/?q", "http://[",
-     "http://a:x"],
+     "http://a:x", "https://b\u00fccher.example", "https://a.example/\u00fc"],
 )  # fmt: skip
 def test_an_address_must_be_one_of_the_web(files: Folder, address: str) -> None:
     files.write_elsewhere(BLOG, f"base_url: '{address}'")
@@ -284,3 +284,60 @@ def test_content_behind_a_symbolic_link_is_not_read(files: Folder, tmp_path: Pat
         None,
         ["services/content leads through a symbolic link, which is not followed"],
     ) == files.load()
+
+
+@pytest.mark.parametrize(
+    ("link", "problems"),
+    [
+        ("web", ["web/dist"]),
+        ("web/dist", ["web/dist"]),
+        ("services/web", ["services/web/templates", "services/web/assets"]),
+        ("services/web/assets", ["services/web/assets"]),
+    ],
+)
+def test_no_folder_of_the_site_lies_behind_a_symbolic_link(
+    files: Folder, tmp_path: Path, link: str, problems: list[str]
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (files.root / link).parent.mkdir(parents=True, exist_ok=True)
+    (files.root / link).symlink_to(tmp_path / "outside")
+
+    assert (
+        None,
+        [f"{each} leads through a symbolic link, which is not followed" for each in problems],
+    ) == files.load()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"assets": "web"}, "web/dist overlaps the folder of assets, web"),
+        ({"output": "x", "assets": "x"}, "x overlaps the folder of assets, x"),
+        ({"output": "services"}, "services overlaps the folder of assets, services/web/assets"),
+        ({"output": "x/dist", "content": "x"}, "x/dist overlaps the folder of content, x"),
+        ({"templates": "web/dist/a"}, "web/dist overlaps the folder of templates, web/dist/a"),
+    ],
+)
+def test_the_output_lies_apart_from_what_it_is_made_of(
+    files: Folder, said: dict[str, str], shown: str
+) -> None:
+    files.application = {"site": said}
+
+    assert (None, [f"application.site.output: {shown}: choose a folder apart from it"]) == files.load()
+
+
+def test_a_kind_in_the_templates_is_one_that_items_can_have(files: Folder) -> None:
+    files.write_elsewhere(TEMPLATES, "templates: {plain: {content_types: [page, docs-list]}}")
+    assert {"legal": "plain", "docs-list": "plain"} == files.site().kinds
+
+    files.write_elsewhere(TEMPLATES, "templates: {plain: {content_types: [giude]}}")
+    told = "templates.plain.content_types: unknown kind 'giude'; did you mean 'guide'?"
+    assert (None, [f"{TEMPLATES}:1:36: error: {told}"]) == files.load()
+
+
+def test_the_language_is_the_first_locale_unless_it_is_said(files: Folder) -> None:
+    files.write("config.yaml", "metadata: {locales: [de, en]}")
+    assert "de" == files.site().language
+
+    files.write("config.yaml", "metadata: {locales: [de, en], language: en}")
+    assert "en" == files.site().language

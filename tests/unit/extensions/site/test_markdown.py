@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from mdit_py_plugins.superscript import superscript_plugin
+from mdit_py_plugins.tasklists import tasklists_plugin
 from sqlalchemy import Engine, text
 
 from cronledger.extensions.site.markdown import Fragment, Heading, renderer, table_of_contents
-from cronledger.extensions.site.urls import allowed, is_allowed
+from cronledger.extensions.site.urls import Addresses, allowed, is_allowed
 from cronledger.testing import ManualClock
 from tests.unit.extensions.web.published_sites import Page, PublishedSite, files
 
@@ -51,6 +54,11 @@ ATTACKS = [
     '| <b onclick=alert(1)> | " style="x |\n|---|---|\n| </td><script> | x |',
     '^<script>alert(1)</script>^ ~~<script>~~ www.a.example/"onclick=alert(1)',
 ]  # fmt: skip
+LISTS = [
+    "- ", "1. ", "  ", "> ", "[ ]", "[x]", "[X]", " ", "a", "\n", "\n\n", "\t", "# ", "[x]: /b\n", "*",
+]  # fmt: skip
+"""What lists of things to do are made of, and what may come between."""
+
 ELEMENTS = {
     "a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "input",
     "li", "ol", "p", "pre", "s", "strong", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -234,3 +242,42 @@ def test_contents_are_lists_in_lists() -> None:
 )
 def test_an_address_is_one_of_a_few_kinds_or_nothing(url: str | None, expected: str) -> None:
     assert expected == allowed(url)
+
+
+@given(st.lists(st.sampled_from(LISTS)).map("".join))
+@example("- [ ] a\n  - [x] b\n- [X] c\n1. [ ] d\n\n   e\n- # f\n\n  [ ] g\n- [ ]\nh")
+def test_lists_of_things_to_do_are_those_of_the_library(source: str) -> None:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.use(superscript_plugin).use(tasklists_plugin)
+
+    # A heading of level 1 above keeps all others.
+    html = RENDER(f"# T\n\n{source}").html
+    assert parser.render(source) == re.sub(r' (?:tabindex|id)="[^"]*"', "", html)
+
+
+@pytest.mark.timeout(20)
+def test_a_long_list_of_things_to_do_takes_no_longer_than_its_length() -> None:
+    assert 12_500 == RENDER("- [ ] a\n" * 12_500).html.count("<input")
+
+
+def test_links_and_pictures_of_the_site_lead_below_its_path() -> None:
+    source = "[a](/b/) ![c](/d.png) [e][f] //x.example [g](//h) [i](j) [k](#l) https://m.example\n\n[f]: /f"
+    render = renderer(Addresses("https://house.example/shop").path)
+
+    assert ["/shop/b/", "/shop/d.png", "/shop/f", "//h", "j", "#l", "https://m.example"] == list(
+        Page(render(source).html).addresses()
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/a.png", "https://house.example/shop/a.png"),
+        ("img/a.png", "https://house.example/shop/img/a.png"),
+        ("https://b.example/a.png", "https://b.example/a.png"),
+        ("//b.example/a.png", "//b.example/a.png"),
+        ("", ""),
+    ],
+)
+def test_the_whole_address_of_a_path_begins_with_that_of_the_site(url: str, expected: str) -> None:
+    assert expected == Addresses("https://house.example/shop").full(url)

@@ -216,3 +216,12 @@ def test_robots_txt_says_where_the_sitemap_is(example: PublishedSite) -> None:
         "User-agent: *\nAllow: /\n\nDisallow: /api/\nDisallow: /console/\nDisallow: /_/\n\n"
         f"Sitemap: {BASE_URL}/sitemap.xml\n"
     ) == example.text("robots.txt")
+
+
+def test_years_have_four_digits_in_every_document(bare: PublishedSite) -> None:
+    bare.add("rye", published_at="0999-01-31")
+    bare.publish()
+
+    assert "<lastmod>0999-01-31T00:00:00Z</lastmod>" in bare.text("sitemap.xml")
+    assert "<published>0999-01-31T00:00:00Z</published>" in bare.text("atom.xml")
+    assert "31 Jan 0999" in bare.text("feed.xml")

@@ -207,6 +207,7 @@ def test_a_broken_template_fails_its_step_alone_and_names_the_line(example: Publ
         ("{{ TITLE.__class__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
         (b"a\nb\xff", "template item.html, line 2: this is not UTF-8"),
         ('{% include "item.html" %}', "template item.html, line 1: maximum recursion depth"),
+        ("{{ 'a' * 10**18 }}", "template item.html, line 1: MemoryError"),
         ("", None),
     ],
 )  # fmt: skip
@@ -380,3 +381,52 @@ def test_dates_for_people_and_for_machines_are_those_of_the_content(bare: Publis
     page = bare.text("blog/rye/index.html")
 
     assert '<time datetime="2026-02-04T04:30:00Z">4 February 2026</time>' in page
+
+
+def test_links_in_texts_follow_the_path_of_the_site_when_it_changes(bare: PublishedSite) -> None:
+    bare.add(
+        "rye", "[a](/blog/wheat/) ![b](/b.png)", image="img/rye.png",
+        related_docs="[{title: W, url: /blog/wheat/}]",
+    )  # fmt: skip
+    bare.publish()
+    assert 2 == bare.text("blog/rye/index.html").count('href="/blog/wheat/"')
+
+    bare.config.write_text(bare.config.read_text().replace("alderandrye.example", "alderandrye.example/site"))
+    bare.publish()
+    page = bare.text("blog/rye/index.html")
+    assert 2 == page.count('href="/site/blog/wheat/"')
+    assert 'src="/site/b.png"' in page
+    assert f'content="{BASE_URL}/site/img/rye.png"' in page
+    assert "0 rendered, 1 unchanged, 0 removed" == bare.publish().steps[2].message
+
+
+def test_a_template_that_cannot_be_read_costs_its_own_pages_alone(bare: PublishedSite) -> None:
+    bare.add("rye")
+    bare.add("kneading", kind="guide")
+    bare.write("web/templates/other", "X")
+    (bare.root / "services/web/templates/guide.html").symlink_to("other")
+
+    assert "template guide.html: " in bare.errors()["page_prerender"]
+    assert "blog/rye/index.html" in files(bare.output)
+    assert "blog/kneading/index.html" not in files(bare.output)
+
+
+def test_a_locale_with_the_text_of_a_list_alone_has_a_first_page(bare: PublishedSite) -> None:
+    bare.write("content/config.yaml", "metadata: {locales: [en, de]}")
+    bare.add("rye")
+    bare.write("content/liste.md", markdown("Text.", title="Liste", slug='""', locale="de"))
+
+    assert {} == bare.errors()
+    assert {"de/index.html", "de/blog/index.html"} <= files(bare.output).keys()
+    assert f"<loc>{BASE_URL}/de/</loc>" in bare.text("sitemap.xml")
+    assert "Liste" not in bare.text("feed.xml")
+
+
+def test_a_text_in_a_locale_that_the_site_does_not_have_is_told(
+    bare: PublishedSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare.add("roggen", locale="de")
+    bare.publish()
+
+    told = "the site has no locale 'de' (it has en): public texts without a page: 1"
+    assert told in caplog.messages

@@ -27,7 +27,7 @@ def llms_txt(ctx: JobContext) -> JobResult:
     """Write the addresses and descriptions of what is public, in a fixed order."""
     site = load_site(ctx)
     everything = published(ctx, site)
-    items = everything.of_locale(site.locales[0])
+    items = everything.pages_in(site.locales[0])
     text = "\n".join(_lines(site, everything, items)).rstrip("\n") + "\n"
     with Output(site.output, "llms_txt", enforce=ctx.enforce) as output:
         output.put("llms.txt", text.encode())

@@ -27,7 +27,7 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 def rss_feed(ctx: JobContext) -> JobResult:
     """Write the newest public items of the site's first locale."""
     site = load_site(ctx)
-    items = published(ctx, site).of_locale(site.locales[0])
+    items = published(ctx, site).pages_in(site.locales[0])
     tally = Tally(ctx)
     feeds = {
         "feed.xml": _rss(site, "feed.xml", (site.name, site.description, "/"), items[:NEWEST]),

@@ -50,7 +50,7 @@ def _urls(site: Site, everything: Published) -> Iterator[Url]:
     addresses = Addresses(site.base_url)
     seen = {item.url for item in everything.items} | {each.url for each in everything.listings}
     for locale in site.locales:
-        items = everything.of_locale(locale)
+        items = everything.pages_in(locale) or everything.of_locale(locale)
         home = home_url(site, locale)
         if home not in seen and (items or locale == site.locales[0]):
             newest = max((item.modified_at for item in items), default=None)
