@@ -89,18 +89,41 @@ class Folder:
             raise NotPlain(self.named(parts), _what(status.st_mode))
         return status.st_size
 
-    def files(self, refused: Callable[[NotPlain], None], below: Parts = ()) -> Iterator[Parts]:
-        """Yield every file, in the order of their paths; what is no plain file or folder is told."""
-        with self._folder(below) as folder, os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.stat(follow_symlinks=False).st_mode) for entry in entries)
+    def files(
+        self,
+        refused: Callable[[Parts, OSError], None],
+        *,
+        hidden: Callable[[str], bool] = lambda _: False,
+        below: Parts = (),
+    ) -> Iterator[Parts]:
+        """Yield every file, in the order of their paths, but for names that are hidden.
+
+        What is no plain file or folder is told as NotPlain; a folder that cannot be read to its end, with
+        what the system says. The walk goes on behind it.
+        """
+        try:
+            found = self._modes(below, hidden)
+        except OSError as error:
+            refused(below, error)
+            return
         for name, mode in found:
             parts = (*below, name)
             if stat.S_ISDIR(mode):
-                yield from self.files(refused, parts)
+                yield from self.files(refused, hidden=hidden, below=parts)
             elif stat.S_ISREG(mode):
                 yield parts
             else:
-                refused(NotPlain(self.named(parts), _what(mode)))
+                refused(parts, NotPlain(self.named(parts), _what(mode)))
+
+    def _modes(self, below: Parts, hidden: Callable[[str], bool]) -> list[tuple[str, int]]:
+        """Return the names in a folder and what they are, in order."""
+        found = []
+        with self._folder(below) as folder, os.scandir(folder) as entries:
+            for entry in entries:
+                if not hidden(entry.name):
+                    with suppress(FileNotFoundError):  # removed a moment ago
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mode))
+        return sorted(found)
 
     def names(self, below: Parts = ()) -> list[str]:
         """Return what is in a folder, in order; nothing if there is none."""

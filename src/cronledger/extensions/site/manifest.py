@@ -59,6 +59,11 @@ class Manifest:
         """Return the paths of all other steps, and whose they are."""
         return {path: written.step for path, written in self._paths.items() if written.step != step}
 
+    def is_of(self, path: str, step: str) -> bool:
+        """Whether a step has written this path."""
+        written = self._paths.get(path)
+        return written is not None and written.step == step
+
     def knows(self, path: str, sha256: str) -> bool:
         """Whether these bytes at this path are ours."""
         written = self._paths.get(path)

@@ -78,10 +78,11 @@ def checked(path: str) -> Parts:
 class Output:
     """The files of one step, in an output folder; leave the block to give way to the next step.
 
-    Raises InUse while somebody else writes there, NotPlain where the folder is a link.
+    What the step `heir_of` has written may be taken over. Raises InUse while somebody else writes there,
+    NotPlain where the folder is a link.
     """
 
-    def __init__(self, root: Path, step: str, *, enforce: bool = True) -> None:
+    def __init__(self, root: Path, step: str, *, enforce: bool = True, heir_of: str | None = None) -> None:
         self.counts = Counts()
         self.failed: list[str] = []
         self._step = step
@@ -96,9 +97,14 @@ class Output:
             self._manifest = Manifest(self._folder)
             self._closing = opening.pop_all()
         self._others = {
-            path.casefold(): (path, step) for path, step in self._manifest.of_others(step).items()
+            path.casefold(): (path, other)
+            for path, other in self._manifest.of_others(step).items()
+            if other != heir_of
         }
         self._paths: dict[str, str] = {}
+        self._kept: set[str] = set()
+        self.keeps_everything = False
+        self._temporaries = 0
         self._hashes: dict[str, str] = {}
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
@@ -121,34 +127,57 @@ class Output:
         parts = checked(path)
         self._claim(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        self._hashes[path] = sha256
-        if self._folder.size(parts) == len(data) and self._folder.read(parts, len(data)) == data:
+        if self.has(path, data):
+            self._hashes[path] = sha256
             self.counts.unchanged += 1
-            if not self._manifest.knows(path, sha256):
+            if not (self._manifest.knows(path, sha256) and self._manifest.is_of(path, self._step)):
                 self._adopted.append(Line(path, self._step, sha256))
             return
-        temporary = (STATE, f"{_TEMPORARY}{len(self._hashes)}")
-        self._folder.write_new(temporary, data)
+        self._temporaries += 1
+        temporary = (STATE, f"{_TEMPORARY}{self._temporaries}")
+        try:
+            self._folder.write_new(temporary, data)
+        except OSError:
+            self._folder.remove(temporary)  # half of a file would only fill the disk further
+            raise
+        # Only now: until its new bytes are there, the old ones of a file have to stay ours.
+        self._hashes[path] = sha256
         self._pending.append(_Pending(temporary, parts, sha256))
         self._pending_bytes += len(data)
         if len(self._pending) >= BATCH_FILES or self._pending_bytes >= BATCH_BYTES:
             self.flush()
 
     def keep(self, path: str) -> None:
-        """Leave a file as it is, if it is there: it should be, but could not be made this time."""
+        """Leave a file, or what is below a folder, as it is: it should be there, but could not be made."""
         self._paths.setdefault(path.casefold(), path)
+        self._kept.add(path)
+
+    def keep_everything(self) -> None:
+        """Remove nothing in the end: it is not known what the site still has."""
+        self.keeps_everything = True
 
     def flush(self) -> None:
-        """Make the files that wait durable, note them, and move them to their places."""
+        """Make the files that wait durable, note them, and move them to their places.
+
+        One that has another one of them in its way is told in `failed`.
+        """
         self._folder.sync_all(each.temporary for each in self._pending)
-        noted = (Line("/".join(each.target), self._step, each.sha256) for each in self._pending)
+        noted = [Line("/".join(each.target), self._step, each.sha256) for each in self._pending]
+        new = {line.path for line in noted if not self._manifest.is_of(line.path, self._step)}
         self._manifest.append([*self._adopted, *noted])
+        moving, self._pending, self._pending_bytes, self._adopted = self._pending, [], 0, []
         touched: set[Parts] = set()
-        for each in self._pending:
-            touched |= self._folder.rename(each.temporary, each.target)
+        lost: dict[str, OSError] = {}
+        for each in moving:
+            try:
+                touched |= self._folder.rename(each.temporary, each.target)
+            except OSError as error:
+                self._folder.remove(each.temporary)
+                lost["/".join(each.target)] = error
+            else:
+                self.counts.written += 1
         self._folder.sync_all(sorted(touched))
-        self.counts.written += len(self._pending)
-        self._pending, self._pending_bytes, self._adopted = [], 0, []
+        self._give_up(lost, new)
 
     def finish(self) -> Counts:
         """Bring everything to its place, and remove what this step has written before and no longer wants.
@@ -158,7 +187,11 @@ class Output:
         """
         self.flush()
         wanted = set(self._paths.values())
-        unwanted = [path for path in self._manifest.of_step(self._step) if path not in wanted]
+        unwanted = [
+            path
+            for path in self._manifest.of_step(self._step)
+            if not (self.keeps_everything or path in wanted or self._is_kept(path))
+        ]
         self._manifest.append(
             [Line(path, self._step, gone=True) for path in unwanted if self._is_dropped(path)]
         )
@@ -194,6 +227,17 @@ class Output:
         parts = checked(path)
         return self._folder.size(parts) == len(data) and self._folder.read(parts, len(data)) == data
 
+    def is_there(self, path: str) -> bool:
+        """Whether anything is at a place."""
+        try:
+            return self._folder.size(checked(path)) is not None
+        except NotPlain:
+            return True
+
+    def written_by(self, *steps: str) -> list[str]:
+        """Return the paths that some steps have written."""
+        return [path for step in steps for path in self._manifest.of_step(step)]
+
     def top(self) -> list[str]:
         """Return the names of the plain files at the top of the folder, in order."""
         return [name for name in self._folder.names() if self._is_file(name)]
@@ -203,6 +247,20 @@ class Output:
             return self._folder.size((name,)) is not None
         except NotPlain:
             return False
+
+    def _give_up(self, lost: Mapping[str, OSError], new: set[str]) -> None:
+        """Forget the bytes that did not reach their places: those of before stay ours."""
+        self._manifest.append([Line(path, self._step, gone=True) for path in lost if path in new])
+        for path, error in lost.items():
+            del self._hashes[path]
+            self.failed.append(f"{path} cannot be written: {error}")
+        for error in lost.values():
+            if not isinstance(error, NotPlain | IsADirectoryError):  # the disk's trouble, not this file's
+                raise error
+
+    def _is_kept(self, path: str) -> bool:
+        parts = path.split("/")
+        return any("/".join(parts[:depth]) in self._kept for depth in range(1, len(parts) + 1))
 
     def _knows(self, path: str, data: bytes) -> bool:
         return self._manifest.knows(path, hashlib.sha256(data).hexdigest())

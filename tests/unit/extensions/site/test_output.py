@@ -281,3 +281,102 @@ def test_a_row_with_a_slug_that_leads_out_changes_nothing_outside(
     assert "is no path for the output" in error or "would be one file" in error
     assert (site.output / "blog/rye/index.html").exists()
     assert slug not in site.text("sitemap.xml") + site.text("feed.xml") + site.text("llms.txt")
+
+
+def test_a_file_that_could_not_be_written_is_still_ours_to_remove(tmp_path: Path) -> None:
+    """A page whose new bytes found no room on the disk stayed for ever once it was not wanted any more."""
+    written(tmp_path, a__html="old", b__html="b")
+    state = tmp_path / ".cronledger"
+    with Output(tmp_path, "pages") as output:
+        state.rename(tmp_path / "away")
+        state.write_text("in the way")
+        with pytest.raises(OSError, match="cronledger"):
+            output.put("a.html", b"new")
+        state.unlink()
+        (tmp_path / "away").rename(state)
+        output.keep("a.html")
+        output.put("b.html", b"b")
+        output.finish()
+    last = written(tmp_path, b__html="b")
+
+    assert ({"b.html": b"b"}, []) == (files(tmp_path), last.failed)
+
+
+def test_what_is_in_the_way_of_a_new_file_is_told_and_the_others_are_written(tmp_path: Path) -> None:
+    """The step failed with the KeyError of a path that was never noted."""
+    (tmp_path / "a.html").mkdir()
+    with Output(tmp_path, "pages") as output:
+        with pytest.raises(NotPlain, match="is a folder"):
+            output.put("a.html", b"a")
+        output.keep("a.html")
+        output.put("b.html", b"b")
+        output.finish()
+
+    assert {"b.html": b"b"} == files(tmp_path)
+
+
+def test_a_file_in_the_way_of_a_folder_of_the_same_run_is_told_alone(tmp_path: Path) -> None:
+    with Output(tmp_path, "pages") as output:
+        for path in ("x", "x/y", "z"):
+            output.put(path, b"1")
+        output.finish()
+
+    assert {"x": b"1", "z": b"1"} == files(tmp_path)
+    assert 1 == len(output.failed)
+    assert "x/y cannot be written" in output.failed[0]
+    assert [] == written(tmp_path, z="1").failed
+
+
+def test_what_is_below_a_kept_folder_stays(tmp_path: Path) -> None:
+    with Output(tmp_path, "pages") as output:
+        for path in ("img/a", "img/b/c", "image"):
+            output.put(path, b"1")
+        output.finish()
+    with Output(tmp_path, "pages") as output:
+        output.keep("img")
+        output.finish()
+
+    assert {"img/a", "img/b/c"} == files(tmp_path).keys()
+
+
+def test_an_heir_takes_over_a_file_and_nobody_else_does(tmp_path: Path) -> None:
+    written(tmp_path, "first", a="1")
+    with pytest.raises(PathRefused, match="which first has written"):
+        written(tmp_path, "second", a="1")
+    with Output(tmp_path, "second", heir_of="first") as output:
+        output.put("a", b"1")
+        output.finish()
+    written(tmp_path, "first")
+
+    assert {"a": b"1"} == files(tmp_path)
+
+
+def test_a_folder_that_vanishes_during_a_walk_is_told_and_the_walk_goes_on(tmp_path: Path) -> None:
+    """Whatever came behind it was taken for gone."""
+    for path in ("a", "b/x", "c"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("1")
+    told: list[tuple[str, ...]] = []
+    with Folder(tmp_path) as folder:
+        walk = folder.files(lambda parts, _: told.append(parts))
+        found = [next(walk)]
+        (tmp_path / "b").rename(tmp_path / "elsewhere")
+        found += walk
+
+    assert ([("a",), ("c",)], [("b",)]) == (found, told)
+
+
+def test_a_file_that_vanishes_while_a_folder_is_read_is_passed_over(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_text("1")
+
+    def hidden(name: str) -> bool:
+        if name == "b":
+            (tmp_path / name).unlink()
+        return False
+
+    told: list[tuple[str, ...]] = []
+    with Folder(tmp_path) as folder:
+        found = list(folder.files(lambda parts, _: told.append(parts), hidden=hidden))
+
+    assert ([("a",), ("c",)], []) == (found, told)

@@ -6,7 +6,7 @@ from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.output import MOST_BYTES, Output, PathRefused, checked
 from cronledger.extensions.site.tally import Tally, look_up
-from cronledger.extensions.web.assets import assets, final_path
+from cronledger.extensions.web.assets import STEPS, assets
 
 
 def asset_copy(ctx: JobContext) -> JobResult:
@@ -15,16 +15,21 @@ def asset_copy(ctx: JobContext) -> JobResult:
     tally = Tally(ctx)
     ends: dict[str, str] = {}
     moved = 0
-    with Output(site.output, "asset_copy", enforce=ctx.enforce) as output:
-        for path, folder in assets(site, tally.problem):
+    own, heir_of = STEPS
+    with Output(site.output, own, enforce=ctx.enforce, heir_of=heir_of) as output:
+        for asset in assets(site, output, tally.problem):
             look_up(ctx, tally.done, tally.done + 1, "assets")
-            final = final_path(path)
+            path, final = asset.path, asset.final
+            if final != path:
+                output.keep(final)  # ours, if the asset was in that folder before
             if (other := ends.setdefault(final.casefold(), path)) != path:
+                output.keep(path)
                 tally.problem(f"assets {other} and {path} would both be {final}: give one another name")
                 continue
             try:
-                data = folder.read(checked(path), MOST_BYTES)
-                if data is None:  # removed a moment ago
+                data = asset.folder.read(checked(path), MOST_BYTES)
+                if data is None:  # removed a moment ago, perhaps to be written anew: the next run knows
+                    output.keep(path)
                     continue
                 if final != path and output.has(final, data):
                     moved += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Page(msgspec.Struct, frozen=True):
     path: str
     template: str
     variables: dict[str, Any]
+    spare: str = ""
+    """The package's own template, for a page that must not stay as it was: it names other items."""
 
 
 def page_prerender(ctx: JobContext) -> JobResult:
@@ -43,19 +45,40 @@ def page_prerender(ctx: JobContext) -> JobResult:
     with (
         Output(site.output, "page_prerender", enforce=ctx.enforce) as output,
         Templates([site.templates, DEFAULTS]) as templates,
+        Templates([DEFAULTS]) as spares,
     ):
-        for page in _Pages(ctx, site, everything, templates).all(tally):
+
+        def missing(path: str, problem: str) -> None:
+            output.keep(path)
+            tally.problem(problem)
+
+        for page in _Pages(ctx, site, everything, templates).all(missing):
+            problems = tally.failed
             try:
-                output.put(page.path, templates.fill_in(page.template, page.variables))
+                output.put(page.path, _filled_in(page, templates, spares, tally))
             except (TemplateFailed, PathRefused, OSError) as error:
                 output.keep(page.path)
                 tally.problem(error)
             else:
-                tally.done += 1
+                tally.done += tally.failed == problems
         counts = output.finish()
         for problem in output.failed:
             tally.problem(problem)
     return tally.result(f"{tally.done} pages: {counts}")
+
+
+def _filled_in(page: Page, templates: Templates, spares: Templates, tally: Tally) -> bytes:
+    """Return a page, made with its spare template if its own one fails: that is a problem all the same.
+
+    What is no longer public must not stay in a list because somebody is at work on the template.
+    """
+    try:
+        return templates.fill_in(page.template, page.variables)
+    except TemplateFailed as error:
+        if not page.spare:
+            raise
+        tally.problem(error)
+        return spares.fill_in(page.spare, page.variables)
 
 
 class _Pages:
@@ -69,14 +92,14 @@ class _Pages:
         self._variables = Pages(site, everything)
         self._fragments = tables(ctx, "content_fragments").content_fragments
 
-    def all(self, tally: Tally) -> Iterator[Page]:
-        """Yield every page; an item whose text has not been rendered is a problem, and has none."""
-        yield from self._items(tally)
-        yield from self._lists()
+    def all(self, missing: Callable[[str, str], None]) -> Iterator[Page]:
+        """Yield every page; one whose text has not been rendered is told as missing, and stays as it was."""
+        yield from self._items(missing)
+        yield from self._lists(missing)
         yield from self._first_pages()
         yield Page("404.html", "404.html", self._variables.not_found())
 
-    def _items(self, tally: Tally) -> Iterator[Page]:
+    def _items(self, missing: Callable[[str, str], None]) -> Iterator[Page]:
         items = self._everything.items
         templates = {kind: self._template(kind, "item.html") for kind in {item.kind for item in items}}
         for start in range(0, len(items), BATCH):
@@ -88,9 +111,9 @@ class _Pages:
                     variables = self._variables.item(item, fragments[item.id])
                     yield Page(page_path(item.url), templates[item.kind], variables)
                 else:
-                    tally.problem(f"content '{item.slug}' is not rendered: see the step content_prerender")
+                    missing(page_path(item.url), _not_rendered(item))
 
-    def _lists(self) -> Iterator[Page]:
+    def _lists(self, missing: Callable[[str, str], None]) -> Iterator[Page]:
         for listing in self._everything.listings:
             index = listing.index
             fragment = self._rendered([index]).get(index.id) if index else None
@@ -98,7 +121,10 @@ class _Pages:
             for number in range(1, pages_of(listing) + 1):
                 shown = fragment if number == 1 else None
                 path = page_path(list_page(listing, number))
-                yield Page(path, template, self._variables.listing(listing, number, shown))
+                if index and number == 1 and not shown:
+                    missing(path, _not_rendered(index))
+                else:
+                    yield Page(path, template, self._variables.listing(listing, number, shown), "list.html")
 
     def _first_pages(self) -> Iterator[Page]:
         """Yield the first page of each locale, unless an item or a list stands there."""
@@ -107,14 +133,20 @@ class _Pages:
         for locale in locales:
             url = home_url(self._site, locale)
             if url not in taken and (locale == locales[0] or everything.of_locale(locale)):
-                yield Page(page_path(url), "home.html", self._variables.home(locale))
+                yield Page(page_path(url), "home.html", self._variables.home(locale), "home.html")
 
     def _template(self, kind: str, usual: str) -> str:
         """Return the template for a kind: the one that was said, the one of that name, or the usual one."""
         said = self._site.kinds.get(kind)
         if said is None:
-            return self._templates.first_of(f"{kind}.html", usual)
+            return f"{kind}.html" if self._is_there(f"{kind}.html") else usual
         return said if said.endswith(".html") else f"{said}.html"
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return self._templates.has(name)
+        except OSError:  # a link: told when it is to be filled in
+            return True
 
     def _rendered(self, items: Sequence[Item]) -> dict[str, Fragment]:
         columns = self._fragments.c
@@ -122,3 +154,7 @@ class _Pages:
         with self._ctx.db.connect() as connection:
             rows = connection.execute(asked.where(columns.content_id.in_([item.id for item in items])))
             return {row.content_id: Fragment(row.html, row.toc_html) for row in rows}
+
+
+def _not_rendered(item: Item) -> str:
+    return f"content '{item.slug}' is not rendered: see the step content_prerender"
