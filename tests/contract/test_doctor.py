@@ -26,6 +26,7 @@ from cronledger.ledger.schema import INBOX
 from tests.cli_runner import Result, run_cli
 from tests.conftest import opened
 from tests.events import election, submit
+from tests.waiting import eventually_within
 
 BERLIN = "Europe/Berlin"
 REPORT = JobDefinition(name=JobName("report"), schedule="0 0 9 * * *", timezone=BERLIN)
@@ -233,9 +234,10 @@ def test_an_instance_records_its_time_zone_data_and_doctor_finds_it_well(
     config = tmp_path / "config.yaml"
     entry = f"name: report, extension: tests, schedule: '0 0 9 * * *', timezone: {BERLIN}"
     config.write_text(f"scheduler: {{jobs: [{{{entry}}}]}}\n")
-    with Scheduler(database_url=sql_url, config=config, jobs=[report]).background():
-        result = run_cli("--database-url", sql_url, "--app", __name__, "doctor", "--json")
     store = opened(sql_url)
+    with Scheduler(database_url=sql_url, config=config, jobs=[report]).background():
+        assert eventually_within(30, lambda: not store.ledger.head().is_vacant)
+        result = run_cli("--database-url", sql_url, "--app", __name__, "doctor", "--json")
     started = store.ledger.read_all(0, 1)[0].body  # type: ignore[arg-type]
     store.close()
 
@@ -245,7 +247,8 @@ def test_an_instance_records_its_time_zone_data_and_doctor_finds_it_well(
     assert started.zones_until is not None
     assert 0 == result.exit_code
     # The server of the tests trades durability for speed, and `database` says so.
-    assert {"ok"} == {check(result, name)["status"] for name in CHECKS if name != "database"}
+    found = [check(result, name) for name in CHECKS if name != "database"]
+    assert [] == [each for each in found if each["status"] != "ok"]
     assert started.tzdata in check(result, "fire_times")["message"]
 
 

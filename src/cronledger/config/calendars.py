@@ -12,7 +12,7 @@ from typing import Any
 from cronledger.config.model import Fields, KnownCalendar, NamedEntry
 from cronledger.domain.calendar import Calendar, joined
 from cronledger.errors import InvalidSchedule
-from cronledger.strict_yaml.problem import Problems, nearest, quoted
+from cronledger.strict_yaml.problem import Problems, meant, quoted
 
 RULES = ("exclude", "only", "weekdays", "blackout")
 
@@ -24,7 +24,7 @@ def check_names(known: Iterable[str], said: Iterable[tuple[str, Fields]], proble
         written = found.get("calendar")
         if written is not None and written.place is not None and written.value not in (None, *names):
             what = f"{title}calendar: {_unknown(written.value, names)}"
-            problems.add(written.place, what, _meant(written.value, names))
+            problems.add(written.place, what, meant(written.value, names))
 
 
 def resolved(entries: Mapping[str, NamedEntry], problems: Problems) -> dict[str, KnownCalendar]:
@@ -52,7 +52,7 @@ def _resolve(
         assert extends
         place = extends.place or entry.place
         if base not in entries:
-            problems.add(place, f"{entry.title}extend: {_unknown(base, entries)}", _meant(base, entries))
+            problems.add(place, f"{entry.title}extend: {_unknown(base, entries)}", meant(base, entries))
         elif base in (*chain, name):
             circle = (*chain, name, base)
             shown = " -> ".join(circle[circle.index(base) :])
@@ -87,8 +87,3 @@ def _joined(found: KnownCalendar, below: KnownCalendar) -> KnownCalendar:
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = ", ".join(known)
     return f"unknown calendar {quoted(name)} ({f'there are: {names}' if names else 'none is defined'})"
-
-
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    near = nearest(name, known)
-    return f"did you mean '{near}'?" if near else None

@@ -6,14 +6,14 @@ Every registered job is paired: with each entry that lists it, or with none, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from cronledger.config.model import JobEntry, Override, Settings
 from cronledger.domain.ids import JobName, is_name
 from cronledger.jobs.registry import Registered, Registry, is_built_in
-from cronledger.strict_yaml.problem import Place, Problems, nearest
+from cronledger.strict_yaml.problem import Place, Problems, meant
 
 Key = tuple[str, str]
 """A job in code: its extension and its name there."""
@@ -72,7 +72,7 @@ def bootstrap(settings: Settings, paired: list[Pair], problems: Problems) -> dic
             names = [pair.name for pair in paired]
             there_are = f"(there are: {', '.join(names) or 'none'})"
             message = f"bootstrap_jobs: no entry and no registered job is called '{wanted}' {there_are}"
-            problems.add(place, message, _meant(wanted, names))
+            problems.add(place, message, meant(wanted, names))
     return boot
 
 
@@ -99,12 +99,12 @@ def _not_provided(entry: JobEntry, registry: Registry, problems: Problems) -> No
     if entry.extension not in extensions:
         loaded = ", ".join(extensions) or "none"
         message = f"extension '{entry.extension}' is not loaded (loaded: {loaded})"
-        hint = _meant(entry.extension, extensions) or "name its module in scheduler.extensions or with --app"
+        hint = meant(entry.extension, extensions) or "name its module in scheduler.extensions or with --app"
         problems.add(entry.place_of("extension", "job", "name"), f"{entry.title}{message}", hint)
         return
     names = [registered.name for registered in extensions[entry.extension]]
     message = f"extension '{entry.extension}' has no job '{entry.job}' (it has {', '.join(names) or 'none'})"
-    problems.add(entry.place_of("job", "name"), f"{entry.title}{message}", _meant(entry.job, names))
+    problems.add(entry.place_of("job", "name"), f"{entry.title}{message}", meant(entry.job, names))
 
 
 def _meets_nothing(override: Override, labels: Mapping[Key, list[str]], problems: Problems) -> None:
@@ -117,7 +117,7 @@ def _meets_nothing(override: Override, labels: Mapping[Key, list[str]], problems
         candidates, word, field = called, override.name, "name"
         what = f"no entry for {pair} is called '{override.name}'"
     there_are = f"(there are: {', '.join(candidates) or 'none'})"
-    problems.add(override.place_of(field), f"{override.title}{what} {there_are}", _meant(word, candidates))
+    problems.add(override.place_of(field), f"{override.title}{what} {there_are}", meant(word, candidates))
 
 
 def _unlisted(settings: Settings, listed: list[Pair], registry: Registry, problems: Problems) -> list[Pair]:
@@ -144,8 +144,3 @@ def _unlisted(settings: Settings, listed: list[Pair], registry: Registry, proble
 def somewhere(settings: Settings) -> Place:
     """Return a place for what no line of any file says."""
     return Place(settings.files[0] if settings.files else "configuration", 1, 1)
-
-
-def _meant(word: str, words: Iterable[str]) -> str | None:
-    near = nearest(word, words)
-    return f"did you mean '{near}'?" if near else None

@@ -31,7 +31,7 @@ from sqlalchemy.engine import Dialect
 
 from cronledger import JobContext
 from cronledger.errors import UsageError
-from cronledger.strict_yaml.problem import nearest
+from cronledger.strict_yaml.problem import meant
 
 
 class TableMissing(Exception):
@@ -183,9 +183,7 @@ class Names:
 
 def _require_known(name: str, known: Iterable[str], about: str) -> None:
     if name not in known:
-        near = nearest(name, known)
-        meant = f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
-        raise UsageError(f"{about} '{name}'", hint=meant)
+        raise UsageError(f"{about} '{name}'", hint=meant(name, known) or f"there are: {', '.join(known)}")
 
 
 def _table(name: str, names: Names, seen: Any) -> Table:

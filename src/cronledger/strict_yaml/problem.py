@@ -119,3 +119,13 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     """
     close = difflib.get_close_matches(word[:64], list(words), n=1, cutoff=0.6)
     return close[0] if close else None
+
+
+def meant(word: str, words: Iterable[str]) -> str | None:
+    """Ask whether the nearest word was meant; None if none is near.
+
+    >>> meant("shedule", ["schedule", "enabled"])
+    "did you mean 'schedule'?"
+    """
+    near = nearest(word, words)
+    return f"did you mean '{near}'?" if near else None

@@ -22,7 +22,7 @@ scheduler:
     - {name: count, extension: counting, schedule: "* * * * * *"}
 """
 COUNTING = """
-import time
+import os, time
 from pathlib import Path
 from cronledger import job
 
@@ -31,7 +31,8 @@ def count(ctx):
     for number in range(100_000):
         ctx.log.info("%s", number)
         ctx.progress(number, 100_000)
-        Path("said").write_text(str(number))
+        Path("said.new").write_text(str(number))
+        os.replace("said.new", "said")  # whole at every moment at which the process may be killed
         time.sleep(0.01)
 """
 LOST_AT_MOST = 400

@@ -93,7 +93,7 @@ def _in_batches(ctx: JobContext, rows: Rows, statement: Delete | Update) -> tupl
                 found = connection.execute(wanted).all()
                 changed = _apply(connection, rows, statement, [each[0] for each in found])
         except IntegrityError:
-            changed = _one_by_one(ctx, rows, statement, [each[0] for each in found], held=held)
+            changed = _by_halves(ctx, rows, statement, [each[0] for each in found], held=held)
         done += changed
         ctx.progress(done, message=f"{rows.what}s")
         before, last = last, found[-1][1] if found else None
@@ -108,7 +108,7 @@ def _apply(connection: Connection, rows: Rows, statement: Delete | Update, keys:
     return connection.execute(statement.where(key.in_(keys), rows.rule)).rowcount if keys else 0
 
 
-def _one_by_one(
+def _by_halves(
     ctx: JobContext, rows: Rows, statement: Delete | Update, keys: Sequence[Any], *, held: set[Any]
 ) -> int:
     """Do what can be done of a batch that holds a row to which others refer; halves of it first."""
@@ -121,5 +121,5 @@ def _one_by_one(
             if len(some) == 1:
                 held.add(some[0])
             else:
-                changed += _one_by_one(ctx, rows, statement, some, held=held)
+                changed += _by_halves(ctx, rows, statement, some, held=held)
     return changed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from cronledger.extensions.site.kinds import KINDS, kind_of
 from cronledger.extensions.site.reading import Part, read_file
 from cronledger.extensions.site.settings import Site, Source
 from cronledger.strict_yaml import check
-from cronledger.strict_yaml.problem import Problems, nearest, quoted
+from cronledger.strict_yaml.problem import Problems, meant, quoted
 
 BLOG_CONFIG = "BLOG_CONFIG"
 FOLDERS = {
@@ -100,9 +100,8 @@ class _Loading:
             self.application_problems.append("application.site: must be a mapping of names to folders")
         for key in chosen:
             if key not in FOLDERS:
-                near = nearest(str(key), FOLDERS)
-                meant = f"did you mean '{near}'?" if near else f"known: {', '.join(FOLDERS)}"
-                self.application_problems.append(f"application.site: unknown key {quoted(str(key))}; {meant}")
+                unknown = f"unknown key {quoted(str(key))}; {_meant(str(key), FOLDERS)}"
+                self.application_problems.append(f"application.site: {unknown}")
         for key, folder in chosen.items():
             if not isinstance(folder, str) or not folder or "\0" in folder:
                 self.application_problems.append(f"application.site.{key}: must be the path of a folder")
@@ -120,9 +119,7 @@ class _Loading:
         for key, folder in folders.items():
             # Content is judged where its sources are. What lies elsewhere was meant to.
             if key != "content" and folder.is_relative_to(self._root) and real[key] != folder:
-                self.application_problems.append(
-                    f"{self._shown(folder)} leads through a symbolic link, which is not followed"
-                )
+                self._refuse_link(folder)
         output = real["output"]
         inputs = (key for key in ("assets", "templates", "content") if _overlap(output, real[key]))
         if key := next(inputs, ""):
@@ -130,6 +127,11 @@ class _Loading:
                 f"application.site.output: {self._shown(folders['output'])} overlaps the folder of {key}, "
                 f"{self._shown(folders[key])}: choose a folder apart from it"
             )
+
+    def _refuse_link(self, folder: Path) -> None:
+        self.application_problems.append(
+            f"{self._shown(folder)} leads through a symbolic link, which is not followed"
+        )
 
     def _file(self, path: Path, known: tuple[str, ...]) -> Part:
         found = read_file(path, self._shown(path), known, self._problems)
@@ -200,9 +202,7 @@ class _Loading:
         if not folder.is_dir():
             return ()
         if Path(os.path.realpath(folder)) != folder:
-            self.application_problems.append(
-                f"{self._shown(folder)} leads through a symbolic link, which is not followed"
-            )
+            self._refuse_link(folder)
         return (Source(source_id="blog", path=folder, sitemap=sources.usual_sitemap("blog")),)
 
     def _kinds(self, templates: Path, found: tuple[Source, ...]) -> dict[str, str]:
@@ -216,9 +216,7 @@ class _Loading:
             for word in part.get("content_types", check.several(check.filled), ()):
                 kind = word if word in lists else kind_of(word)
                 if word not in known:
-                    near = nearest(word, known)
-                    meant = f"did you mean '{near}'?" if near else f"known: {', '.join(known)}"
-                    part.refuse("content_types", f"unknown kind {quoted(word)}; {meant}")
+                    part.refuse("content_types", f"unknown kind {quoted(word)}; {_meant(word, known)}")
                 elif kinds.setdefault(kind, name) != name:
                     part.refuse("content_types", f"{quoted(word)} already has the template '{kinds[kind]}'")
         return kinds
@@ -226,10 +224,13 @@ class _Loading:
 
 def _has_category(said: sources.Said, source: Source, categories: Mapping[str, Part]) -> bool:
     if categories and source.category_id and source.category_id not in categories:
-        near = nearest(source.category_id, categories)
-        meant = f"did you mean '{near}'?" if near else f"known: {', '.join(categories)}"
-        said.part.refuse("category_id", f"unknown category {quoted(source.category_id)}; {meant}")
+        unknown = f"unknown category {quoted(source.category_id)}; {_meant(source.category_id, categories)}"
+        said.part.refuse("category_id", unknown)
     return True
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    return meant(word, known) or f"known: {', '.join(known)}"
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cronledger import JobContext, JobResult
+from cronledger.extensions.site.output import Counts, Output
 
 SHOWN = 3
 """So many problems stand in the error of a step; all are in its log."""
@@ -23,6 +24,13 @@ class Tally:
         if str(text) not in self._problems:
             self._problems[str(text)] = None
             self._ctx.log.error("%s", text)
+
+    def finish(self, output: Output) -> Counts:
+        """Finish the output of a step, and count what it could not do."""
+        counts = output.finish()
+        for problem in output.failed:
+            self.problem(problem)
+        return counts
 
     def result(self, message: str) -> JobResult:
         """Succeed with a message if there was no problem; what could be done is done in any case."""

@@ -41,7 +41,5 @@ def asset_copy(ctx: JobContext) -> JobResult:
             else:
                 tally.done += 1
         output.counts.unchanged += moved
-        counts = output.finish()
-        for problem in output.failed:
-            tally.problem(problem)
+        counts = tally.finish(output)
     return tally.result(f"{tally.done} assets: {counts}")

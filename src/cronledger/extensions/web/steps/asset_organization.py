@@ -31,8 +31,6 @@ def asset_organization(ctx: JobContext) -> JobResult:
         for path, final in own.items():
             if path != final:
                 output.keep(final)
-        counts = output.finish()
-        for problem in output.failed:
-            tally.problem(problem)
+        counts = tally.finish(output)
     tally.done = counts.written
     return tally.result(f"{counts.written} moved, {counts.removed} removed")

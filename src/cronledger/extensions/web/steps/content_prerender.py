@@ -12,7 +12,6 @@ from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.markdown import FORM, Fragment, renderer
 from cronledger.extensions.site.published import sources_with_pages
-from cronledger.extensions.site.settings import Site
 from cronledger.extensions.site.tally import Tally, look_up
 from cronledger.extensions.site.urls import Addresses
 from cronledger.extensions.tables import Tables, tables
@@ -29,7 +28,7 @@ def content_prerender(ctx: JobContext) -> JobResult:
     addresses = Addresses(site.base_url)
     changed, wanted = _changed(ctx, found, sources, addresses.prefix)
     forgotten = _forget(ctx, found, wanted)
-    _tell_foreign_locales(ctx, found, site)
+    _tell_foreign_locales(ctx, found, sources, site.locales)
     tally, making = Tally(ctx), _Making(renderer(addresses.path), addresses.prefix)
     for start in range(0, len(changed), BATCH):
         look_up(ctx, start, len(changed), "fragments")
@@ -75,13 +74,14 @@ def _changed(
     }
 
 
-def _tell_foreign_locales(ctx: JobContext, found: Tables, site: Site) -> None:
+def _tell_foreign_locales(
+    ctx: JobContext, found: Tables, sources: Sequence[str], locales: Sequence[str]
+) -> None:
     """Warn of what is public and has no page, because the site does not have its locale."""
     content = found.markdown_content
-    sources = [source.source_id for source in sources_with_pages(site)]
     asked = (
         select(content.c.locale, func.count())
-        .where(content.c.public, content.c.source_id.in_(sources), content.c.locale.not_in(site.locales))
+        .where(content.c.public, content.c.source_id.in_(sources), content.c.locale.not_in(locales))
         .group_by(content.c.locale)
     )
     with ctx.db.connect() as connection:
@@ -89,7 +89,7 @@ def _tell_foreign_locales(ctx: JobContext, found: Tables, site: Site) -> None:
     for locale, count in foreign:
         ctx.log.warning(
             "the site has no locale '%s' (it has %s): public texts without a page: %s",
-            locale, ", ".join(site.locales), count,
+            locale, ", ".join(locales), count,
         )  # fmt: skip
 
 

@@ -61,9 +61,7 @@ def page_prerender(ctx: JobContext) -> JobResult:
                 tally.problem(error)
             else:
                 tally.done += tally.failed == problems
-        counts = output.finish()
-        for problem in output.failed:
-            tally.problem(problem)
+        counts = tally.finish(output)
     return tally.result(f"{tally.done} pages: {counts}")
 
 
@@ -139,14 +137,8 @@ class _Pages:
         """Return the template for a kind: the one that was said, the one of that name, or the usual one."""
         said = self._site.kinds.get(kind)
         if said is None:
-            return f"{kind}.html" if self._is_there(f"{kind}.html") else usual
+            return self._templates.first_of(f"{kind}.html", usual)
         return said if said.endswith(".html") else f"{said}.html"
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            return self._templates.has(name)
-        except OSError:  # a link: told when it is to be filled in
-            return True
 
     def _rendered(self, items: Sequence[Item]) -> dict[str, Fragment]:
         columns = self._fragments.c
