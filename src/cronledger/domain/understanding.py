@@ -20,9 +20,10 @@ def understood(events: list[Recorded]) -> list[Recorded]:
 
     Raises NotUnderstood if there is none before it.
     """
-    for index, recorded in enumerate(events):
+    demanding = [index for index, each in enumerate(events) if each.must_understand]
+    for index in demanding:
         try:
-            require_understood(recorded)
+            require_understood(events[index])
         except NotUnderstood:
             if index == 0:
                 raise

@@ -9,6 +9,7 @@ parameter than the server on the row.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -63,7 +64,7 @@ class Lists:
     def put(self, execute: Callable[[str, Row], Any], rows: Sequence[Row]) -> None:
         """Insert rows."""
         for part in _parts(rows):
-            execute(self._statements[len(part)], tuple([value for row in part for value in row]))
+            execute(self._statements[len(part)], tuple(chain.from_iterable(part)))
 
 
 class _OnSqlite(_Statements):

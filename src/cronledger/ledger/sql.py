@@ -20,7 +20,7 @@ from cronledger.errors import LedgerGap
 from cronledger.ledger.admission import settled
 from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
 from cronledger.ledger.bulk import fetched
-from cronledger.ledger.codec import prepared, recorded_row
+from cronledger.ledger.codec import prepared, recorded_rows
 from cronledger.ledger.instants import from_micros, to_micros
 
 Reading = Callable[[], AbstractContextManager[Connection]]
@@ -104,18 +104,18 @@ class SqlLedger:
             rows = fetched(connection.execute(_ALL, {"after": after, "limit": limit}))
             last = after + len(rows)
             end: int = last if len(rows) == limit else connection.execute(_HEAD).scalar_one()
-        for expected, row in enumerate(rows, after + 1):
-            if row[0] != expected:
-                raise LedgerGap(expected, row[0])
+        if rows and rows[-1][0] != last:
+            expected, row = next(each for each in enumerate(rows, after + 1) if each[1][0] != each[0])
+            raise LedgerGap(expected, row[0])
         if last < end:
             raise LedgerGap(last + 1, end + 1)
-        return [recorded_row(row) for row in rows]
+        return recorded_rows(rows)
 
     def read_stream(self, stream: Stream, after: int = START) -> list[Recorded]:
         """Return a stream's events after a version, in order."""
         with self._reading() as connection:
             rows = fetched(connection.execute(_STREAM, {"stream": stream, "after": after}))
-        return [recorded_row(row) for row in rows]
+        return recorded_rows(rows)
 
     def read_stored(self, after: Position, limit: int) -> list[Stored]:
         """Return up to `limit` events after a position exactly as kept."""
@@ -127,7 +127,7 @@ class SqlLedger:
         """Return the first event of each type that must be understood, in order."""
         with self._reading() as connection:
             rows = fetched(connection.execute(_DEMANDING))
-        return [recorded_row(row) for row in rows]
+        return recorded_rows(rows)
 
     def position_at(self, instant: datetime) -> Position:
         """Return the position of the last event recorded at or before an instant.

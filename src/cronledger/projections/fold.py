@@ -20,7 +20,7 @@ from cronledger.errors import LedgerGap, NotUnderstood
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
 from cronledger.projections.outdated import ViewNewer
-from cronledger.projections.projection import Folded, Projection, fold, fold_keyed, fold_ledger
+from cronledger.projections.projection import Folded, Groups, Projection, fold, fold_groups, fold_ledger
 from cronledger.projections.rows import Key
 from cronledger.projections.tables import CHECKPOINT, METADATA, Checkpoint
 
@@ -234,7 +234,7 @@ class _View:
         self.projection = projection
         self.start = self.position = start
         self.changed: dict[Key, None] = {}
-        self._keyed: list[tuple[Key, Recorded]] = []
+        self._groups: Groups = {}
         self.states: dict[Key, Any] = written.get(projection.name, {})
 
     @property
@@ -249,13 +249,13 @@ class _View:
             return set()
         is_new = self.position < events[0].position
         news = events if is_new else [each for each in events if each.position > self.position]
-        self._keyed = self.projection.keyed(news)
+        self._groups = self.projection.grouped(news)
         self.position = last
-        return self.projection.may_stand(self._keyed, news) - self.states.keys() if self.start else set()
+        return self.projection.may_stand(self._groups, news) - self.states.keys() if self.start else set()
 
     def fold(self) -> None:
-        self.changed |= fold_keyed(self.projection, self.states, self._keyed)
-        self._keyed = []
+        self.changed |= fold_groups(self.projection, self.states, self._groups)
+        self._groups = {}
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [self.projection.rows.dump(self.states[key]) for key in self.changed]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -17,6 +18,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 PAGE = 1000
 FIRST = 1
 """The version of the event with which a stream begins."""
+
+Groups = Mapping[Key, list[Recorded]]
+"""Events in order, under the key of the row that they are about."""
 
 
 class Projection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -35,17 +39,20 @@ class Projection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     bodies: frozenset[type[Body]] | None = None
     of_runs: bool = False
 
-    def keyed(self, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
-        """Return the events that are about a row, each with the key of that row."""
+    def grouped(self, events: Iterable[Recorded]) -> Groups:
+        """Return the events that are about a row, in order, under the key of that row."""
         key_of, bodies = self.key, self.bodies
         concerned = events if bodies is None else [each for each in events if type(each.body) in bodies]
-        return [(key, each) for each in concerned if (key := key_of(each)) is not None]
+        groups: defaultdict[Key, list[Recorded]] = defaultdict(list)
+        for each in concerned:
+            if (key := key_of(each)) is not None:
+                groups[key].append(each)
+        return groups
 
-    def may_stand(self, keyed: Iterable[tuple[Key, Recorded]], events: Iterable[Recorded]) -> set[Key]:
+    def may_stand(self, keys: Iterable[Key], events: Iterable[Recorded]) -> set[Key]:
         """Return the keys whose rows may stand already: none is about a run that begins with these events."""
-        keys = {key for key, _ in keyed}
         if not self.of_runs:
-            return keys
+            return set(keys)
         begun = {each.run_id for each in events if each.version == FIRST}
         return {key for key in keys if key[0] not in begun}
 
@@ -59,20 +66,20 @@ def fold(projection: Projection[T], rows: dict[Key, T], events: Iterable[Recorde
 
     A row is never taken back: an event that makes nothing of it leaves it as it is.
     """
-    return fold_keyed(projection, rows, projection.keyed(events))
+    return fold_groups(projection, rows, projection.grouped(events))
 
 
-def fold_keyed(
-    projection: Projection[T], rows: dict[Key, T], keyed: Iterable[tuple[Key, Recorded]]
-) -> dict[Key, None]:
-    """Do the same with events whose keys are known already."""
+def fold_groups(projection: Projection[T], rows: dict[Key, T], groups: Groups) -> dict[Key, None]:
+    """Do the same with events that are grouped already: a row is looked up and kept once, not each time."""
     changed: dict[Key, None] = {}
     evolve = projection.evolve
-    for key, recorded in keyed:
-        before = rows.get(key)
-        after = evolve(before, recorded)
-        if after is not None and after is not before:
-            rows[key] = after
+    for key, events in groups.items():
+        before = row = rows.get(key)
+        for recorded in events:
+            after = evolve(row, recorded)
+            row = row if after is None else after
+        if row is not None and row is not before:
+            rows[key] = row
             changed[key] = None
     return changed
 
