@@ -255,6 +255,33 @@ def test_a_rebuild_leaves_nothing_that_no_event_says(store: Store) -> None:
     assert [] == fold.check(store)
 
 
+def test_a_rebuild_in_many_parts_gives_the_same_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are new are written in another way than those that stand since an earlier part."""
+    monkeypatch.setattr(fold, "PAGE", 2)
+    monkeypatch.setattr(fold, "PAGES_FROM_START", 2)
+    a_day(store)
+    run_id = trigger(store.ledger, 5)
+    for attempt in range(1, 4):
+        about(store.ledger, run_id, e.RunStarted(), e.StepStarted(name="load"), attempt=attempt)
+        about(store.ledger, run_id, e.StepFailed(name="load"), e.AttemptFailed(error="boom"), attempt=attempt)
+    position = fold.rebuild(store)
+
+    assert store.ledger.head().position == position
+    assert [] == fold.check(store)
+    assert position == fold.rebuild(store)
+    assert [] == fold.check(store)
+
+
+def test_a_rebuild_keeps_every_text_as_it_is(store: Store) -> None:
+    for hour, said in enumerate(
+        ["", "\\N", "\\.", "a\tb\nc\rd\\e", "\"{'},", "\x01\x1f", "grün … \U0001f331"]
+    ):
+        perform(store.ledger, hour, e.RunFailed(message=said, error=said))
+    fold.rebuild(store)
+
+    assert [] == fold.check(store)
+
+
 def test_an_edited_a_missing_and_an_invented_row_are_found(store: Store) -> None:
     first, second, *_ = a_day(store)
     fold.catch_up(store)

@@ -3,19 +3,22 @@
 SQLite's driver lets go of the interpreter's lock at each execution, and beside a busy thread has to wait for
 it each time, so many rows stand in one list of values there, in a few sizes, so that the statements stay
 prepared. PostgreSQL takes any number of rows as one JSON text: its driver would spend more time on each
-parameter than the server on the row.
+parameter than the server on the row. Rows whose keys are certainly free are copied there: the server takes
+half the time for them, and works while they are still being sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from sqlalchemy import Connection
 
 Row = tuple[Any, ...]
+Kind = Literal["text", "int8"]
+"""What the values of a column are."""
 
 _MOST_VALUES = 30_000
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
@@ -31,16 +34,18 @@ class Bulk(Protocol):
     def put(self, connection: Connection, rows: Sequence[Row], *, replace: bool) -> None:
         """Insert rows of different keys; where a key is taken, replace that row or leave it."""
 
+    def fill(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert rows of different keys, none of which is taken."""
 
-def bulk_of(dialect: str, table: str, *, columns: tuple[str, ...], key: tuple[str, ...]) -> Bulk:
+
+def bulk_of(dialect: str, table: str, *, columns: Mapping[str, Kind], key: tuple[str, ...]) -> Bulk:
     """Return the statements for a table on a database, by the name of SQLAlchemy's dialect."""
     kind = _OnPostgres if dialect == "postgresql" else _OnSqlite
     return kind(table, columns, key)
 
 
 class _Statements:
-    def __init__(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
-        self.columns, self.key = columns, key
+    def __init__(self, table: str, columns: Iterable[str], key: tuple[str, ...]) -> None:
         kept = ", ".join(f'kept."{name}"' for name in columns)
         moved = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in key)
         self.selecting = f"SELECT {kept} FROM"
@@ -68,7 +73,7 @@ class Lists:
 
 
 class _OnSqlite(_Statements):
-    def __init__(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
+    def __init__(self, table: str, columns: Mapping[str, Kind], key: tuple[str, ...]) -> None:
         super().__init__(table, columns, key)
         wanted = " AND ".join(
             f"kept.\"{name}\" = json_extract(wanted.value, '$[{at}]')" for at, name in enumerate(key)
@@ -76,8 +81,8 @@ class _OnSqlite(_Statements):
         # CROSS: each key is looked up. SQLite would otherwise be free to read the whole table.
         self._find = f"{self.selecting} json_each(?) AS wanted CROSS JOIN {table} AS kept WHERE {wanted}"
         self._put = {
-            True: Lists(table, columns, self.replacing),
-            False: Lists(table, columns, self.adding),
+            True: Lists(table, tuple(columns), self.replacing),
+            False: Lists(table, tuple(columns), self.adding),
         }
 
     def find(self, connection: Connection, keys: Collection[Row]) -> list[Row]:
@@ -87,9 +92,12 @@ class _OnSqlite(_Statements):
     def put(self, connection: Connection, rows: Sequence[Row], *, replace: bool) -> None:
         self._put[replace].put(connection.exec_driver_sql, rows)
 
+    def fill(self, connection: Connection, rows: Sequence[Row]) -> None:
+        self.put(connection, rows, replace=True)
+
 
 class _OnPostgres(_Statements):
-    def __init__(self, table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
+    def __init__(self, table: str, columns: Mapping[str, Kind], key: tuple[str, ...]) -> None:
         super().__init__(table, columns, key)
         given = f"json_populate_recordset(NULL::{table}, %s::json)"
         self._find = f"{self.selecting} {given} AS wanted JOIN {table} AS kept USING ({_quoted(key)})"
@@ -97,6 +105,8 @@ class _OnPostgres(_Statements):
         self._put = {True: f"{put} {self.replacing}", False: f"{put} {self.adding}"}
         self._wanted: Any = msgspec.defstruct("Wanted", key)
         self._given: Any = msgspec.defstruct("Given", columns)
+        self._copy = f"COPY {table} ({_quoted(columns)}) FROM STDIN"
+        self._kinds = list(columns.values())
 
     def find(self, connection: Connection, keys: Collection[Row]) -> list[Row]:
         wanted = _encode([self._wanted(*each) for each in keys]).decode()
@@ -106,6 +116,14 @@ class _OnPostgres(_Statements):
         if rows:
             given = _encode([self._given(*each) for each in rows]).decode()
             connection.exec_driver_sql(self._put[replace], (given,))
+
+    def fill(self, connection: Connection, rows: Sequence[Row]) -> None:
+        driver: Any = connection.connection
+        if rows:
+            with driver.cursor() as cursor, cursor.copy(self._copy) as copying:
+                copying.set_types(self._kinds)  # or the driver would look at each value
+                for row in rows:
+                    copying.write_row(row)
 
 
 def fetched(result: Any) -> list[Row]:
@@ -124,5 +142,5 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             at += size
 
 
-def _quoted(names: Sequence[str]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)

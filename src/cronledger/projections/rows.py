@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from cronledger.ledger.bulk import Bulk, bulk_of, fetched
+from cronledger.ledger.bulk import Bulk, Kind, bulk_of, fetched
 from cronledger.ledger.instants import from_micros, to_micros
 from cronledger.ledger.schema import BIG, KEY
 
@@ -55,6 +55,7 @@ class Rows(Generic[T]):
         self._made = _maker(struct, self.names)
         self._key = attrgetter(*key)
         self._dumps = [(at, field.dump) for at, field in enumerate(fields) if field.dump]
+        self._kinds = {field.name: field.kind for field in fields}
         self._bulks: dict[str, Bulk] = {}
         self._loads = [(at, field.load) for at, field in enumerate(fields) if field.load]
 
@@ -106,6 +107,10 @@ class Rows(Generic[T]):
         """Do the same with states that have been dumped already."""
         self._bulk(connection).put(connection, rows, replace=True)
 
+    def fill_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert states that have been dumped already, and whose keys are certainly not taken."""
+        self._bulk(connection).fill(connection, rows)
+
     def add(self, connection: Connection, states: Iterable[T]) -> None:
         """Insert the states whose keys are not taken."""
         self._bulk(connection).put(connection, [self.dump(state) for state in states], replace=False)
@@ -113,7 +118,7 @@ class Rows(Generic[T]):
     def _bulk(self, connection: Connection) -> Bulk:
         dialect = connection.dialect.name
         if dialect not in self._bulks:
-            self._bulks[dialect] = bulk_of(dialect, self.table.name, columns=self.names, key=self.key)
+            self._bulks[dialect] = bulk_of(dialect, self.table.name, columns=self._kinds, key=self.key)
         return self._bulks[dialect]
 
 
@@ -129,6 +134,7 @@ class _Field:
         self.dump: Convert | None
         self.load: Convert | None
         self.type, self.dump, self.load = _conversion(bare[0] if len(bare) == 1 else None, hint)
+        self.kind: Kind = "text" if isinstance(self.type, Text) else "int8"
 
 
 def _conversion(
