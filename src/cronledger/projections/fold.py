@@ -8,6 +8,7 @@ event is applied twice, however many instances and commands fold at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import Enum, auto
 from typing import Any
 
 import msgspec
@@ -71,28 +72,33 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def catch_up(store: Store, *, limit: int | None = None) -> Position:
-    """Fold what was appended since into every view, at most `limit` events; return up to where they stand.
+    """Fold what was appended before into every view, at most `limit` events; return up to where they stand.
 
     Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
     LedgerUnreachable if this user may not write: `replay.current` then folds in memory.
     """
     left = limit
-    written = _Written()
     is_afresh: bool | None = None
+    written = _Written()
     while True:
-        with store.reading() as connection:
-            marks = checkpoints(connection)
-        views = [_View(each, _start(each, marks), written.at(marks)) for each in PROJECTIONS]
+        marks = written.marks or _standing(store)
+        views = [_View(each, _start(each, marks), written.rows) for each in PROJECTIONS]
         before = min(view.position for view in views)
         is_afresh = is_afresh or (is_afresh is None and before == 0)
         pages = PAGES_FROM_START if is_afresh else PAGES
         most = pages * PAGE if left is None else min(pages * PAGE, left)
-        folded = _fold_pages(store, marks, views, Position(before + most))
-        if folded == 0:
+        ending = _fold_pages(store, marks, views, Position(before + most))
+        reached = min(view.position for view in views)
+        if ending is _Ending.OVERTAKEN:
+            written = _Written()
+            continue
+        if reached == before:
             return before
-        written = _write(store, marks, views, is_afresh=is_afresh) if folded else _Written()
-        if left is not None and written.marks:
-            left -= folded or 0
+        written = _write(store, marks, views, is_afresh=is_afresh)
+        if written.marks and ending is _Ending.HEAD:
+            return reached
+        if written.marks and left is not None:
+            left -= reached - before
 
 
 def checkpoints(connection: Connection) -> Marks:
@@ -142,6 +148,11 @@ def check(store: Store) -> list[Difference]:
 # --- private --------------------------------------------------------------------------------------------
 
 
+def _standing(store: Store) -> Marks:
+    with store.reading() as connection:
+        return checkpoints(connection)
+
+
 def _marks(kept: list[Checkpoint]) -> Marks:
     """Complete the checkpoints: a projection that has none stands before the first event."""
     found = {mark.projection: mark for mark in kept}
@@ -167,8 +178,17 @@ def _locked(connection: Connection) -> Marks:
     return _marks(CHECKPOINT.read(connection, statement))
 
 
-def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> int | None:
-    """Fold page after page, at most up to a position; return how many events, None if somebody was faster.
+class _Ending(Enum):
+    """Why a fold went no further."""
+
+    HEAD = auto()
+    ENOUGH = auto()
+    OVERTAKEN = auto()
+    """Somebody else was faster: what was folded is of no use."""
+
+
+def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> _Ending:
+    """Fold page after page, at most up to a position.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
     """
@@ -176,16 +196,17 @@ def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position)
     try:
         while position < until:
             size = min(PAGE, until - position)
-            events = understood(store.ledger.read_all(position, size))
+            page = store.ledger.read_all(position, size)
+            events = understood(page)
             if events and not _fold_page(store, marks, views, events):
-                return None
+                return _Ending.OVERTAKEN
+            if len(page) < size and len(events) == len(page):
+                return _Ending.HEAD
             position = Position(position + len(events))
-            if len(events) < size:
-                break
     except (LedgerGap, NotUnderstood):
         if position == before:
             raise
-    return position - before
+    return _Ending.ENOUGH
 
 
 def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
@@ -233,10 +254,6 @@ class _Written(msgspec.Struct):
 
     marks: Marks = {}
     rows: Folded = {}
-
-    def at(self, marks: Marks) -> Folded:
-        """Return the rows of each view, if the views stand there."""
-        return self.rows if marks == self.marks else {}
 
 
 class _View:
