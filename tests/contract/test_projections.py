@@ -61,21 +61,43 @@ class Demanded(e.Body, frozen=True, kw_only=True):
 
 
 class Rival:
-    """A store on which somebody else catches up between our reading and our writing."""
+    """A store on which somebody else catches up between our reading and our `of`-th writing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, of: int = 1) -> None:
         self._store = store
         self.ledger = store.ledger
         self.reading = store.reading
-        self._was_faster = False
+        self.has_server = store.has_server
+        self._left = of
 
     @contextmanager
     def writing(self, *, relaxed: bool = False) -> Iterator[Connection]:
-        if not self._was_faster:
-            self._was_faster = True
+        self._left -= 1
+        if self._left == 0:
             fold.catch_up(self._store, limit=2)
         with self._store.writing(relaxed=relaxed) as connection:
             yield connection
+
+
+class Killed(BaseException):
+    """The process has ended here."""
+
+
+class KilledInstead:
+    """A store on which a process dies instead of writing the `of`-th time."""
+
+    def __init__(self, store: Store, *, of: int) -> None:
+        self._store = store
+        self.ledger = store.ledger
+        self.reading = store.reading
+        self.has_server = store.has_server
+        self._left = of
+
+    def writing(self, *, relaxed: bool = False) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise Killed
+        return self._store.writing(relaxed=relaxed)
 
 
 class ReadOnly:
@@ -94,6 +116,11 @@ def status(store: Store, name: str = TIDY) -> dict[str, Any]:
         states = job_status.all_jobs(connection)
         document = job_status.document(states.values(), position=views.position, now=None)
     return next(entry for entry in document["jobs"] if entry["name"] == name)
+
+
+def everybody(store: Store) -> list[RunId]:
+    with store.reading() as connection:
+        return [each.run_id for each in run_history.newest(connection, limit=100)]
 
 
 def a_day(store: Store) -> list[RunId]:
@@ -252,6 +279,45 @@ def test_a_rebuild_leaves_nothing_that_no_event_says(store: Store) -> None:
         connection.execute(text("INSERT INTO unrecognized VALUES ('job.invented', 1, 1, 1)"))
     fold.rebuild(store)
 
+    assert [] == fold.check(store)
+
+
+def test_a_rebuild_of_an_empty_ledger_leaves_nothing_either(store: Store) -> None:
+    with store.writing() as connection:
+        connection.execute(text("INSERT INTO unrecognized VALUES ('job.invented', 1, 1, 1)"))
+    position = fold.rebuild(store)
+    with store.reading() as connection:
+        left = unrecognized.seen(connection)
+
+    assert 0 == position
+    assert [] == left
+
+
+def test_a_rebuild_that_was_killed_is_taken_up_by_whoever_catches_up(store: Store) -> None:
+    a_day(store)
+    fold.catch_up(store)
+    with store.writing() as connection:
+        connection.execute(update(RUN_HISTORY.table).values(message="what the rebuild was to remove"))
+    with pytest.raises(Killed):
+        fold.rebuild(KilledInstead(store, of=2))  # type: ignore[arg-type]  # it has all that is asked of it
+    kept = len(everybody(store))
+    position = fold.catch_up(store)
+
+    assert 5 == kept
+    assert store.ledger.head().position == position
+    assert [] == fold.check(store)
+
+
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_a_rebuild_that_is_overtaken_begins_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(fold, "PAGE", 2)
+    monkeypatch.setattr(fold, "PAGES_FROM_START", 2)
+    a_day(store)
+    position = fold.rebuild(Rival(store, of=1 + part))  # type: ignore[arg-type]  # it has all that is asked of it
+
+    assert store.ledger.head().position == position
     assert [] == fold.check(store)
 
 

@@ -7,8 +7,10 @@ event is applied twice, however many instances and commands fold at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
 from cronledger.domain.understanding import understood
 from cronledger.errors import LedgerGap, NotUnderstood
+from cronledger.ledger.bulk import Row
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
 from cronledger.projections.outdated import ViewNewer
@@ -44,11 +47,8 @@ PAGE = 1000
 PAGES = 4
 """Pages applied in one transaction: enough to make its cost small, few enough to keep it short."""
 
-PAGES_FROM_START = 40
-"""The same from the first event on: the more events of a job at once, the fewer times its row is written.
-
-A transaction then takes a tenth of a second: on SQLite it keeps out the ledger's own appends.
-"""
+PAGES_FROM_START = 20
+"""The same from the first event on: the more events of a job at once, the fewer times its row is written."""
 
 PROJECTIONS: tuple[Projection[Any], ...] = (
     job_status.PROJECTION,
@@ -77,28 +77,27 @@ def catch_up(store: Store, *, limit: int | None = None) -> Position:
     Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
     LedgerUnreachable if this user may not write: `replay.current` then folds in memory.
     """
-    left = limit
-    is_afresh: bool | None = None
-    written = _Written()
-    while True:
-        marks = written.marks or _standing(store)
-        views = [_View(each, _start(each, marks), written.rows) for each in PROJECTIONS]
-        before = min(view.position for view in views)
-        is_afresh = is_afresh or (is_afresh is None and before == 0)
-        pages = PAGES_FROM_START if is_afresh else PAGES
-        most = pages * PAGE if left is None else min(pages * PAGE, left)
-        ending = _fold_pages(store, marks, views, Position(before + most))
-        reached = min(view.position for view in views)
-        if ending is _Ending.OVERTAKEN:
-            written = _Written()
-            continue
-        if reached == before:
-            return before
-        written = _write(store, marks, views, is_afresh=is_afresh)
-        if written.marks and ending is _Ending.HEAD:
-            return reached
-        if written.marks and left is not None:
-            left -= reached - before
+    last = _Part(_standing(store))
+    start = min(_start(each, last.marks) for each in PROJECTIONS)
+    most = (PAGES if start else PAGES_FROM_START) * PAGE
+    with ThreadPoolExecutor(1, "cronledger-views") as beside:
+        while True:
+            views = [_View(each, _start(each, last.marks), last.rows) for each in PROJECTIONS]
+            before = min(view.position for view in views)
+            until = before + most if limit is None else min(before + most, start + limit)
+            ending = _fold_pages(store, last, views, Position(until))
+            reached = min(view.position for view in views)
+            if ending is _Ending.OVERTAKEN or not last.is_written():
+                last = _Part(_standing(store))
+                continue
+            if reached == before:
+                return before
+            is_more = ending is _Ending.ENOUGH
+            last = _folded(store, last.marks, views, is_afresh=start == 0)
+            if start == 0 and is_more and store.has_server:
+                last.go_on(beside, views)
+            elif last.is_written() and not is_more:
+                return reached
 
 
 def checkpoints(connection: Connection) -> Marks:
@@ -115,14 +114,18 @@ def lag(store: Store) -> dict[str, int]:
 
 
 def rebuild(store: Store) -> Position:
-    """Drop what the views hold, make their tables where they are missing, and fold everything again."""
+    """Drop what the views hold, make their tables where they are missing, and fold everything again.
+
+    The rows go when the first new ones are written. Until then they count as folded by older rules, so that
+    whoever catches up begins at the first event, even if this is killed.
+    """
+    has_events = store.ledger.head().position > 0
     with store.writing() as connection:
         METADATA.create_all(connection)
-        _locked(connection)
-        for each in PROJECTIONS:
+        marks = _locked(connection)
+        CHECKPOINT.put(connection, [msgspec.structs.replace(mark, version=0) for mark in marks.values()])
+        for each in () if has_events else PROJECTIONS:
             connection.execute(delete(each.rows.table))
-        fresh = [Checkpoint(projection=each.name) for each in PROJECTIONS]
-        CHECKPOINT.put(connection, fresh)
     return catch_up(store)
 
 
@@ -187,7 +190,7 @@ class _Ending(Enum):
     """Somebody else was faster: what was folded is of no use."""
 
 
-def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> _Ending:
+def _fold_pages(store: Store, last: _Part, views: list[_View], until: Position) -> _Ending:
     """Fold page after page, at most up to a position.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
@@ -198,7 +201,7 @@ def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position)
             size = min(PAGE, until - position)
             page = store.ledger.read_all(position, size)
             events = understood(page)
-            if events and not _fold_page(store, marks, views, events):
+            if events and not _fold_page(store, last, views, events):
                 return _Ending.OVERTAKEN
             if len(page) < size and len(events) == len(page):
                 return _Ending.HEAD
@@ -209,12 +212,12 @@ def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position)
     return _Ending.ENOUGH
 
 
-def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
+def _fold_page(store: Store, last: _Part, views: list[_View], events: list[Recorded]) -> bool:
     """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
     asked = [(view, keys) for view in views if (keys := view.take(events))]
     if asked:
         with store.reading() as connection:
-            if checkpoints(connection) != marks:
+            if checkpoints(connection) not in (last.marks, last.since):
                 return False
             for view, keys in asked:
                 view.states |= view.projection.rows.find(connection, keys)
@@ -223,37 +226,72 @@ def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Reco
     return True
 
 
-def _write(store: Store, marks: Marks, views: list[_View], *, is_afresh: bool) -> _Written:
-    """Write what has been folded, unless somebody else has moved the checkpoints meanwhile.
+def _folded(store: Store, marks: Marks, views: list[_View], *, is_afresh: bool) -> _Part:
+    """Make what is to be written of what has been folded.
 
     Where everything is folded afresh, new rows are known to be new: the tables were emptied just before.
     Otherwise none is trusted to be, or a row that somebody has put there by hand would stop the fold.
     """
     moved = [view for view in views if view.position > view.start]
     rows = [(view, *view.rows(is_afresh=is_afresh)) for view in moved]
+    return _Part(
+        _marks([*marks.values(), *(view.mark for view in moved)]),
+        since=marks,
+        rows={view.projection.name: view.states for view in views if not view.projection.of_runs},
+        write=partial(_write, store, marks, rows),
+    )
+
+
+def _write(store: Store, marks: Marks, rows: list[tuple[_View, list[Row], list[Row]]]) -> bool:
+    """Write rows and checkpoints, unless somebody else has moved the checkpoints meanwhile."""
     with store.writing(relaxed=True) as connection:
         if _locked(connection) != marks:
-            return _Written()
+            return False
         for view, new, changed in rows:
             if view.start == 0:
                 connection.execute(delete(view.projection.rows.table))
             view.projection.rows.fill_rows(connection, new)
             view.projection.rows.put_rows(connection, changed)
-        CHECKPOINT.put(connection, [view.mark for view in moved])
-    now = _marks([*marks.values(), *(view.mark for view in moved)])
-    return _Written(now, {each.projection.name: each.states for each in views if not each.projection.of_runs})
+        CHECKPOINT.put(connection, [view.mark for view, *_ in rows])
+    return True
 
 
-class _Written(msgspec.Struct):
-    """The rows written last, and where the checkpoints stand since then; nothing, if nothing was written.
+class _Part:
+    """What was folded last, and where the checkpoints stand once it is written: `since`, until then.
 
-    The rows are good as long as the checkpoints stand there. Whoever rebuilds the views meanwhile brings them
-    back to the same: they are a fold of the events alone. Rows of runs are not among them, for few of those
-    change again.
+    Its rows are good as long as the checkpoints stand there. Whoever rebuilds the views meanwhile brings them
+    back to the same: they are a fold of the events alone. Rows of runs are not among them once they are
+    written, for few of those change again.
     """
 
-    marks: Marks = {}
-    rows: Folded = {}
+    def __init__(
+        self,
+        marks: Marks,
+        *,
+        since: Marks | None = None,
+        rows: Folded | None = None,
+        write: Callable[[], bool] | None = None,
+    ) -> None:
+        self.marks = marks
+        self.since = since or marks
+        self.rows: Folded = rows or {}
+        self._write = write
+        self._is_written = True
+
+    def go_on(self, beside: Executor, views: list[_View]) -> None:
+        """Let it be written while the next part is folded: a server does most of the work."""
+        assert self._write is not None
+        self._write = beside.submit(self._write).result
+        for view in views:
+            if view.projection.of_runs:
+                self.rows[view.projection.name] = {key: view.states[key] for key in view.changed}
+
+    def is_written(self) -> bool:
+        """Write it, or wait until it is written; not if somebody else has moved the checkpoints meanwhile."""
+        if self._write is not None:
+            self._is_written = self._write()
+            self._write = None
+        return self._is_written
 
 
 class _View:
@@ -288,13 +326,13 @@ class _View:
         self.changed |= fold_groups(self.projection, self.states, self._groups)
         self._groups = {}
 
-    def rows(self, *, is_afresh: bool) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    def rows(self, *, is_afresh: bool) -> tuple[list[Row], list[Row]]:
         """Return the rows that are known to be new, and the others that have changed."""
         new = [key for key in self.changed if key in self._new] if is_afresh else []
         changed = [key for key in self.changed if key not in self._new] if is_afresh else self.changed
         return self._dumped(new), self._dumped(changed)
 
-    def _dumped(self, keys: Iterable[Key]) -> list[tuple[Any, ...]]:
+    def _dumped(self, keys: Iterable[Key]) -> list[Row]:
         return [self.projection.rows.dump(self.states[key]) for key in keys]
 
 
