@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-import anyio
 from anyio.abc import TaskGroup
 
 from cronledger.domain.ids import Position, Term
@@ -20,8 +19,6 @@ from cronledger.engine.world import World
 
 RECOVERY_SECONDS = 1.0
 PROJECTION_SECONDS = 1.0
-BURST_SECONDS = 0.4
-"""How long the views wait for what has just begun: jobs are due together, and their starts come first."""
 
 
 class Chores:
@@ -48,8 +45,7 @@ class Chores:
 
     async def _project(self) -> None:
         """Bring the views up beside the loop: over a slow way that takes longer than a renewal."""
-        await anyio.sleep(BURST_SECONDS)
         position = self._board.position
         is_done = await self._world.project()
         self._projected = position if is_done else None
-        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS - BURST_SECONDS
+        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
