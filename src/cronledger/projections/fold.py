@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, delete
@@ -71,7 +72,32 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     fold: Any
 
 
-def catch_up(store: Store, *, limit: int | None = None) -> Position:
+class Events(Protocol):
+    """Where events are read."""
+
+    def read_all(self, after: Position, limit: int) -> list[Recorded]:
+        """Return up to `limit` events after a position, in order."""
+
+
+class Source(Protocol):
+    """What is folded, and where to: all that bringing the views up needs of a store."""
+
+    @property
+    def ledger(self) -> Events:
+        """The events."""
+
+    @property
+    def has_server(self) -> bool:
+        """Whether writing is another process's work, so that this one may go on meanwhile."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees the tables as of one moment."""
+
+    def writing(self, *, relaxed: bool = False) -> AbstractContextManager[Connection]:
+        """Give a connection whose changes are committed together at the end."""
+
+
+def catch_up(store: Source, *, limit: int | None = None) -> Position:
     """Fold what was appended before into every view, at most `limit` events; return up to where they stand.
 
     Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
@@ -151,7 +177,7 @@ def check(store: Store) -> list[Difference]:
 # --- private --------------------------------------------------------------------------------------------
 
 
-def _standing(store: Store) -> Marks:
+def _standing(store: Source) -> Marks:
     with store.reading() as connection:
         return checkpoints(connection)
 
@@ -190,7 +216,7 @@ class _Ending(Enum):
     """Somebody else was faster: what was folded is of no use."""
 
 
-def _fold_pages(store: Store, last: _Part, views: list[_View], until: Position) -> _Ending:
+def _fold_pages(store: Source, last: _Part, views: list[_View], until: Position) -> _Ending:
     """Fold page after page, at most up to a position.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
@@ -212,7 +238,7 @@ def _fold_pages(store: Store, last: _Part, views: list[_View], until: Position) 
     return _Ending.ENOUGH
 
 
-def _fold_page(store: Store, last: _Part, views: list[_View], events: list[Recorded]) -> bool:
+def _fold_page(store: Source, last: _Part, views: list[_View], events: list[Recorded]) -> bool:
     """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
     asked = [(view, keys) for view in views if (keys := view.take(events))]
     if asked:
@@ -226,7 +252,7 @@ def _fold_page(store: Store, last: _Part, views: list[_View], events: list[Recor
     return True
 
 
-def _folded(store: Store, marks: Marks, views: list[_View], *, is_afresh: bool) -> _Part:
+def _folded(store: Source, marks: Marks, views: list[_View], *, is_afresh: bool) -> _Part:
     """Make what is to be written of what has been folded.
 
     Where everything is folded afresh, new rows are known to be new: the tables were emptied just before.
@@ -242,7 +268,7 @@ def _folded(store: Store, marks: Marks, views: list[_View], *, is_afresh: bool) 
     )
 
 
-def _write(store: Store, marks: Marks, rows: list[tuple[_View, list[Row], list[Row]]]) -> bool:
+def _write(store: Source, marks: Marks, rows: list[tuple[_View, list[Row], list[Row]]]) -> bool:
     """Write rows and checkpoints, unless somebody else has moved the checkpoints meanwhile."""
     with store.writing(relaxed=True) as connection:
         if _locked(connection) != marks:
