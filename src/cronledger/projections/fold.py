@@ -105,10 +105,11 @@ def catch_up(store: Source, *, limit: int | None = None) -> Position:
     """
     last = _Part(_standing(store))
     start = min(_start(each, last.marks) for each in PROJECTIONS)
-    most = (PAGES if start else PAGES_FROM_START) * PAGE
+    is_afresh = start == 0
+    most = (PAGES_FROM_START if is_afresh else PAGES) * PAGE
     with ThreadPoolExecutor(1, "cronledger-views") as beside:
         while True:
-            views = [_View(each, _start(each, last.marks), last.rows) for each in PROJECTIONS]
+            views = [_View(each, last, is_afresh=is_afresh) for each in PROJECTIONS]
             before = min(view.position for view in views)
             until = before + most if limit is None else min(before + most, start + limit)
             ending = _fold_pages(store, last, views, Position(until))
@@ -119,8 +120,8 @@ def catch_up(store: Source, *, limit: int | None = None) -> Position:
             if reached == before:
                 return before
             is_more = ending is _Ending.ENOUGH
-            last = _folded(store, last.marks, views, is_afresh=start == 0)
-            if start == 0 and is_more and store.has_server:
+            last = _folded(store, last.marks, views)
+            if is_afresh and is_more and store.has_server:
                 last.go_on(beside, views)
             elif last.is_written() and not is_more:
                 return reached
@@ -252,14 +253,10 @@ def _fold_page(store: Source, last: _Part, views: list[_View], events: list[Reco
     return True
 
 
-def _folded(store: Source, marks: Marks, views: list[_View], *, is_afresh: bool) -> _Part:
-    """Make what is to be written of what has been folded.
-
-    Where everything is folded afresh, new rows are known to be new: the tables were emptied just before.
-    Otherwise none is trusted to be, or a row that somebody has put there by hand would stop the fold.
-    """
+def _folded(store: Source, marks: Marks, views: list[_View]) -> _Part:
+    """Make what is to be written of what has been folded."""
     moved = [view for view in views if view.position > view.start]
-    rows = [(view, *view.rows(is_afresh=is_afresh)) for view in moved]
+    rows = [(view, *view.rows()) for view in moved]
     return _Part(
         _marks([*marks.values(), *(view.mark for view in moved)]),
         since=marks,
@@ -321,15 +318,20 @@ class _Part:
 
 
 class _View:
-    """What becomes of one view between two transactions, folded before the checkpoints are locked."""
+    """What becomes of one view between two transactions, folded before the checkpoints are locked.
 
-    def __init__(self, projection: Projection[Any], start: Position, written: Folded) -> None:
+    Where everything is folded afresh, new rows are known to be new: the tables were emptied just before.
+    Otherwise none is trusted to be, or a row that somebody has put there by hand would stop the fold.
+    """
+
+    def __init__(self, projection: Projection[Any], last: _Part, *, is_afresh: bool) -> None:
         self.projection = projection
-        self.start = self.position = start
+        self.start = self.position = _start(projection, last.marks)
         self.changed: dict[Key, None] = {}
-        self._new: set[Key] = set()
+        self.states: dict[Key, Any] = last.rows.get(projection.name, {})
         self._groups: Groups = {}
-        self.states: dict[Key, Any] = written.get(projection.name, {})
+        self._is_afresh = is_afresh
+        self._new: set[Key] = set()
 
     @property
     def mark(self) -> Checkpoint:
@@ -348,14 +350,15 @@ class _View:
         return self.projection.may_stand(self._groups, news) - self.states.keys() if self.start else set()
 
     def fold(self) -> None:
-        self._new |= self._groups.keys() - self.states.keys()
+        if self._is_afresh:
+            self._new |= self._groups.keys() - self.states.keys()
         self.changed |= fold_groups(self.projection, self.states, self._groups)
         self._groups = {}
 
-    def rows(self, *, is_afresh: bool) -> tuple[list[Row], list[Row]]:
+    def rows(self) -> tuple[list[Row], list[Row]]:
         """Return the rows that are known to be new, and the others that have changed."""
-        new = [key for key in self.changed if key in self._new] if is_afresh else []
-        changed = [key for key in self.changed if key not in self._new] if is_afresh else self.changed
+        new = [key for key in self.changed if key in self._new]
+        changed = [key for key in self.changed if key not in self._new] if new else self.changed
         return self._dumped(new), self._dumped(changed)
 
     def _dumped(self, keys: Iterable[Key]) -> list[Row]:
