@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from cronledger.domain import events as e
+from cronledger.projections import fold
 from tests.checker import problems, triggered
 from tests.conftest import lines_of
 from tests.contract.test_locks import dead
@@ -19,6 +21,7 @@ from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit
 from tests.pgbouncer import NoPgBouncer, pgbouncer
 from tests.postgres import OwnServer
+from tests.unit.projections.streams import perform
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.nightly
@@ -54,6 +57,21 @@ def test_a_pooler_is_detected_and_no_lock_is_believed(
     assert set() == taken_for_dead
     assert 1 == sum("leadership rests on the lease alone" in each for each in warnings)
     assert 1 == sum("connection pooler" in each for each in concerns)
+
+
+def test_views_are_rebuilt_behind_a_pooler(
+    pooled_url: str, store_at: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are copied, and a part is written on another connection than the next one is read by."""
+    monkeypatch.setattr(fold, "PAGE", 4)
+    monkeypatch.setattr(fold, "PAGES_FROM_START", 2)
+    store = store_at(pooled_url)
+    for hour in range(20):
+        perform(store.ledger, hour, e.RunSucceeded(message="ok"))
+    position = fold.rebuild(store)
+
+    assert store.ledger.head().position == position
+    assert [] == fold.check(store)
 
 
 def test_nothing_is_set_in_the_sessions_that_a_pooler_lends(
