@@ -29,6 +29,8 @@ SAFE_CHECKPOINTS = (3, 51, 3)
 
 BUSY_SECONDS = 10.0
 PAUSE_SECONDS = 0.003
+CACHE_KIB = 8192
+"""What a connection keeps of its file: in SQLite's own two megabytes, indexes of long views do not fit."""
 WAL_FRAMES = 1000
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 _FRAMES_A_COMMIT = 6
@@ -158,6 +160,7 @@ def settle(connection: sqlite3.Connection, *, guarded: bool) -> None:
     # Without this, INSERT OR REPLACE would delete a row behind the back of its trigger.
     connection.execute("PRAGMA recursive_triggers = ON")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     if guarded:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
 
