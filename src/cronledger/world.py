@@ -40,7 +40,7 @@ from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
-from cronledger.projections import fold, job_status, leadership, run_history
+from cronledger.projections import job_status, leadership, run_history, tail
 from cronledger.projections.replay import current
 from cronledger.submitting import Submitter
 
@@ -70,6 +70,7 @@ class ProcessWorld:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
         self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
         self._submitter = Submitter(store.ledger)
+        self._tail = tail.Tail()
         self._offset: float | None = None
         self._view_trouble = ""
         self._steps = StepWatch(clock)
@@ -148,9 +149,11 @@ class ProcessWorld:
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
         """Return the next events, from memory where this process has written them all."""
-        return self._submitter.recent.after(position, limit) or await self.read(
-            self.store.ledger.read_all, position, limit
-        )
+        page = self._submitter.recent.after(position, limit)
+        if not page:
+            page = await self.read(self.store.ledger.read_all, position, limit)
+        self._tail.follow(page)
+        return page
 
     async def stream_of(self, run_id: RunId) -> list[e.Recorded]:
         """Return all events of a run."""
@@ -159,6 +162,7 @@ class ProcessWorld:
     async def load(self) -> Loaded:
         """Read the folds from the views, brought up to the head first."""
         self._submitter.recent.forget()
+        self._tail.forget()
         return await self.read(self._load)
 
     async def known_runs(self, run_ids: Iterable[RunId]) -> dict[RunId, run.RunState]:
@@ -196,7 +200,7 @@ class ProcessWorld:
     async def project(self) -> bool:
         """Bring the views up to the head; readers catch up by themselves, so trouble here stops nobody."""
         try:
-            await self.read(fold.catch_up, self.store)
+            await self.read(tail.catch_up, self.store, self._tail.take())
         except CronledgerError as error:
             if str(error) != self._view_trouble:
                 log.warning("the views stay behind for now: %s", error)

@@ -206,6 +206,16 @@ def test_an_instance_with_another_configuration_than_the_current_one_is_named(
     assert [{"instance": OLD, "revision": "r0"}] == found["differing"]
 
 
+def test_an_instance_does_not_differ_from_a_configuration_that_is_not_there_yet(
+    cluster: Callable[..., None], doctor: Callable[[], Result]
+) -> None:
+    cluster(NEW, revision="r1")
+    found = check(doctor(), "revisions")
+
+    assert ("ok", None, []) == (found["status"], found["current"], found["differing"])
+    assert "no configuration is current yet" == found["message"]
+
+
 def test_a_database_without_the_schema_fails_with_its_exit_code(
     empty_sql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

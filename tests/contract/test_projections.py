@@ -154,7 +154,7 @@ def test_a_limit_stops_half_way_and_the_rest_follows(store: Store) -> None:
 
 def test_a_projector_that_was_overtaken_applies_nothing_twice(store: Store) -> None:
     a_day(store)
-    position = fold.catch_up(Rival(store))  # type: ignore[arg-type]  # it has all that is asked of it
+    position = fold.catch_up(Rival(store))
 
     assert store.ledger.head().position == position
     assert [] == fold.check(store)

@@ -105,7 +105,7 @@ def revisions(opened: Application, store: Store) -> Finding:
     differing = [
         {"instance": each.id, "revision": each.config_revision}
         for each in services(store)
-        if each.config_revision not in (None, current)
+        if current and each.config_revision not in (None, current)
     ]
     details = {"current": current, "here": _revision_here(opened), "differing": differing}
     message = f"configuration {current} is current" if current else "no configuration is current yet"

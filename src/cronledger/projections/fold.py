@@ -8,7 +8,8 @@ event is applied twice, however many instances and commands fold at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, delete
@@ -67,7 +68,28 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     fold: Any
 
 
-def catch_up(store: Store, *, limit: int | None = None) -> Position:
+class Events(Protocol):
+    """Where events are read."""
+
+    def read_all(self, after: Position, limit: int) -> list[Recorded]:
+        """Return up to `limit` events after a position, in order."""
+
+
+class Source(Protocol):
+    """What is folded, and where to: all that bringing the views up needs of a store."""
+
+    @property
+    def ledger(self) -> Events:
+        """The events."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees the tables as of one moment."""
+
+    def writing(self, *, relaxed: bool = False) -> AbstractContextManager[Connection]:
+        """Give a connection whose changes are committed together at the end."""
+
+
+def catch_up(store: Source, *, limit: int | None = None) -> Position:
     """Fold what was appended since into every view, at most `limit` events; return up to where they stand.
 
     Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
@@ -163,7 +185,7 @@ def _locked(connection: Connection) -> Marks:
     return _marks(CHECKPOINT.read(connection, statement))
 
 
-def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position) -> int | None:
+def _fold_pages(store: Source, marks: Marks, views: list[_View], until: Position) -> int | None:
     """Fold page after page, at most up to a position; return how many events, None if somebody was faster.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
@@ -184,7 +206,7 @@ def _fold_pages(store: Store, marks: Marks, views: list[_View], until: Position)
     return position - before
 
 
-def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
+def _fold_page(store: Source, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
     """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
     asked = [(view, keys) for view in views if (keys := view.take(events))]
     if asked:
@@ -198,7 +220,7 @@ def _fold_page(store: Store, marks: Marks, views: list[_View], events: list[Reco
     return True
 
 
-def _write(store: Store, marks: Marks, views: list[_View]) -> _Written:
+def _write(store: Source, marks: Marks, views: list[_View]) -> _Written:
     """Write what has been folded, unless somebody else has moved the checkpoints meanwhile."""
     moved = [(view, view.rows()) for view in views if view.position > view.start]
     with store.writing(relaxed=True) as connection:
