@@ -17,7 +17,8 @@ from cronledger import job
 
 @job(extension="asking")
 def ask():
-    Path("told.new").write_text(f"{sys.getswitchinterval()} {gc.get_threshold()[0]} {gc.get_freeze_count() > 0}")
+    young, spared = gc.get_threshold()[0], gc.get_freeze_count()
+    Path("told.new").write_text(f"{sys.getswitchinterval()} {young} {spared > 0}")
     os.replace("told.new", "told")
 """
 
