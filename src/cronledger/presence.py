@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import anyio.to_thread
 
-from cronledger import tz_database
+from cronledger import process_identity, tz_database
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG, JobName, instance_stream
 from cronledger.domain.zone_rules import rules_for
@@ -58,6 +58,7 @@ async def announced(
             jobs=provided(plan, configuration, provision),
             config_revision=configuration.revision,
             features=tuple(sorted(plan.features)),
+            process=process_identity.own(),
         )
         await world.read(_sign_on, world, row, configuration)
         world.beats.take(row, lock)

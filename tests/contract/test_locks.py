@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from threading import Event, Thread
 import psycopg
 import pytest
 
+from cronledger import process_identity
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId
 from cronledger.ledger.database import LeaderLock, Store
@@ -32,7 +34,9 @@ from tests.waiting import LIMIT_SECONDS, eventually, eventually_within
 HOLDER = """
 import sys
 from tests.conftest import opened
+from cronledger import process_identity
 from cronledger.domain.ids import InstanceId
+print(process_identity.own(), flush=True)
 store = opened(sys.argv[1])
 lock, sign = store.leader_lock(), store.instance_lock(InstanceId("child.3.cccccccccccc"))
 lock.contend(lambda: lock.held and sign.held and print("held", flush=True))
@@ -60,15 +64,22 @@ def ignore() -> None:
     pass
 
 
-def dead(store: Store, *known: InstanceId, silent_for: timedelta = TOO_LATE) -> set[InstanceId]:
+def dead(
+    store: Store,
+    *known: InstanceId,
+    silent_for: timedelta = TOO_LATE,
+    process: str | None = None,
+    host: str | None = None,
+) -> set[InstanceId]:
     """Return those of the instances that are provably gone, so long after their last beats."""
     beat_at = NOON - silent_for
     rows = [
         Instance(
-            id=each, name="n", kind="service", host="h", pid=1, build="1", started_at=beat_at, beat_at=beat_at
+            id=each, name="n", kind="service", host=host or socket.gethostname(), pid=1, build="1",
+            started_at=beat_at, beat_at=beat_at, process=process,
         )
         for each in known
-    ]
+    ]  # fmt: skip
     return store.dead_instances(rows, NOON)
 
 
@@ -390,6 +401,64 @@ def test_a_killed_instance_is_known_to_be_dead(sql_url: str) -> None:
     store.close()
 
 
+def test_a_killed_instance_of_this_machine_is_known_to_be_dead_at_once(sql_url: str) -> None:
+    """It was dead on PostgreSQL only when a beat was overdue, and for whom had a session of his own."""
+    store = opened(sql_url)
+    child, process = known_holder(sql_url)
+    alive = dead(store, CHILD, silent_for=IN_TIME, process=process)
+    child.kill()
+    unburied = eventually(lambda: dead(store, CHILD, silent_for=IN_TIME, process=process) == {CHILD})
+    child.wait()
+
+    assert set() == alive
+    assert unburied
+    assert {CHILD} == dead(store, CHILD, silent_for=IN_TIME, process=process)
+    close(child)
+    store.close()
+
+
+def test_a_killed_instance_of_another_machine_is_dead_when_a_beat_is_overdue(postgres_url: str) -> None:
+    """Copies of a running machine go on with its boot id, and with other names."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._clock = LaterClock()
+    sign = store.instance_lock(HERE)
+    gone = ended_process()
+
+    assert {THERE} == dead(store, THERE, silent_for=IN_TIME, process=gone)
+    assert set() == dead(store, THERE, silent_for=IN_TIME, process=gone, host="elsewhere")
+    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE, process=gone, host="elsewhere")
+    sign.release()
+    store.close()
+
+
+def test_an_instance_whose_session_stands_is_alive_whatever_is_known_of_its_process(
+    postgres_url: str,
+) -> None:
+    store = opened(postgres_url)
+    sign = store.instance_lock(THERE)
+    gone = ended_process()
+    while_it_stood = dead(store, THERE, process=gone)
+    sign.release()
+
+    assert set() == while_it_stood
+    assert eventually(lambda: dead(store, THERE, silent_for=IN_TIME, process=gone) == {THERE})
+    store.close()
+
+
+def test_a_process_that_is_there_saves_nobody_whose_beats_are_overdue(postgres_url: str) -> None:
+    """It may be stopped for good: that is what beats are for."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._clock = LaterClock()
+    sign = store.instance_lock(HERE)
+
+    assert set() == dead(store, THERE, silent_for=IN_TIME, process=process_identity.own())
+    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE, process=process_identity.own())
+    sign.release()
+    store.close()
+
+
 def test_an_instance_that_beats_is_alive_though_its_session_has_ended(postgres_url: str) -> None:
     """A session that was terminated, or that a pooler does not give, used to be the death of its runs."""
     store = opened(postgres_url)
@@ -462,8 +531,12 @@ def test_nobody_is_dead_when_our_own_session_is_lost_meanwhile(postgres_url: str
     store = opened(postgres_url)
     assert isinstance(store, PostgresStore)
     store._signs.append(BriefSign())  # type: ignore[arg-type]
+    silent = dead(store, THERE)
+    store._signs.append(BriefSign())  # type: ignore[arg-type]
+    ended = dead(store, CHILD, process=ended_process())
 
-    assert set() == dead(store, THERE)
+    assert set() == silent
+    assert {CHILD} == ended
     store.close()
 
 
@@ -491,12 +564,24 @@ def test_the_file_of_an_instance_is_removed_when_it_goes(sqlite_url: str, tmp_pa
 
 def holder(url: str) -> subprocess.Popen[str]:
     """Return a process that holds the leader's lock and a sign of its own."""
+    return known_holder(url)[0]
+
+
+def known_holder(url: str) -> tuple[subprocess.Popen[str], str]:
+    """Return such a process, and what the kernel knows it by."""
     child = subprocess.Popen(
         [sys.executable, "-c", HOLDER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
+    process = child.stdout.readline().strip()
     assert "held\n" == child.stdout.readline()
-    return child
+    return child, process
+
+
+def ended_process() -> str:
+    """Return what the kernel knew a process by that has ended."""
+    code = "from cronledger import process_identity; print(process_identity.own())"
+    return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
 
 
 def close(child: subprocess.Popen[str]) -> None:

@@ -37,7 +37,7 @@ def instance(name: InstanceId, **changes: object) -> Instance:
 
 def test_instances_live_while_they_beat(store: Store) -> None:
     with store.writing() as connection:
-        instances.register(connection, instance(HERE, jobs=(JOB,), features=("x",)))
+        instances.register(connection, instance(HERE, jobs=(JOB,), features=("x",), process="p"))
         instances.register(connection, instance(THERE))
         beaten = instances.beat(connection, HERE, NOON + 20 * SECOND)
     with store.reading() as connection:
@@ -45,7 +45,8 @@ def test_instances_live_while_they_beat(store: Store) -> None:
 
     assert beaten
     assert [HERE, THERE] == [each.id for each in known]
-    assert [instance(HERE, jobs=(JOB,), features=("x",), beat_at=NOON + 20 * SECOND)] == living
+    assert ["p", None] == [each.process for each in known]
+    assert [instance(HERE, jobs=(JOB,), features=("x",), process="p", beat_at=NOON + 20 * SECOND)] == living
 
 
 def test_an_instance_changes_and_goes(store: Store) -> None:

@@ -172,6 +172,7 @@ class SimulatedWorld:
         self.entropy = SeededEntropy(cluster.random.getrandbits(64))
         self.instance = instance_id(f"sim{number}", number, f"{cluster.random.getrandbits(48):012x}")
         self.name = f"sim{number}"
+        self.machine = number % 2
         self.build = build
         self.leader_lock = SimulatedLock(cluster.lock, self)
         self.ledger = cluster.ledger_of(self.instance, self.entropy)
@@ -224,11 +225,14 @@ class SimulatedWorld:
         """Whether another instance takes this one for dead: its end is proved, or it has fallen silent.
 
         The lock of a file is freed by the process's end alone; a session may end while its instance beats on.
+        Of a process on the same machine, the kernel says that it is gone.
         """
         late = abs(other.now() - self.beat_at) > LATE_AFTER
         is_down = self.is_crashed or self._sign_lost
         silent = len(other._marks) == MISSED_BEATS and other._marks[0] > self.beat_at
-        return (is_down and (late or self.cluster.kind == "file")) or (self is not other and silent)
+        is_ended = self.is_crashed and self.machine == other.machine
+        is_proved = is_ended or (is_down and (late or self.cluster.kind == "file"))
+        return is_proved or (self is not other and silent)
 
     async def beats(self) -> None:
         """Give the signs of life, as the thread beside the loop does."""

@@ -102,7 +102,7 @@ class Store(Protocol):
         """Return those of the instances that are provably gone.
 
         A sign that may be lost while its instance lives (its session, its file) proves nothing before a beat
-        is overdue as well.
+        is overdue as well, or the process is known to be gone.
         """
 
     def lost(self) -> tuple[Position, str] | None:

@@ -25,7 +25,10 @@ _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. `epoch` is None until it has seen a leader; `jobs` are those whose code it has."""
+    """One process. `epoch` is None until it has seen a leader; `jobs` are those whose code it has.
+
+    `process` is what the kernel knows it by (`process_identity`), None where the system does not tell.
+    """
 
     id: InstanceId
     name: str
@@ -40,6 +43,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[JobName, ...] = ()
     features: tuple[str, ...] = ()
     config_revision: str | None = None
+    process: str | None = None
 
     def is_late(self, now: datetime) -> bool:
         """Whether its next beat is overdue; one from the future (a clock was set) says nothing either."""
@@ -111,4 +115,5 @@ def _instance(row: Row[Any]) -> Instance:
         jobs=tuple(JobName(name) for name in _names(row.jobs)),
         features=_names(row.features),
         config_revision=row.config_revision,
+        process=row.process,
     )

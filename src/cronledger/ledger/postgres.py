@@ -7,6 +7,7 @@ locks and notifications through sessions of their own.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, text
 
+from cronledger import process_identity
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.entropy import Entropy
@@ -134,22 +136,28 @@ class PostgresStore:
         return sign
 
     def dead_instances(self, known: Iterable[Instance], now: datetime) -> set[InstanceId]:
-        """Return those of the instances that missed a beat and whose session is gone while ours was not.
+        """Return those whose session is gone, and whose process is too, or which missed a beat as well.
 
-        A restart or failover of the server ends every session at once. So nothing is proved unless a sign of
-        our own has stood for a while: others have had the same time to set theirs up again. A single session
-        ends too, and behind a pooler there is none: whoever still beats is alive.
+        A restart or failover of the server ends every session at once. So silence proves nothing unless a
+        sign of our own has stood for a while: others have had the same time to set theirs up again. A single
+        session ends too, and behind a pooler there is none: whoever still beats is alive.
+
+        That a process is gone the kernel knows at once, if it was one of this machine. A machine that was
+        copied while it ran shares its boot id; an instance that lives there has a session, or another host.
         """
-        late = [each.id for each in known if each.is_late(now)]
+        known = list(known)
+        ended = {each.id for each in known if _has_ended(each)}
+        late = {each.id for each in known if each.is_late(now)}
         since = self._signed_since()
-        if not late or not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
+        if not since or self._clock.monotonic() - min(since) < TRUSTED_SECONDS:
+            late = set()
+        if not ended and not late:
             return set()
         schema = self.address().schema
         with self.reading() as connection:
             held = set(connection.execute(_HELD, {"classid": sessions.INSTANCE_CLASS}).scalars())
-        if self._signed_since() != since:
-            return set()
-        return {each for each in late if sessions.number_of(schema, each) % 2**32 not in held}
+        silent = late if self._signed_since() == since else set()
+        return {each for each in ended | silent if sessions.number_of(schema, each) % 2**32 not in held}
 
     def _signed_since(self) -> list[float]:
         return [since for sign in self._signs if (since := sign.since) is not None]
@@ -340,6 +348,11 @@ class PostgresAppender:
     def _notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
+
+
+def _has_ended(instance: Instance) -> bool:
+    """Whether the kernel proves that an instance of this machine has ended."""
+    return instance.host == socket.gethostname() and process_identity.is_gone(instance.process)
 
 
 def _session(connection: Connection) -> BoundedConnection:

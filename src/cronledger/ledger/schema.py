@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that this version needs."""
 
 METADATA = MetaData()
@@ -117,6 +117,7 @@ INSTANCE = Table(
     Column("jobs", Text, nullable=False),
     Column("features", Text, nullable=False),
     Column("config_revision", Text),
+    Column("process", Text, system=True),  # not created with the table: revision 0004 adds it
     sqlite_strict=True,
     postgresql_with={"fillfactor": 50},
 )

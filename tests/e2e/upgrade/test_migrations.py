@@ -21,19 +21,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import inspect, text
 
 from cronledger import migrations
 from cronledger.errors import MigrationBlocked, SchemaOutdated
-from cronledger.ledger import progress
+from cronledger.ledger import instances, progress
 from cronledger.ledger.database import Store
+from cronledger.ledger.schema import INSTANCE
 from cronledger.migrations import Steps
 from cronledger.migrations.obstacles import CLASS, obstacles
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
+from tests.contract.test_rows import instance
 from tests.contract.test_scheduler import scheduler
-from tests.events import plain
+from tests.events import HERE, plain
 
 MIGRATION = f"""
 import sqlalchemy as sa
@@ -250,6 +253,34 @@ def test_progress_is_added_to_a_ledger_of_the_version_before(empty_sql_url: str)
     assert not had_it
     assert [] == rows
     assert 1 == store.ledger.head().position
+    store.close()
+
+
+def test_older_versions_leave_it_empty_which_process_an_instance_is(empty_sql_url: str) -> None:
+    """One that has a row from before, and one that comes up beside newer ones and writes its row anew."""
+    store = opened(empty_sql_url)
+    migrations.upgrade(store, steps=Steps(head="0003"))
+    row = instance(HERE, config_revision="r")
+    older = {name: each for name, each in instances._columns(asdict(row)).items() if name != "process"}
+    with store.writing() as connection:
+        columns = {each["name"] for each in inspect(connection).get_columns("instance")}
+        connection.execute(INSTANCE.insert(), older)
+    with pytest.raises(SchemaOutdated):
+        migrations.check(store)
+    migrations.upgrade(store)
+    migrations.check(store)
+    with store.writing() as connection:
+        before = instances.known(connection)
+        connection.execute(INSTANCE.delete())
+        connection.execute(INSTANCE.insert(), older)
+        beside = instances.known(connection)
+        instances.register(connection, instance(HERE, config_revision="r", process="p"))
+        newer = instances.known(connection)
+
+    assert columns == set(older)
+    assert [row] == before
+    assert [row] == beside
+    assert ["p"] == [each.process for each in newer]
     store.close()
 
 
