@@ -67,7 +67,6 @@ class Rival:
         self._store = store
         self.ledger = store.ledger
         self.reading = store.reading
-        self.has_server = store.has_server
         self._left = of
 
     @contextmanager
@@ -90,7 +89,6 @@ class KilledInstead:
         self._store = store
         self.ledger = store.ledger
         self.reading = store.reading
-        self.has_server = store.has_server
         self._left = of
 
     def writing(self, *, relaxed: bool = False) -> Any:

@@ -33,7 +33,7 @@ class Watched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.ledger = self
-        self.reading, self.writing, self.has_server = store.reading, store.writing, store.has_server
+        self.reading, self.writing = store.reading, store.writing
         self.read: list[tuple[int, int]] = []
 
     def read_all(self, after: Position, limit: int) -> list[e.Recorded]:

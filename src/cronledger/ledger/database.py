@@ -75,10 +75,6 @@ class Store(Protocol):
         """Which database it is."""
 
     @property
-    def has_server(self) -> bool:
-        """Whether writing is another process's work, so that this one may go on meanwhile."""
-
-    @property
     def ledger(self) -> Ledger:
         """The truth."""
 

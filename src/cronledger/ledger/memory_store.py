@@ -53,7 +53,6 @@ class MemoryStore:
     """A ledger in memory under a name."""
 
     kind: Literal["memory"] = "memory"
-    has_server = False
 
     def __init__(self, name: str, *, instance: InstanceId, clock: Clock, entropy: Entropy) -> None:
         self.url = f"memory://{name}"

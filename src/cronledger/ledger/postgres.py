@@ -73,7 +73,6 @@ class PostgresStore:
     """A ledger in a PostgreSQL database, with everything around it."""
 
     kind: Literal["postgres"] = "postgres"
-    has_server = True
 
     def __init__(
         self,

@@ -40,7 +40,6 @@ class SqliteStore:
     """A ledger in a file, with everything around it."""
 
     kind: Literal["sqlite"] = "sqlite"
-    has_server = False
 
     def __init__(
         self, path: Path, *, instance: InstanceId, clock: Clock, entropy: Entropy, create: bool = False

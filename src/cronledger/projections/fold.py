@@ -7,11 +7,9 @@ event is applied twice, however many instances and commands fold at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from enum import Enum, auto
-from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -60,6 +58,11 @@ PROJECTIONS: tuple[Projection[Any], ...] = (
 )
 
 Marks = dict[str, Checkpoint]
+_NOTHING: Folded = {}
+"""Rows that are known without being read: those that were written last, while the checkpoints stand there.
+
+Rows of runs are not among them, for few of those change again.
+"""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,10 +89,6 @@ class Source(Protocol):
     def ledger(self) -> Events:
         """The events."""
 
-    @property
-    def has_server(self) -> bool:
-        """Whether writing is another process's work, so that this one may go on meanwhile."""
-
     def reading(self) -> AbstractContextManager[Connection]:
         """Give a connection that sees the tables as of one moment."""
 
@@ -103,28 +102,25 @@ def catch_up(store: Source, *, limit: int | None = None) -> Position:
     Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
     LedgerUnreachable if this user may not write: `replay.current` then folds in memory.
     """
-    last = _Part(_standing(store))
-    start = min(_start(each, last.marks) for each in PROJECTIONS)
+    marks, known = _standing(store), _NOTHING
+    start = min(_start(each, marks) for each in PROJECTIONS)
     is_afresh = start == 0
     most = (PAGES_FROM_START if is_afresh else PAGES) * PAGE
-    with ThreadPoolExecutor(1, "cronledger-views") as beside:
-        while True:
-            views = [_View(each, last, is_afresh=is_afresh) for each in PROJECTIONS]
-            before = min(view.position for view in views)
-            until = before + most if limit is None else min(before + most, start + limit)
-            ending = _fold_pages(store, last, views, Position(until))
-            reached = min(view.position for view in views)
-            if ending is _Ending.OVERTAKEN or not last.is_written():
-                last = _Part(_standing(store))
-                continue
-            if reached == before:
-                return before
-            is_more = ending is _Ending.ENOUGH
-            last = _folded(store, last.marks, views)
-            if is_afresh and is_more and store.has_server:
-                last.go_on(beside, views)
-            elif last.is_written() and not is_more:
-                return reached
+    while True:
+        views = [_View(each, _start(each, marks), known, is_afresh=is_afresh) for each in PROJECTIONS]
+        before = min(view.position for view in views)
+        until = before + most if limit is None else min(before + most, start + limit)
+        ending = _fold_pages(store, marks, views, Position(until))
+        reached = min(view.position for view in views)
+        if ending is not _Ending.OVERTAKEN and reached == before:
+            return before
+        if ending is _Ending.OVERTAKEN or not _write(store, marks, views):
+            marks, known = _standing(store), _NOTHING
+            continue
+        if ending is _Ending.HEAD:
+            return reached
+        marks = _marks([*marks.values(), *(view.mark for view in views)])
+        known = {view.projection.name: view.states for view in views if not view.projection.of_runs}
 
 
 def checkpoints(connection: Connection) -> Marks:
@@ -217,7 +213,7 @@ class _Ending(Enum):
     """Somebody else was faster: what was folded is of no use."""
 
 
-def _fold_pages(store: Source, last: _Part, views: list[_View], until: Position) -> _Ending:
+def _fold_pages(store: Source, marks: Marks, views: list[_View], until: Position) -> _Ending:
     """Fold page after page, at most up to a position.
 
     What stops the fold is raised only if nothing stands before it: the next look meets it again.
@@ -228,7 +224,7 @@ def _fold_pages(store: Source, last: _Part, views: list[_View], until: Position)
             size = min(PAGE, until - position)
             page = store.ledger.read_all(position, size)
             events = understood(page)
-            if events and not _fold_page(store, last, views, events):
+            if events and not _fold_page(store, marks, views, events):
                 return _Ending.OVERTAKEN
             if len(page) < size and len(events) == len(page):
                 return _Ending.HEAD
@@ -239,12 +235,12 @@ def _fold_pages(store: Source, last: _Part, views: list[_View], until: Position)
     return _Ending.ENOUGH
 
 
-def _fold_page(store: Source, last: _Part, views: list[_View], events: list[Recorded]) -> bool:
+def _fold_page(store: Source, marks: Marks, views: list[_View], events: list[Recorded]) -> bool:
     """Fold events into the views, unless their rows do not stand at the checkpoints any more."""
     asked = [(view, keys) for view in views if (keys := view.take(events))]
     if asked:
         with store.reading() as connection:
-            if checkpoints(connection) not in (last.marks, last.since):
+            if checkpoints(connection) != marks:
                 return False
             for view, keys in asked:
                 view.states |= view.projection.rows.find(connection, keys)
@@ -253,68 +249,19 @@ def _fold_page(store: Source, last: _Part, views: list[_View], events: list[Reco
     return True
 
 
-def _folded(store: Source, marks: Marks, views: list[_View]) -> _Part:
-    """Make what is to be written of what has been folded."""
-    moved = [view for view in views if view.position > view.start]
-    rows = [(view, *view.rows()) for view in moved]
-    return _Part(
-        _marks([*marks.values(), *(view.mark for view in moved)]),
-        since=marks,
-        rows={view.projection.name: view.states for view in views if not view.projection.of_runs},
-        write=partial(_write, store, marks, rows),
-    )
-
-
-def _write(store: Source, marks: Marks, rows: list[tuple[_View, list[Row], list[Row]]]) -> bool:
-    """Write rows and checkpoints, unless somebody else has moved the checkpoints meanwhile."""
+def _write(store: Source, marks: Marks, views: list[_View]) -> bool:
+    """Write what has been folded, unless somebody else has moved the checkpoints meanwhile."""
+    moved = [(view, *view.rows()) for view in views if view.position > view.start]
     with store.writing(relaxed=True) as connection:
         if _locked(connection) != marks:
             return False
-        for view, new, changed in rows:
+        for view, new, changed in moved:
             if view.start == 0:
                 connection.execute(delete(view.projection.rows.table))
             view.projection.rows.fill_rows(connection, new)
             view.projection.rows.put_rows(connection, changed)
-        CHECKPOINT.put(connection, [view.mark for view, *_ in rows])
+        CHECKPOINT.put(connection, [view.mark for view, *_ in moved])
     return True
-
-
-class _Part:
-    """What was folded last, and where the checkpoints stand once it is written: `since`, until then.
-
-    Its rows are good as long as the checkpoints stand there. Whoever rebuilds the views meanwhile brings them
-    back to the same: they are a fold of the events alone. Rows of runs are not among them once they are
-    written, for few of those change again.
-    """
-
-    def __init__(
-        self,
-        marks: Marks,
-        *,
-        since: Marks | None = None,
-        rows: Folded | None = None,
-        write: Callable[[], bool] | None = None,
-    ) -> None:
-        self.marks = marks
-        self.since = since or marks
-        self.rows: Folded = rows or {}
-        self._write = write
-        self._is_written = True
-
-    def go_on(self, beside: Executor, views: list[_View]) -> None:
-        """Let it be written while the next part is folded: a server does most of the work."""
-        assert self._write is not None
-        self._write = beside.submit(self._write).result
-        for view in views:
-            if view.projection.of_runs:
-                self.rows[view.projection.name] = {key: view.states[key] for key in view.changed}
-
-    def is_written(self) -> bool:
-        """Write it, or wait until it is written; not if somebody else has moved the checkpoints meanwhile."""
-        if self._write is not None:
-            self._is_written = self._write()
-            self._write = None
-        return self._is_written
 
 
 class _View:
@@ -324,11 +271,13 @@ class _View:
     Otherwise none is trusted to be, or a row that somebody has put there by hand would stop the fold.
     """
 
-    def __init__(self, projection: Projection[Any], last: _Part, *, is_afresh: bool) -> None:
+    def __init__(
+        self, projection: Projection[Any], start: Position, known: Folded, *, is_afresh: bool
+    ) -> None:
         self.projection = projection
-        self.start = self.position = _start(projection, last.marks)
+        self.start = self.position = start
         self.changed: dict[Key, None] = {}
-        self.states: dict[Key, Any] = last.rows.get(projection.name, {})
+        self.states: dict[Key, Any] = known.get(projection.name, {})
         self._groups: Groups = {}
         self._is_afresh = is_afresh
         self._new: set[Key] = set()

@@ -66,7 +66,6 @@ class _Remembered:
         self._events = events
         self._given: Recorded | None = None
         self.reading = store.reading
-        self.has_server = store.has_server
 
     @property
     def ledger(self) -> fold.Events:
