@@ -151,7 +151,8 @@ def tables(ctx: JobContext, *names: str) -> Tables:
 class Names:
     """What an application calls the tables and columns, as `application.tables` says.
 
-    Raises UsageError for a table or column that no built-in job knows: it would be looked for elsewhere.
+    Raises UsageError for a table or column that no built-in job knows, and for anything else that is not
+    understood: a job would go through another table than the one that was meant.
     """
 
     def __init__(self, said: object) -> None:
@@ -160,10 +161,10 @@ class Names:
         self._said = said
         for name, each in said.items():
             _require_known(str(name), COLUMNS, "application.tables: no built-in job knows a table")
-            columns = each.get("columns", {}) if isinstance(each, Mapping) else {}
-            for column in columns:
-                about = f"application.tables.{name}.columns: no built-in job knows a column"
-                _require_known(str(column), COLUMNS[name], about)
+            if isinstance(each, Mapping):
+                _require_table(str(name), each)
+            else:
+                _require_name(each, f"application.tables.{name}")
 
     def others(self) -> dict[str, str]:
         """Return the tables that the application has under other names, with those names."""
@@ -179,6 +180,27 @@ class Names:
         said = self._said.get(table)
         columns = said.get("columns", {}) if isinstance(said, Mapping) else {}
         return str(columns.get(column, column))
+
+
+def _require_table(name: str, said: Mapping[Any, Any]) -> None:
+    """Raise UsageError unless this says what a table and its columns are called, and nothing else."""
+    about = f"application.tables.{name}"
+    for key in said:
+        _require_known(str(key), ("name", "columns"), f"{about}: there is no key")
+    _require_name(said.get("name", name), f"{about}.name")
+    columns = said.get("columns", {})
+    if not isinstance(columns, Mapping):
+        raise UsageError(
+            f"{about}.columns is not a mapping", hint="write `columns: {created_at: inserted_at}`"
+        )
+    for column, called in columns.items():
+        _require_known(str(column), COLUMNS[name], f"{about}.columns: no built-in job knows a column")
+        _require_name(called, f"{about}.columns.{column}")
+
+
+def _require_name(name: object, about: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{about} is not a name", hint="write what it is called, as a text")
 
 
 def _require_known(name: str, known: Iterable[str], about: str) -> None:

@@ -125,9 +125,16 @@ def test_a_table_that_has_another_name_is_not_created_and_not_referred_to(empty_
             "application.tables.users.columns: no built-in job knows a column 'created'",
         ),
         (["users"], "application.tables is not a mapping"),
+        ({"logs": {"nam": "journal"}}, "application.tables.logs: there is no key 'nam'"),
+        ({"logs": {"name": None}}, "application.tables.logs.name is not a name"),
+        ({"logs": 5}, "application.tables.logs is not a name"),
+        ({"logs": ""}, "application.tables.logs is not a name"),
+        ({"logs": {"columns": ["module"]}}, "application.tables.logs.columns is not a mapping"),
+        ({"logs": {"columns": {"module": 5}}}, "application.tables.logs.columns.module is not a name"),
     ],
 )
 def test_names_that_no_job_knows_are_refused(said: Any, message: str) -> None:
+    """A key such as `nam` was read past: the job cleaned the table under the built-in name."""
     with pytest.raises(UsageError, match=re.escape(message)):
         Names(said)
 
