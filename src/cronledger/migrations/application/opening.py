@@ -71,5 +71,5 @@ def opened(url: str | None, *, create: bool) -> Iterator[OpenDatabase]:
 
 def _is_file_not_there(engine: Engine) -> bool:
     """Whether opening this would make a file; of a `file:` URI SQLite says so itself."""
-    path = engine.url.database if engine.dialect.name == "sqlite" else None
-    return bool(path) and path != ":memory:" and not path.startswith("file:") and not Path(path).exists()
+    path = (engine.url.database or "") if engine.dialect.name == "sqlite" else ""
+    return not path.startswith((":memory:", "file:")) and path != "" and not Path(path).exists()
