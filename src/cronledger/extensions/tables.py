@@ -119,7 +119,23 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "report_posts": {"idempotency_key": _TEXT, "report": _TEXT, "begun_at": _AT, "posted_at": _AT},
     "job_watermarks": {"job": _TEXT, "watermark": _JSON, "updated_at": _AT},
 }  # fmt: skip
-"""Every column that a rule of a built-in job touches; a host's table may have more."""
+"""Every column of the built-in schema; a host's table may have more."""
+
+SPARE: dict[str, frozenset[str]] = {
+    "users": frozenset({"name", "email", "status", "is_bot", "is_scanner"}),
+    "user_sessions": frozenset(
+        {"ip_address", "entry_url", "is_ai_crawler", "behavioral_bot_reason", "behavioral_bot_score"}
+    ),
+    "user_contexts": frozenset({"user_id", "name"}),
+    "task_messages": frozenset({"role", "created_at"}),
+    "logs": frozenset(
+        {"message", "metadata", "session_id", "task_id", "trace_id", "context_id", "client_id"}
+    ),
+    "engagement_events": frozenset({"user_id", "content_id", "event_type"}),
+    "tenant_activity": frozenset({"user_id"}),
+    "user_activity": frozenset({"category", "action", "entity_type", "entity_name", "description"}),
+}
+"""Columns that no rule of a built-in job touches: a host's table may do without them."""
 
 
 class Tables:
@@ -217,7 +233,9 @@ def _table(name: str, names: Names, seen: Any) -> Table:
             f"or say under application.tables what it calls '{name}'"
         )
     there = {column["name"] for column in seen.get_columns(bare, schema=schema or None)}
-    wanted = {key: names.column(name, key) for key in COLUMNS[name]}
+    named = {key: names.column(name, key) for key in COLUMNS[name]}
+    spare = SPARE.get(name, frozenset())
+    wanted = {key: column for key, column in named.items() if column in there or key not in spare}
     if missing := [column for column in wanted.values() if column not in there]:
         raise TableMissing(
             f"table '{actual}' of the application's database has no column '{missing[0]}': add it, or say "
@@ -225,6 +243,7 @@ def _table(name: str, names: Names, seen: Any) -> Table:
         )
     key = KEYS.get(name, next(iter(COLUMNS[name])))
     columns = [
-        Column(wanted[each], kind, key=each, primary_key=each == key) for each, kind in COLUMNS[name].items()
+        Column(column, COLUMNS[name][each], key=each, primary_key=each == key)
+        for each, column in wanted.items()
     ]
     return Table(bare, MetaData(), *columns, schema=schema or None)
