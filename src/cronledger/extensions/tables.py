@@ -221,7 +221,9 @@ def _require_name(name: object, about: str) -> None:
 
 def _require_known(name: str, known: Iterable[str], about: str) -> None:
     if name not in known:
-        raise UsageError(f"{about} '{name}'", hint=meant(name, known) or f"there are: {', '.join(known)}")
+        guess = meant(name, known)  # in the sentence itself: the error of a run has no hint
+        said = f"{about} '{name}'{f'; {guess}' if guess else ''}"
+        raise UsageError(said, hint=None if guess else f"there are: {', '.join(known)}")
 
 
 def _table(name: str, names: Names, seen: Any) -> Table:

@@ -124,7 +124,10 @@ def test_a_table_that_has_another_name_is_not_created_and_not_referred_to(empty_
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"user": "accounts"}, "application.tables: no built-in job knows a table 'user'"),
+        (
+            {"user": "accounts"},
+            "application.tables: no built-in job knows a table 'user'; did you mean 'users'?",
+        ),
         (
             {"users": {"columns": {"created": "at"}}},
             "application.tables.users.columns: no built-in job knows a column 'created'",

@@ -89,6 +89,19 @@ def test_a_file_of_another_step_is_not_overwritten(tmp_path: Path) -> None:
     assert {"index.html": b"theirs"} == files(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("file/dist", "file/dist cannot be made: Not a directory"), ("file", "file is no folder: put a plain")],
+)
+def test_an_output_that_cannot_be_is_told_in_words(tmp_path: Path, place: str, said: str) -> None:
+    """It was told as "[Errno 20] Not a directory"."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match=said) as raised:
+        Output(tmp_path / place, "pages").__enter__()
+
+    assert "Errno" not in str(raised.value)
+
+
 def test_a_linked_folder_is_neither_followed_nor_replaced(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "dist"
     outside.mkdir()
