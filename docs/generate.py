@@ -282,8 +282,10 @@ def _job(job: Job) -> Iterator[str]:
         f"Schedule: {schedule}{at_start}.",
     )
     if job.params is not None:
-        yield from ("", _text(job.params), "")
-        yield from _table(("parameter", "type", "default"), _fields(job.params))
+        yield from ("", _text(job.params))
+        if fields := list(_fields(job.params)):
+            yield ""
+            yield from _table(("parameter", "type", "default"), fields)
 
 
 # --- policies -------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_the_current_revision_is_none_before_and_head_after(app_db: Engine) -> N
 def test_without_a_configured_database_it_is_a_file_beside_the_ledger(here: Path) -> None:
     upgraded = cli("app-db", "upgrade", CRONLEDGER_DATABASE_URL="sqlite:///data.db")
 
-    assert (0, f"sqlite:///data-app.db is at {HEAD}, was at None\n") == (upgraded.exit_code, upgraded.stdout)
+    assert (0, f"sqlite:///data-app.db is at {HEAD}, had none\n") == (upgraded.exit_code, upgraded.stdout)
     assert ["data-app.db"] == sorted(each.name for each in here.iterdir())
 
 
@@ -89,7 +89,42 @@ def test_asking_for_the_revision_makes_no_file(here: Path) -> None:
         "the application's database sqlite:///cronledger-app.db cannot be used: there is no such file"
         == asked.error["message"]
     )
+    assert "run `cronledger app-db upgrade` to make one" == asked.error["hint"]
     assert [] == list(here.iterdir())
+
+
+def test_a_file_may_be_named_by_a_uri(here: Path) -> None:
+    """Its revision was not told: there was "no such file" as `file:app.db`."""
+    (here / "config.yaml").write_text('application: {database_url: "sqlite:///file:app.db?uri=true"}')
+    cli("--config", "config.yaml", "app-db", "upgrade")
+
+    assert f"{HEAD}\n" == cli("--config", "config.yaml", "app-db", "current").stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("garbage", "application.database_url is not the URL of a database that can be opened here"),
+        ("nosuch://hunter2@db", "application.database_url is not the URL of a database"),
+        (
+            "mssql+pymssql://app:hunter2@db/app",
+            "the driver of 'mssql+pymssql' is not installed here: pymssql",
+        ),
+    ],
+)
+def test_a_url_of_nothing_that_can_be_opened_is_an_error_of_the_configuration(
+    here: Path, url: str, said: str
+) -> None:
+    """The exit code was that of a command used wrongly."""
+    (here / "config.yaml").write_text(f'application: {{database_url: "{url}"}}')
+
+    for words in (("app-db", "upgrade"), ("infra", "jobs", "run", "log_cleanup"), ("up", "--for", "1s")):
+        asked = cli("--config", "config.yaml", *words)
+
+        assert 5 == asked.exit_code
+        assert asked.stderr.startswith("cronledger: error: application.database_url")
+        assert said in asked.stderr
+        assert "hunter2" not in asked.stderr + asked.stdout
 
 
 def test_a_ledger_that_is_no_file_has_no_database_beside_it() -> None:

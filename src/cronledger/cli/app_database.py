@@ -28,7 +28,8 @@ def upgrade(ctx: typer.Context) -> None:
         before = database.current()
         database.upgrade(named)
         after = database.current()
-    text = f"{database.shown} is at {after}" + (" already" if before == after else f", was at {before}")
+    was = f", was at {before}" if before else ", had none"
+    text = f"{database.shown} is at {after}" + (" already" if before == after else was)
     emit(ctx, {"previous": before, "current": after, "head": HEAD}, text=text)
 
 

@@ -21,7 +21,8 @@ def upgrade(ctx: typer.Context) -> None:
     before = migrations.current(store)
     migrations.upgrade(store)
     after = migrations.current(store)
-    text = f"{store.url} is at schema {after}" + (" already" if before == after else f", was at {before}")
+    was = f", was at {before}" if before else ", had none"
+    text = f"{store.url} is at schema {after}" + (" already" if before == after else was)
     emit(ctx, {"previous": before, "current": after, "head": migrations.HEAD}, text=text)
 
 

@@ -110,7 +110,7 @@ def fail(error: CronledgerError, output: Output) -> int:
         sys.stderr.write(_safe_json(msgspec.json.encode({"error": facts})) + "\n")
         return error.exit_code
     lines = str(error).splitlines()
-    if not isinstance(error, ConfigError):
+    if not isinstance(error, ConfigError) or ": error: " not in str(error):
         lines[:1] = [f"cronledger: error: {lines[0] if lines else ''}"]
     if error.hint:
         lines.append(f"hint: {error.hint}")

@@ -119,7 +119,23 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "report_posts": {"idempotency_key": _TEXT, "report": _TEXT, "begun_at": _AT, "posted_at": _AT},
     "job_watermarks": {"job": _TEXT, "watermark": _JSON, "updated_at": _AT},
 }  # fmt: skip
-"""Every column that a rule of a built-in job touches; a host's table may have more."""
+"""Every column of the built-in schema; a host's table may have more."""
+
+SPARE: dict[str, frozenset[str]] = {
+    "users": frozenset({"name", "email", "status", "is_bot", "is_scanner"}),
+    "user_sessions": frozenset(
+        {"ip_address", "entry_url", "is_ai_crawler", "behavioral_bot_reason", "behavioral_bot_score"}
+    ),
+    "user_contexts": frozenset({"user_id", "name"}),
+    "task_messages": frozenset({"role", "created_at"}),
+    "logs": frozenset(
+        {"message", "metadata", "session_id", "task_id", "trace_id", "context_id", "client_id"}
+    ),
+    "engagement_events": frozenset({"user_id", "content_id", "event_type"}),
+    "tenant_activity": frozenset({"user_id"}),
+    "user_activity": frozenset({"category", "action", "entity_type", "entity_name", "description"}),
+}
+"""Columns that no rule of a built-in job touches: a host's table may do without them."""
 
 
 class Tables:
@@ -151,7 +167,8 @@ def tables(ctx: JobContext, *names: str) -> Tables:
 class Names:
     """What an application calls the tables and columns, as `application.tables` says.
 
-    Raises UsageError for a table or column that no built-in job knows: it would be looked for elsewhere.
+    Raises UsageError for a table or column that no built-in job knows, and for anything else that is not
+    understood: a job would go through another table than the one that was meant.
     """
 
     def __init__(self, said: object) -> None:
@@ -160,10 +177,10 @@ class Names:
         self._said = said
         for name, each in said.items():
             _require_known(str(name), COLUMNS, "application.tables: no built-in job knows a table")
-            columns = each.get("columns", {}) if isinstance(each, Mapping) else {}
-            for column in columns:
-                about = f"application.tables.{name}.columns: no built-in job knows a column"
-                _require_known(str(column), COLUMNS[name], about)
+            if isinstance(each, Mapping):
+                _require_table(str(name), each)
+            else:
+                _require_name(each, f"application.tables.{name}")
 
     def others(self) -> dict[str, str]:
         """Return the tables that the application has under other names, with those names."""
@@ -181,9 +198,32 @@ class Names:
         return str(columns.get(column, column))
 
 
+def _require_table(name: str, said: Mapping[Any, Any]) -> None:
+    """Raise UsageError unless this says what a table and its columns are called, and nothing else."""
+    about = f"application.tables.{name}"
+    for key in said:
+        _require_known(str(key), ("name", "columns"), f"{about}: there is no key")
+    _require_name(said.get("name", name), f"{about}.name")
+    columns = said.get("columns", {})
+    if not isinstance(columns, Mapping):
+        raise UsageError(
+            f"{about}.columns is not a mapping", hint="write `columns: {created_at: inserted_at}`"
+        )
+    for column, called in columns.items():
+        _require_known(str(column), COLUMNS[name], f"{about}.columns: no built-in job knows a column")
+        _require_name(called, f"{about}.columns.{column}")
+
+
+def _require_name(name: object, about: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{about} is not a name", hint="write what it is called, as a text")
+
+
 def _require_known(name: str, known: Iterable[str], about: str) -> None:
     if name not in known:
-        raise UsageError(f"{about} '{name}'", hint=meant(name, known) or f"there are: {', '.join(known)}")
+        guess = meant(name, known)  # in the sentence itself: the error of a run has no hint
+        said = f"{about} '{name}'{f'; {guess}' if guess else ''}"
+        raise UsageError(said, hint=None if guess else f"there are: {', '.join(known)}")
 
 
 def _table(name: str, names: Names, seen: Any) -> Table:
@@ -195,7 +235,9 @@ def _table(name: str, names: Names, seen: Any) -> Table:
             f"or say under application.tables what it calls '{name}'"
         )
     there = {column["name"] for column in seen.get_columns(bare, schema=schema or None)}
-    wanted = {key: names.column(name, key) for key in COLUMNS[name]}
+    named = {key: names.column(name, key) for key in COLUMNS[name]}
+    spare = SPARE.get(name, frozenset())
+    wanted = {key: column for key, column in named.items() if column in there or key not in spare}
     if missing := [column for column in wanted.values() if column not in there]:
         raise TableMissing(
             f"table '{actual}' of the application's database has no column '{missing[0]}': add it, or say "
@@ -203,6 +245,7 @@ def _table(name: str, names: Names, seen: Any) -> Table:
         )
     key = KEYS.get(name, next(iter(COLUMNS[name])))
     columns = [
-        Column(wanted[each], kind, key=each, primary_key=each == key) for each, kind in COLUMNS[name].items()
+        Column(column, COLUMNS[name][each], key=each, primary_key=each == key)
+        for each, column in wanted.items()
     ]
     return Table(bare, MetaData(), *columns, schema=schema or None)

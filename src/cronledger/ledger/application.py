@@ -8,7 +8,12 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from cronledger.errors import UsageError
+from cronledger.errors import ConfigError
+
+_NO_URL = (
+    "application.database_url is not the URL of a database that can be opened here: use for instance "
+    "sqlite:///app.db or postgresql://USER@HOST/DATABASE"
+)
 
 
 def url_beside(ledger_url: str) -> str | None:
@@ -38,7 +43,7 @@ def application_engine(url: str) -> Engine:
     """Return an engine for the application's database; it connects when a job first asks.
 
     `postgres://` and `postgresql://` use psycopg 3; SQLite minds foreign keys, as PostgreSQL does. Raises
-    UsageError for a URL that cannot be read.
+    ConfigError for a URL that cannot be read, and for a database whose driver is not installed.
 
     >>> application_engine("sqlite://").dialect.name
     'sqlite'
@@ -48,11 +53,11 @@ def application_engine(url: str) -> Engine:
         scheme = "postgresql+psycopg"
     try:
         engine = create_engine(f"{scheme}{separator}{rest}", hide_parameters=True)
-    except (ArgumentError, NoSuchModuleError, ImportError):
-        raise UsageError(
-            "application.database_url is not the URL of a database that can be opened here",
-            hint="use for instance sqlite:///app.db or postgresql://USER@HOST/DATABASE",
-        ) from None
+    except ImportError as error:
+        missing = f"application.database_url: the driver of '{scheme}' is not installed here: {error.name}"
+        raise ConfigError([missing]) from None
+    except (ArgumentError, NoSuchModuleError):
+        raise ConfigError([_NO_URL]) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _mind_foreign_keys)
     return engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,11 @@ from cronledger.extensions.core.cleanup_anonymous_users import CleanupAnonymousU
 from cronledger.extensions.core.cleanup_empty_contexts import CleanupEmptyContexts
 from cronledger.extensions.core.cleanup_inactive_sessions import CleanupInactiveSessions
 from cronledger.extensions.core.database_cleanup import DatabaseCleanup
-from cronledger.extensions.tables import COLUMNS, Names
+from cronledger.extensions.core.log_cleanup import LogCleanup
+from cronledger.extensions.tables import COLUMNS, SPARE, Names
+from cronledger.extensions.web.content_analytics_aggregation import ContentAnalyticsAggregation
+from cronledger.extensions.web.daily_activity_summary import DailyActivitySummary
+from cronledger.extensions.web.daily_traffic_report import DailyTrafficReport
 from cronledger.ledger.application import application_engine
 from cronledger.migrations import application
 from cronledger.testing import ManualClock, perform
@@ -69,9 +73,10 @@ def test_what_a_newer_version_has_created_stays_as_it_is(empty_db: Engine) -> No
     assert "app0999" == application.current(empty_db)
 
 
-def create(db: Engine, name: str, **kinds: Any) -> None:
+def create(db: Engine, name: str, *, without: Collection[str] = (), **kinds: Any) -> None:
     """Create a table as a host may have it: some columns are of other types than ours."""
-    columns = [Column(each, kinds.get(each, kind)) for each, kind in COLUMNS[name].items()]
+    of_type = {each: kind for each, kind in COLUMNS[name].items() if each not in without}
+    columns = [Column(each, kinds.get(each, kind)) for each, kind in of_type.items()]
     columns[0].primary_key = True
     Table(name, MetaData(), *columns).create(db)
 
@@ -119,17 +124,38 @@ def test_a_table_that_has_another_name_is_not_created_and_not_referred_to(empty_
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"user": "accounts"}, "application.tables: no built-in job knows a table 'user'"),
+        (
+            {"user": "accounts"},
+            "application.tables: no built-in job knows a table 'user'; did you mean 'users'?",
+        ),
         (
             {"users": {"columns": {"created": "at"}}},
             "application.tables.users.columns: no built-in job knows a column 'created'",
         ),
         (["users"], "application.tables is not a mapping"),
+        ({"logs": {"nam": "journal"}}, "application.tables.logs: there is no key 'nam'"),
+        ({"logs": {"name": None}}, "application.tables.logs.name is not a name"),
+        ({"logs": 5}, "application.tables.logs is not a name"),
+        ({"logs": ""}, "application.tables.logs is not a name"),
+        ({"logs": {"columns": ["module"]}}, "application.tables.logs.columns is not a mapping"),
+        ({"logs": {"columns": {"module": 5}}}, "application.tables.logs.columns.module is not a name"),
     ],
 )
 def test_names_that_no_job_knows_are_refused(said: Any, message: str) -> None:
+    """A key such as `nam` was read past: the job cleaned the table under the built-in name."""
     with pytest.raises(UsageError, match=re.escape(message)):
         Names(said)
+
+
+def test_no_column_is_asked_for_that_no_job_touches(empty_db: Engine) -> None:
+    """A host's `logs` without `trace_id` could not be cleaned, though nothing reads it."""
+    for name in COLUMNS:
+        create(empty_db, name, without=SPARE.get(name, ()))
+    add(empty_db, "users", roles=["anonymous"], created_at=LONG_AGO)
+
+    jobs = [ANONYMOUS, SESSIONS, CleanupEmptyContexts(), DatabaseCleanup(), LogCleanup()]
+    reports = [ContentAnalyticsAggregation(), DailyTrafficReport(), DailyActivitySummary()]
+    assert [1, 0, 0, 0, 0, 0, 1, 1] == [ran(job, empty_db).items_processed for job in (*jobs, *reports)]
 
 
 def test_one_table_may_serve_under_two_names(app_db: Engine, tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ class TooLarge(OSError):
         super().__init__(f"{path} has {size:,} bytes, more than the {limit:,} that are read: make it smaller")
 
 
+class NotMade(OSError):
+    """A folder is not there, and cannot be made."""
+
+
 class Folder:
     """A folder that is open; leave the block to close it.
 
@@ -50,7 +54,7 @@ class Folder:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
         if create:
-            path.mkdir(parents=True, exist_ok=True)
+            _make(path)
         with _plain(path, ()):
             self._fd = os.open(path, _FOLDER)
 
@@ -190,6 +194,16 @@ class Folder:
             yield opened
         finally:
             os.close(opened)
+
+
+def _make(path: Path) -> None:
+    """Make a folder where there is none; what is there, and is none, is told when it is opened."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise NotMade(f"{path} cannot be made: {error.strerror}") from None
 
 
 def _entered(folder: int, name: str) -> int:

@@ -33,7 +33,8 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)*")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?", re.ASCII)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_ADDRESS = re.compile(r"https?://[^/?#]|mailto:|(?![a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
+"""How an address begins that leads to the web, to a person or into the site; `//host` and `http:a` do not."""
 _LONGEST_SLUG = 200
 _SHORT_BODY = 100
 _MOST_TOLD = 5
@@ -243,8 +244,7 @@ def _keywords(value: Value) -> tuple[str, ...]:
 
 def _address(value: Value) -> str:
     address = check.filled(value).strip()
-    scheme = _SCHEME.match(address)
-    if scheme and scheme[1].lower() not in {"http", "https", "mailto"}:
+    if not _ADDRESS.match(address):
         raise Wrong(f"{quoted(address)} must be an address with http, https or mailto, or one of this site")
     if re.search(r"[\s\\]", address):
         raise Wrong(f"{quoted(address)} must not contain blanks or backslashes")

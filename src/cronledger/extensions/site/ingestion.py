@@ -22,6 +22,7 @@ from cronledger import JobContext, JobResult
 from cronledger.extensions.site.content_files import Found, files_of
 from cronledger.extensions.site.front_matter import BadFile, Item, read_item
 from cronledger.extensions.site.settings import Site, Source
+from cronledger.extensions.site.tally import counted
 from cronledger.extensions.tables import tables
 from cronledger.strict_yaml.problem import printable
 
@@ -79,7 +80,7 @@ class Ingested(msgspec.Struct, kw_only=True):
         told = "; ".join(self.errors[:_ERRORS_IN_MESSAGE])
         more = "; ..." if len(self.errors) > _ERRORS_IN_MESSAGE else ""
         message = ", ".join(counts) + (
-            f", {_counted(len(self.errors), 'error')}: {told}{more}" if self.errors else ""
+            f", {counted(len(self.errors), 'error')}: {told}{more}" if self.errors else ""
         )
         some = self.processed + self.unchanged + self.skipped
         result = JobResult.failure(message) if self.errors and not some else JobResult.success()
@@ -314,7 +315,7 @@ class _Ingestion:
         if state.unreadable:
             self._ctx.log.warning(
                 "source '%s' keeps %s without a file, because %s could not be read",
-                source_id, _counted(len(orphans), "row"), _counted(state.unreadable, "file"),
+                source_id, counted(len(orphans), "row"), counted(state.unreadable, "file"),
             )  # fmt: skip
         elif not self._ctx.enforce:
             self.done.orphans += len(orphans)
@@ -326,10 +327,6 @@ class _Ingestion:
         with self._ctx.db.begin() as connection:
             gone = connection.execute(delete(self._table).where(c.source_id == source_id, c.id.in_(ids)))
             return int(gone.rowcount)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _in_batches(ids: list[str]) -> Iterable[list[str]]:

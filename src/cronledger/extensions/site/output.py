@@ -267,15 +267,15 @@ class Output:
 
     def _claim(self, path: str) -> None:
         folded = path.casefold()
-        if folded in self._paths:
-            raise PathRefused(
-                f"{path!r} and {self._paths[folded]!r} would be one file: give one another name"
-            )
+        if other := self._paths.get(folded):
+            same = f"{path!r} and {other!r} would be one file"
+            twice = f"{path!r} would be written twice"
+            raise PathRefused(f"{twice if path == other else same}: give one another name")
         if folded in self._others:
             other, step = self._others[folded]
-            raise PathRefused(
-                f"{path!r} is in the way of {other!r}, which {step} has written: give one another name"
-            )
+            same = f"{path!r} is in the way of {other!r}, which {step} has written"
+            twice = f"{path!r} is there already, written by {step}"
+            raise PathRefused(f"{twice if path == other else same}: give one another name, or remove it")
         self._paths[folded] = path
 
     def _is_dropped(self, path: str) -> bool:

@@ -51,3 +51,12 @@ def look_up(ctx: JobContext, done: int, total: int, what: str) -> None:
     if ctx.cancelled:
         raise Stopped(f"stopped after {done} of {total} {what}")
     ctx.progress(done, total, what)
+
+
+def counted(number: int, what: str) -> str:
+    """Write a number with what it counts.
+
+    >>> counted(1, "page"), counted(2, "page")
+    ('1 page', '2 pages')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

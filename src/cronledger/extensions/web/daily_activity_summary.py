@@ -39,6 +39,7 @@ class DailyActivitySummary(Job):
     description = "Summarize daily activity across all services and send a Discord report"
     tags = ("reports", "web")
     idempotent = True
+    params = reports.NoParameters
 
     async def execute(self, ctx: JobContext) -> JobResult:
         """Summarize the 24 hours before the fire time; a manual run those before now."""

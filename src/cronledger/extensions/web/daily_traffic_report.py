@@ -27,6 +27,7 @@ class DailyTrafficReport(Job):
     description = "Compile traffic metrics and post a summary to Discord"
     tags = ("reports", "web")
     idempotent = True
+    params = reports.NoParameters
 
     async def execute(self, ctx: JobContext) -> JobResult:
         """Report as of the fire time; a manual run reports as of now."""

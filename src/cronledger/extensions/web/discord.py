@@ -17,9 +17,13 @@ from typing import Any
 import msgspec
 
 from cronledger import JobContext
+from cronledger.strict_yaml.problem import meant
 
 HOSTS = frozenset({"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+FLAGS = ("enabled", "allow_loopback")
+KEYS = ("webhook_url", "webhook_url_file", *FLAGS)
+"""What `application.discord` may say."""
 TIMEOUT_SECONDS = 10.0
 TOTAL, FIELD, NAME, TITLE, FIELDS = 6000, 1024, 256, 256, 25
 """What Discord takes of one embed: characters in UTF-16, and fields."""
@@ -110,8 +114,20 @@ def webhook(ctx: JobContext) -> Webhook | None:
         return None
     if not isinstance(said, Mapping):
         raise NotPosted(f"application.discord is not a mapping: write `discord: {{webhook_url: {_SHAPE}}}`")
-    address = _address(ctx, said) if said.get("enabled", True) is not False else ""
-    return Webhook(_checked(address, may_be_loopback=said.get("allow_loopback") is True)) if address else None
+    _require_understood(said)
+    address = _address(ctx, said) if said.get("enabled", True) else ""
+    return Webhook(_checked(address, may_be_loopback=said.get("allow_loopback", False))) if address else None
+
+
+def _require_understood(said: Mapping[str, Any]) -> None:
+    """Raise NotPosted for what would be read past: a report that nobody gets, or somebody should not get."""
+    for key in said:
+        if key not in KEYS:
+            hint = meant(str(key), KEYS) or f"there are: {', '.join(KEYS)}"
+            raise NotPosted(f"application.discord: unknown key '{str(key)[:80]}'; {hint}")
+    for flag in FLAGS:
+        if not isinstance(said.get(flag, False), bool):
+            raise NotPosted(f"application.discord.{flag} must be true or false")
 
 
 def _address(ctx: JobContext, said: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cronledger import Pipeline
+from cronledger.extensions.site.ingestion import Rules
 from cronledger.extensions.web.steps.asset_copy import asset_copy
 from cronledger.extensions.web.steps.asset_organization import asset_organization
 from cronledger.extensions.web.steps.content_ingestion import content_ingestion
@@ -27,6 +28,7 @@ class PublishPipeline(Pipeline):
     run_on_startup = True
     tags = ("content", "site")
     idempotent = True
+    params = Rules
 
     def __init__(self) -> None:
         super().__init__(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -30,6 +31,12 @@ PAUSE_SECONDS = 2.0
 Data = dict[str, Any]
 Compile = Callable[[JobContext, datetime], Data]
 Layout = Callable[[Data], Data]
+
+
+class NoParameters(msgspec.Struct, forbid_unknown_fields=True):
+    """It takes no parameter."""
+
+    # Declared all the same: whoever gives `dry_run` to a report does not want it posted.
 
 
 def instant_of(ctx: JobContext) -> datetime:

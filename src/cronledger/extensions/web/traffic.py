@@ -162,7 +162,7 @@ def _time(t: Tables) -> ColumnElement[Any]:
 def _value(metric: Metric, days: Days) -> float:
     part = sum(day.get(metric.part, 0) for day in days)
     whole = sum(day.get(metric.whole, 0) for day in days) if metric.whole else len(days)
-    return round(ratio(part, whole) * metric.scale, 3)
+    return ratio(part, whole) * metric.scale
 
 
 def _compared(metric: Metric, days: Days) -> dict[str, Any]:
@@ -174,7 +174,9 @@ def _compared(metric: Metric, days: Days) -> dict[str, Any]:
         for name, value in before.items()
     }
     about = {"metric": metric.name, "label": metric.label, "form": metric.form}
-    return about | {"today": today} | before | {"deltas": deltas}
+    # Rounded only now: a change against a rounded average would be off by several percent.
+    shown = {name: round(value, 3) for name, value in ({"today": today} | before).items()}
+    return about | shown | {"deltas": deltas}
 
 
 def _sparklines(days: Days, at: datetime) -> dict[str, list[Any]]:

@@ -21,8 +21,8 @@ class ApplicationDatabaseUnreachable(CronledgerError):
     code = "application_database_unreachable"
     exit_code = 6
 
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"the application's database {url} cannot be used: {why}")
+    def __init__(self, url: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"the application's database {url} cannot be used: {why}", hint=hint)
         self.url = url
 
 
@@ -56,9 +56,10 @@ def opened(url: str | None, *, create: bool) -> Iterator[OpenDatabase]:
         )
     engine = application_engine(url)
     database = OpenDatabase(engine)
-    path = engine.url.database if engine.dialect.name == "sqlite" else None
-    if path and not create and not Path(path).exists():
-        raise ApplicationDatabaseUnreachable(database.shown, "there is no such file")
+    if not create and _is_file_not_there(engine):
+        raise ApplicationDatabaseUnreachable(
+            database.shown, "there is no such file", hint="run `cronledger app-db upgrade` to make one"
+        )
     try:
         yield database
     except SQLAlchemyError as error:
@@ -66,3 +67,9 @@ def opened(url: str | None, *, create: bool) -> Iterator[OpenDatabase]:
         raise ApplicationDatabaseUnreachable(database.shown, why) from error
     finally:
         engine.dispose()
+
+
+def _is_file_not_there(engine: Engine) -> bool:
+    """Whether opening this would make a file; of a `file:` URI SQLite says so itself."""
+    path = (engine.url.database or "") if engine.dialect.name == "sqlite" else ""
+    return not path.startswith((":memory:", "file:")) and path != "" and not Path(path).exists()

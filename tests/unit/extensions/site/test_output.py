@@ -69,6 +69,16 @@ def test_files_that_differ_in_case_alone_are_refused(output: Output) -> None:
         output.put("blog/rye.html", b"2")
 
 
+def test_a_file_is_not_said_to_be_in_the_way_of_itself(tmp_path: Path, output: Output) -> None:
+    """The refusal named one path twice, as if those were two."""
+    output.put("blog/page/2/index.html", b"1")
+    with pytest.raises(PathRefused, match=r"^'blog/page/2/index\.html' would be written twice: give one"):
+        output.put("blog/page/2/index.html", b"2")
+    written(tmp_path / "other", "asset_copy", robots__txt="theirs")
+    with pytest.raises(PathRefused, match=r"^'robots\.txt' is there already, written by asset_copy: give"):
+        written(tmp_path / "other", "robots_txt", robots__txt="ours")
+
+
 def test_a_file_of_another_step_is_not_overwritten(tmp_path: Path) -> None:
     written(tmp_path, "assets", index__html="theirs")
     with pytest.raises(
@@ -77,6 +87,19 @@ def test_a_file_of_another_step_is_not_overwritten(tmp_path: Path) -> None:
         written(tmp_path, "pages", Index__html="ours")
 
     assert {"index.html": b"theirs"} == files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("file/dist", "file/dist cannot be made: Not a directory"), ("file", "file is no folder: put a plain")],
+)
+def test_an_output_that_cannot_be_is_told_in_words(tmp_path: Path, place: str, said: str) -> None:
+    """It was told as "[Errno 20] Not a directory"."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match=said) as raised:
+        Output(tmp_path / place, "pages").__enter__()
+
+    assert "Errno" not in str(raised.value)
 
 
 def test_a_linked_folder_is_neither_followed_nor_replaced(tmp_path: Path) -> None:
@@ -341,7 +364,7 @@ def test_what_is_below_a_kept_folder_stays(tmp_path: Path) -> None:
 
 def test_an_heir_takes_over_a_file_and_nobody_else_does(tmp_path: Path) -> None:
     written(tmp_path, "first", a="1")
-    with pytest.raises(PathRefused, match="which first has written"):
+    with pytest.raises(PathRefused, match="written by first"):
         written(tmp_path, "second", a="1")
     with Output(tmp_path, "second", heir_of="first") as output:
         output.put("a", b"1")

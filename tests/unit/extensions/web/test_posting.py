@@ -304,11 +304,16 @@ def test_a_file_may_hold_the_address(reporter: Reporter, there: Discord, tmp_pat
         ("{webhook_url_file: a, webhook_url: b}", "has both webhook_url and webhook_url_file"),
         ("{webhook_url: 5}", "are texts"),
         ("somewhere", "is not a mapping"),
+        ("{webhok_url: a}", "application.discord: unknown key 'webhok_url'; did you mean 'webhook_url'?"),
+        ("{channel: a}", "unknown key 'channel'; there are: webhook_url, webhook_url_file, enabled, "),
+        ('{enabled: "false", webhook_url: a}', "application.discord.enabled must be true or false"),
+        ("{allow_loopback: 1, webhook_url: a}", "application.discord.allow_loopback must be true or false"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told(
     reporter: Reporter, tmp_path: Path, text: str, sentence: str
 ) -> None:
+    """A key with a typing error was read past, and nothing ever posted; "false" did not switch off."""
     (tmp_path / "broken").write_bytes(b"\xff\xfe\x00")
     reporter.says(text)
     run = reporter.report()

@@ -45,6 +45,36 @@ def test_runs_show_tells_which_step_failed_and_why(
     assert "feed.xml" in files(site.output)
 
 
+def test_what_may_be_said_of_ingestion_may_be_said_of_publishing(
+    tmp_path: Path, clock: ManualClock, sqlite_url: str
+) -> None:
+    """`delete_orphans` was taken by the pipeline and had no effect."""
+    site = PublishedSite.example(tmp_path / "site", None, clock)
+    publishing = ("infra", "jobs", "run", "publish_pipeline")
+    run(site, sqlite_url, *publishing)
+    (site.config.parents[1] / "content/journal/croissant-fridays.md").unlink()
+    kept = run(site, sqlite_url, *publishing)
+    before = files(site.output)
+    gone = run(site, sqlite_url, *publishing, "-p", "delete_orphans=true")
+
+    assert (0, 0) == (kept.exit_code, gone.exit_code)
+    assert {"journal/croissant-fridays/index.html"} == set(before) - set(files(site.output))
+
+
+@pytest.mark.parametrize(
+    "job", ["publish_pipeline", "daily_traffic_report", "daily_activity_summary", "content_ingestion"]
+)
+def test_a_trial_of_a_job_that_has_none_is_refused(
+    tmp_path: Path, clock: ManualClock, sqlite_url: str, job: str
+) -> None:
+    """`-p dry_run=true` was read past: the site was published, the report posted."""
+    site = PublishedSite.example(tmp_path / "site", None, clock)
+    refused = run(site, sqlite_url, "infra", "jobs", "run", job, "-p", "dry_run=true")
+
+    assert (2, True) == (refused.exit_code, "has no parameter 'dry_run'" in refused.stderr)
+    assert not site.output.exists()
+
+
 @pytest.mark.parametrize("library", ["markdown_it", "jinja2"])
 def test_a_library_that_is_not_installed_is_told_with_the_command_that_installs_it(
     tmp_path: Path, app_db: Engine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, library: str

@@ -104,6 +104,20 @@ def test_a_day_begins_at_midnight_and_averages_are_of_whole_days_before(
     ]
 
 
+def test_a_change_is_measured_against_the_average_itself_not_as_it_is_shown(
+    app_db: Engine, clock: ManualClock
+) -> None:
+    """Two sessions against 4 in 30 days were "+1403.8%", because 4/30 had become 0.133."""
+    add(app_db, "user_sessions", *(session(NOON - HOUR) for _ in "12"))
+    add(app_db, "user_sessions", *(session(NOON - days * DAY) for days in (1, 2, 3, 20)))
+    found = metric(report(app_db, clock), "sessions")
+
+    assert 0.133 == found["average_30_days"]
+    assert ["+100.0%", "+366.7%", "+833.3%", "+1400.0%"] == [
+        each["text"] for each in found["deltas"].values()
+    ]
+
+
 def test_time_on_a_page_is_at_most_ten_minutes_and_never_nothing(app_db: Engine, clock: ManualClock) -> None:
     (person,) = add(app_db, "user_sessions", session())
     add(

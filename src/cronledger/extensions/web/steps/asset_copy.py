@@ -5,7 +5,7 @@ from __future__ import annotations
 from cronledger import JobContext, JobResult
 from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.output import MOST_BYTES, Output, PathRefused, checked
-from cronledger.extensions.site.tally import Tally, look_up
+from cronledger.extensions.site.tally import Tally, counted, look_up
 from cronledger.extensions.web.assets import STEPS, assets
 
 
@@ -42,4 +42,4 @@ def asset_copy(ctx: JobContext) -> JobResult:
                 tally.done += 1
         output.counts.unchanged += moved
         counts = tally.finish(output)
-    return tally.result(f"{tally.done} assets: {counts}")
+    return tally.result(f"{counted(tally.done, 'asset')}: {counts}")

@@ -9,4 +9,4 @@ from cronledger.extensions.site.load import load_site
 
 def content_ingestion(ctx: JobContext) -> JobResult:
     """Read every source of content."""
-    return ingest(ctx, load_site(ctx)).result()
+    return ingest(ctx, load_site(ctx), ctx.params).result()

@@ -15,7 +15,7 @@ from cronledger.extensions.site.markdown import Fragment
 from cronledger.extensions.site.output import Output, PathRefused
 from cronledger.extensions.site.published import Item, Published, home_url, page_path, published
 from cronledger.extensions.site.settings import Site
-from cronledger.extensions.site.tally import Tally, look_up
+from cronledger.extensions.site.tally import Tally, counted, look_up
 from cronledger.extensions.site.templates import TemplateFailed, Templates
 from cronledger.extensions.tables import tables
 from cronledger.extensions.web.pages import Pages, list_page, pages_of
@@ -62,7 +62,7 @@ def page_prerender(ctx: JobContext) -> JobResult:
             else:
                 tally.done += tally.failed == problems
         counts = tally.finish(output)
-    return tally.result(f"{tally.done} pages: {counts}")
+    return tally.result(f"{counted(tally.done, 'page')}: {counts}")
 
 
 def _filled_in(page: Page, templates: Templates, spares: Templates, tally: Tally) -> bytes:

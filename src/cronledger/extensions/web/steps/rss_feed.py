@@ -12,7 +12,7 @@ from cronledger.extensions.site.load import load_site
 from cronledger.extensions.site.output import Output, PathRefused
 from cronledger.extensions.site.published import Item, list_url, name_of, published, sources_with_pages
 from cronledger.extensions.site.settings import Site
-from cronledger.extensions.site.tally import Tally
+from cronledger.extensions.site.tally import Tally, counted
 from cronledger.extensions.site.urls import Addresses
 from cronledger.extensions.web.pages import iso
 from cronledger.extensions.web.xml import add, document
@@ -52,7 +52,7 @@ def rss_feed(ctx: JobContext) -> JobResult:
             except PathRefused as error:
                 tally.problem(error)
         counts = output.finish()
-    return tally.result(f"{tally.done} feeds: {counts}")
+    return tally.result(f"{counted(tally.done, 'feed')}: {counts}")
 
 
 def _rss(site: Site, name: str, about: tuple[str, str, str], items: Sequence[Item]) -> bytes:

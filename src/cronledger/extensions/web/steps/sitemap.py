@@ -38,7 +38,8 @@ def sitemap(ctx: JobContext) -> JobResult:
         if len(parts) > 1:
             output.put("sitemap.xml", _index(site, [newest for _, newest, _ in parts]))
         counts = output.finish()
-    return JobResult.success().with_stats(total, 0).with_message(f"{total} addresses: {counts}")
+    addresses = "1 address" if total == 1 else f"{total} addresses"
+    return JobResult.success().with_stats(total, 0).with_message(f"{addresses}: {counts}")
 
 
 Url = tuple[datetime | None, bytes]
