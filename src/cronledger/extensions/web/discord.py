@@ -23,7 +23,7 @@ HOSTS = frozenset({"discord.com", "discordapp.com", "ptb.discord.com", "canary.d
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 FLAGS = ("enabled", "allow_loopback")
 KEYS = ("webhook_url", "webhook_url_file", *FLAGS)
-"""What `application.discord` may say."""
+"""What of `application.discord` is read."""
 TIMEOUT_SECONDS = 10.0
 TOTAL, FIELD, NAME, TITLE, FIELDS = 6000, 1024, 256, 256, 25
 """What Discord takes of one embed: characters in UTF-16, and fields."""
@@ -120,10 +120,12 @@ def webhook(ctx: JobContext) -> Webhook | None:
 
 
 def _require_understood(said: Mapping[str, Any]) -> None:
-    """Raise NotPosted for what would be read past: a report that nobody gets, or somebody should not get."""
+    """Raise NotPosted for what would be read past: a report that nobody gets, or somebody should not get.
+
+    Keys that do not look like one of ours are the application's own.
+    """
     for key in said:
-        if key not in KEYS:
-            hint = meant(str(key), KEYS) or f"there are: {', '.join(KEYS)}"
+        if key not in KEYS and (hint := meant(str(key), KEYS)):
             raise NotPosted(f"application.discord: unknown key '{str(key)[:80]}'; {hint}")
     for flag in FLAGS:
         if not isinstance(said.get(flag, False), bool):

@@ -305,7 +305,6 @@ def test_a_file_may_hold_the_address(reporter: Reporter, there: Discord, tmp_pat
         ("{webhook_url: 5}", "are texts"),
         ("somewhere", "is not a mapping"),
         ("{webhok_url: a}", "application.discord: unknown key 'webhok_url'; did you mean 'webhook_url'?"),
-        ("{channel: a}", "unknown key 'channel'; there are: webhook_url, webhook_url_file, enabled, "),
         ('{enabled: "false", webhook_url: a}', "application.discord.enabled must be true or false"),
         ("{allow_loopback: 1, webhook_url: a}", "application.discord.allow_loopback must be true or false"),
     ],
@@ -320,6 +319,12 @@ def test_a_setting_that_cannot_be_used_is_told(
 
     assert ("failed", 1) == (run.outcome, reporter.kept())
     assert sentence in str(run.error)
+
+
+def test_other_keys_are_the_applications_own(reporter: Reporter, there: Discord) -> None:
+    reporter.says(f"{{webhook_url: {there.url}, allow_loopback: true, channel: news, bot_token: none}}")
+
+    assert ("posted to Discord", 1) == (reporter.report().message, len(there.posted))
 
 
 def test_a_missing_library_is_named_with_what_to_install(
