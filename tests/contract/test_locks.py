@@ -369,6 +369,18 @@ class LaterClock(SystemClock):
         return self._readings * 2 * TRUSTED_SECONDS
 
 
+@pytest.fixture
+def trusted(postgres_url: str) -> Iterator[Store]:
+    """Return a store whose own session has stood for long enough to judge others by."""
+    store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._clock = LaterClock()
+    sign = store.instance_lock(HERE)
+    yield store
+    sign.release()
+    store.close()
+
+
 def test_an_instance_lives_while_its_sign_stands(ledger_url: str) -> None:
     store = opened(ledger_url)
     if isinstance(store, PostgresStore):
@@ -417,19 +429,13 @@ def test_a_killed_instance_of_this_machine_is_known_to_be_dead_at_once(sql_url: 
     store.close()
 
 
-def test_a_killed_instance_of_another_machine_is_dead_when_a_beat_is_overdue(postgres_url: str) -> None:
+def test_a_killed_instance_of_another_machine_is_dead_when_a_beat_is_overdue(trusted: Store) -> None:
     """Copies of a running machine go on with its boot id, and with other names."""
-    store = opened(postgres_url)
-    assert isinstance(store, PostgresStore)
-    store._clock = LaterClock()
-    sign = store.instance_lock(HERE)
     gone = ended_process()
 
-    assert {THERE} == dead(store, THERE, silent_for=IN_TIME, process=gone)
-    assert set() == dead(store, THERE, silent_for=IN_TIME, process=gone, host="elsewhere")
-    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE, process=gone, host="elsewhere")
-    sign.release()
-    store.close()
+    assert {THERE} == dead(trusted, THERE, silent_for=IN_TIME, process=gone)
+    assert set() == dead(trusted, THERE, silent_for=IN_TIME, process=gone, host="elsewhere")
+    assert {THERE} == dead(trusted, THERE, silent_for=TOO_LATE, process=gone, host="elsewhere")
 
 
 def test_an_instance_whose_session_stands_is_alive_whatever_is_known_of_its_process(
@@ -446,30 +452,16 @@ def test_an_instance_whose_session_stands_is_alive_whatever_is_known_of_its_proc
     store.close()
 
 
-def test_a_process_that_is_there_saves_nobody_whose_beats_are_overdue(postgres_url: str) -> None:
+def test_a_process_that_is_there_saves_nobody_whose_beats_are_overdue(trusted: Store) -> None:
     """It may be stopped for good: that is what beats are for."""
-    store = opened(postgres_url)
-    assert isinstance(store, PostgresStore)
-    store._clock = LaterClock()
-    sign = store.instance_lock(HERE)
-
-    assert set() == dead(store, THERE, silent_for=IN_TIME, process=process_identity.own())
-    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE, process=process_identity.own())
-    sign.release()
-    store.close()
+    assert set() == dead(trusted, THERE, silent_for=IN_TIME, process=process_identity.own())
+    assert {THERE} == dead(trusted, THERE, silent_for=TOO_LATE, process=process_identity.own())
 
 
-def test_an_instance_that_beats_is_alive_though_its_session_has_ended(postgres_url: str) -> None:
+def test_an_instance_that_beats_is_alive_though_its_session_has_ended(trusted: Store) -> None:
     """A session that was terminated, or that a pooler does not give, used to be the death of its runs."""
-    store = opened(postgres_url)
-    assert isinstance(store, PostgresStore)
-    store._clock = LaterClock()
-    sign = store.instance_lock(HERE)
-
-    assert set() == dead(store, THERE, silent_for=IN_TIME)
-    assert {THERE} == dead(store, THERE, silent_for=TOO_LATE)
-    sign.release()
-    store.close()
+    assert set() == dead(trusted, THERE, silent_for=IN_TIME)
+    assert {THERE} == dead(trusted, THERE, silent_for=TOO_LATE)
 
 
 def test_an_instance_that_beats_is_alive_though_its_file_was_deleted(sqlite_url: str, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from cronledger.cli.context import application
-from cronledger.cli.render import emit
+from cronledger.cli.render import emit, since
 from cronledger.extensions.tables import Names
 from cronledger.migrations.application import HEAD, opened
 
@@ -28,8 +28,7 @@ def upgrade(ctx: typer.Context) -> None:
         before = database.current()
         database.upgrade(named)
         after = database.current()
-    was = f", was at {before}" if before else ", had none"
-    text = f"{database.shown} is at {after}" + (" already" if before == after else was)
+    text = f"{database.shown} is at {after}{since(before, after)}"
     emit(ctx, {"previous": before, "current": after, "head": HEAD}, text=text)
 
 

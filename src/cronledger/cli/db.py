@@ -8,7 +8,7 @@ import typer
 
 from cronledger import migrations
 from cronledger.cli.context import application
-from cronledger.cli.render import emit
+from cronledger.cli.render import emit, since
 from cronledger.migrations import roles as of_roles
 
 app = typer.Typer(help="Create and upgrade the database's schema.", no_args_is_help=True)
@@ -21,8 +21,7 @@ def upgrade(ctx: typer.Context) -> None:
     before = migrations.current(store)
     migrations.upgrade(store)
     after = migrations.current(store)
-    was = f", was at {before}" if before else ", had none"
-    text = f"{store.url} is at schema {after}" + (" already" if before == after else was)
+    text = f"{store.url} is at schema {after}{since(before, after)}"
     emit(ctx, {"previous": before, "current": after, "head": migrations.HEAD}, text=text)
 
 

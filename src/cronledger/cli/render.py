@@ -103,6 +103,17 @@ def note(ctx: typer.Context, text: str) -> None:
         sys.stderr.write("\n".join(map(clean, text.splitlines())) + "\n")
 
 
+def since(before: str | None, after: str | None) -> str:
+    """Say at which schema a database was before it came to the one that it has.
+
+    >>> since("0003", "0004"), since(None, "0004"), since("0004", "0004")
+    (', was at 0003', ', had none', ' already')
+    """
+    if before == after:
+        return " already"
+    return f", was at {before}" if before else ", had none"
+
+
 def fail(error: CronledgerError, output: Output) -> int:
     """Print an error where errors go, in the form of the output, and return its exit code."""
     if output is Output.JSON or output is Output.JSONL:

@@ -237,16 +237,21 @@ def test_a_running_cluster_does_not_stop_for_long_while_it_is_migrated(sql_url: 
     store.close()
 
 
+def upgrade_outdated(store: Store) -> None:
+    """Upgrade a ledger that this version refuses as it is, and takes then."""
+    with pytest.raises(SchemaOutdated):
+        migrations.check(store)
+    migrations.upgrade(store)
+    migrations.check(store)
+
+
 def test_progress_is_added_to_a_ledger_of_the_version_before(empty_sql_url: str) -> None:
     store = opened(empty_sql_url)
     migrations.upgrade(store, steps=Steps(head="0001"))
     store.ledger.append(plain("before"))
     with store.reading() as connection:
         had_it = inspect(connection).has_table("run_progress")
-    with pytest.raises(SchemaOutdated):
-        migrations.check(store)
-    migrations.upgrade(store)
-    migrations.check(store)
+    upgrade_outdated(store)
     with store.reading() as connection:
         rows = progress.everything(connection)
 
@@ -265,10 +270,7 @@ def test_older_versions_leave_it_empty_which_process_an_instance_is(empty_sql_ur
     with store.writing() as connection:
         columns = {each["name"] for each in inspect(connection).get_columns("instance")}
         connection.execute(INSTANCE.insert(), older)
-    with pytest.raises(SchemaOutdated):
-        migrations.check(store)
-    migrations.upgrade(store)
-    migrations.check(store)
+    upgrade_outdated(store)
     with store.writing() as connection:
         before = instances.known(connection)
         connection.execute(INSTANCE.delete())
