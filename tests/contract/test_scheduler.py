@@ -225,8 +225,13 @@ def test_a_step_that_succeeded_is_not_repeated_when_its_run_is_tried_again(
 
 
 def test_the_same_key_triggers_one_run(ledger_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "scheduler: {jobs: [{name: quick, extension: tests}]}"
+    )  # no scheduled run is in the way
+
     async def program() -> set[str]:
-        async with scheduler(ledger_url, tmp_path).running() as running:
+        async with Scheduler(database_url=ledger_url, config=config, jobs=[quick]).running() as running:
             return {str(await running.trigger("quick", key="order-7", actor="shop")) for _ in range(3)}
 
     assert 1 == len(asyncio.run(program()))

@@ -62,23 +62,40 @@ def test_what_was_followed_is_not_read_again(store: Store) -> None:
     runs(store, 1, 2, 3)
     followed.follow(since(store, position - 1))  # the last one once more, as the loop does
     head = store.ledger.head().position
-    more = fold.PAGE - (head - position)
     watched: Any = Watched(store)
     reached = tail.catch_up(watched, followed.take())
 
     assert head == reached
-    assert [(head, more), (head - 1, 1)] == watched.read  # is there more; is it still there
+    assert [(head - 1, 1)] == watched.read  # is it still there
     assert [] == fold.check(store)
 
 
-def test_what_comes_after_it_is_read(store: Store) -> None:
+def test_what_comes_after_it_is_left_for_the_next_time(store: Store) -> None:
+    followed, position = following(store)
+    runs(store, 1)
+    followed.follow(since(store, position))
+    reached = store.ledger.head().position
+    runs(store, 2)
+    taken = followed.take()
+    followed.follow(since(store, reached))
+    watched: Any = Watched(store)
+
+    assert reached == tail.catch_up(watched, taken)
+    assert store.ledger.head().position == tail.catch_up(watched, followed.take())
+    assert 2 == len(watched.read)
+    assert [] == fold.check(store)
+
+
+def test_views_that_are_further_already_stay(store: Store) -> None:
     followed, position = following(store)
     runs(store, 1)
     followed.follow(since(store, position))
     runs(store, 2)
+    head = fold.catch_up(store)
+    watched: Any = Watched(store)
 
-    assert store.ledger.head().position == tail.catch_up(store, followed.take())
-    assert [] == fold.check(store)
+    assert head == tail.catch_up(watched, followed.take())
+    assert [] == watched.read
 
 
 def test_what_came_before_it_is_read(store: Store) -> None:

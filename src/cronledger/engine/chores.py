@@ -1,7 +1,8 @@
 """What the leader need not do at once: look for lost runs, keep the views near the head.
 
 Each chore is done about once a second while there is something to do, and costs nothing while there is not:
-the views are brought up only to a head that has moved since, and recovery asks only about runs of others.
+recovery asks only about runs of others, and the views are brought up only if there is something new, in the
+middle between two seconds: fire times come at whole ones, and have the interpreter to themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from cronledger.engine.recovery import Recovery
 from cronledger.engine.world import World
 
 RECOVERY_SECONDS = 1.0
-PROJECTION_SECONDS = 1.0
 
 
 class Chores:
@@ -29,8 +29,15 @@ class Chores:
         self._board = board
         self._recovery = Recovery(world, board)
         self._recover_at = 0.0
-        self._project_at = 0.0
+        self._project_at: float | None = 0.0
         self._projected: Position | None = None
+        self._is_projecting = False
+
+    @property
+    def seconds_to_views(self) -> float:
+        """How long until the views are to be brought up; for ever if nothing is new, or it is being done."""
+        left = math.inf if self._project_at is None else self._project_at - self._world.clock.monotonic()
+        return max(0.0, left)
 
     async def tick(self, now: datetime, term: Term, known: frozenset[str], tasks: TaskGroup) -> None:
         """Do what is due; `known` are the features of this version. Raises Fenced once the term is over."""
@@ -39,8 +46,12 @@ class Chores:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await self._recovery.tick(now, term)
             await features.tick(self._world, self._board, known, term)
-        if elapsed >= self._project_at and self._projected != self._board.position:
-            self._project_at = math.inf
+        if self._projected == self._board.position or self._is_projecting:
+            return
+        if self._project_at is None:
+            self._project_at = elapsed + _seconds_to_middle(self._world.now())
+        if elapsed >= self._project_at:
+            self._project_at, self._is_projecting = None, True
             tasks.start_soon(self._project)
 
     async def _project(self) -> None:
@@ -48,4 +59,16 @@ class Chores:
         position = self._board.position
         is_done = await self._world.project()
         self._projected = position if is_done else None
-        self._project_at = self._world.clock.monotonic() + PROJECTION_SECONDS
+        self._is_projecting = False
+
+
+def _seconds_to_middle(now: datetime) -> float:
+    """Return how long it is until the next half second.
+
+    >>> from datetime import UTC
+    >>> _seconds_to_middle(datetime(2026, 1, 1, 12, 0, 0, 250_000, UTC))
+    0.25
+    >>> _seconds_to_middle(datetime(2026, 1, 1, 12, 0, 0, 750_000, UTC))
+    0.75
+    """
+    return (0.5 - now.microsecond / 1e6) % 1.0

@@ -335,15 +335,17 @@ class Engine:
             log.warning("startup runs have not ended within %s s", self._plan.startup_wait_seconds)
             self._untold["state"] = "ready"
             self.ready.set()
+            self.wake()
 
     # --- waiting and ending -----------------------------------------------------------------------------
 
     async def _wait(self) -> None:
         due = [self._dispatcher.next_claim(self._world.now())]
+        seconds = min(self._plan.look_seconds, self._leader.seconds_to_chance)
         if self._leader.term is not None:
             due.append(self._planner.next_due())
+            seconds = min(seconds, self._chores.seconds_to_views)
         soonest = min((instant for instant in due if instant is not None), default=None)
-        seconds = min(self._plan.look_seconds, self._leader.seconds_to_chance)
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
         await self._pause(seconds)
@@ -368,6 +370,8 @@ class Engine:
                 await self._until_idle()
         self.farewell.runs_have_ended()
         if is_heard:
+            with suppress(LedgerUnreachable, LedgerRegressed, Outdated):
+                await self.board.follow(self._world)
             await self._world.project()
 
     async def _until_idle(self) -> None:

@@ -51,15 +51,16 @@ class Tail:
 
 
 def catch_up(store: fold.Source, followed: list[Recorded]) -> Position:
-    """Bring the views up to the head as `fold.catch_up` does, from what was followed as far as it goes.
+    """Bring the views up, as `fold.catch_up`, to where the ledger was followed; without that, to the head.
 
-    Raises LedgerRegressed, and writes nothing, if the ledger does not hold it any more.
+    What is appended meanwhile is left for the next time: it will have been followed then. Raises
+    LedgerRegressed, and writes nothing, if the ledger does not hold what was followed any more.
     """
     return fold.catch_up(_Remembered(store, followed) if followed else store)
 
 
 class _Remembered:
-    """What a fold needs of a store, with some events at hand."""
+    """What a fold needs of a store, as if it ended with the events at hand."""
 
     def __init__(self, store: fold.Source, events: list[Recorded]) -> None:
         self._store = store
@@ -73,14 +74,13 @@ class _Remembered:
         return self
 
     def read_all(self, after: Position, limit: int) -> list[Recorded]:
-        """Return the next events, from memory as far as it goes."""
+        """Return the next events, from memory if they stand there."""
         start = after + 1 - self._events[0].position
-        if not 0 <= start < len(self._events):
+        if start < 0:
             return self._store.ledger.read_all(after, limit)
         page = self._events[start : start + limit]
-        self._given = page[-1]
-        left = limit - len(page)
-        return page + self._store.ledger.read_all(page[-1].position, left) if left else page
+        self._given = page[-1] if page else self._given
+        return page
 
     def writing(self, *, relaxed: bool = False) -> AbstractContextManager[Connection]:
         """Give a connection to write with, if the ledger still holds what was given from memory."""
