@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import Connection
 
 from cronledger import JobContext, JobResult, Scheduler, job
+from cronledger.clock import SystemClock
 from cronledger.domain import events as e
 from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.line import Line
@@ -397,7 +398,12 @@ def test_summary_counts_by_level_and_job(ledger_url: str, store: Store) -> None:
     assert "(engine)" in cli(ledger_url, "logs", "summary").stdout
 
 
-def test_view_follows_for_a_while_and_ends(ledger_url: str, store: Store) -> None:
+def test_view_follows_for_a_while_and_ends(
+    ledger_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second begins when all has been written, however long that takes."""
+    has_written, written_at = False, 0.0
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: monotonic() - written_at if has_written else 0.0)
     write(store, "already there")
     results: list[Result] = []
     reader = Thread(
@@ -406,6 +412,7 @@ def test_view_follows_for_a_while_and_ends(ledger_url: str, store: Store) -> Non
     reader.start()
     for number in range(5):
         write(store, f"new {number}")
+    written_at, has_written = monotonic(), True
     reader.join()
     (result,) = results
     shown = [msgspec.json.decode(line)["message"] for line in result.stdout.splitlines()]
