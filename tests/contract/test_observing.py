@@ -220,6 +220,11 @@ async def flooded(store: Store, url: str, folder: Path) -> int:
     return int(took())
 
 
+def notes_have_ended() -> bool:
+    """Wait for the thread that writes lines: an instance that ends waits for it no longer than a second."""
+    return eventually(lambda: "cronledger-notes" not in {thread.name for thread in threads()})
+
+
 def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
     ledger_url: str, store: Store, tmp_path: Path
 ) -> None:
@@ -228,7 +233,7 @@ def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
         milliseconds = asyncio.run(flooded(hung, ledger_url, tmp_path))  # type: ignore[arg-type]
     finally:
         hung.may_answer.set()
-        assert eventually(lambda: "cronledger-notes" not in {thread.name for thread in threads()})
+        assert notes_have_ended()
 
     assert hung.has_asked.is_set()
     assert milliseconds < 1000 * FLOOD_SECONDS
@@ -236,6 +241,7 @@ def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
 
 def test_the_lines_of_a_tight_loop_are_kept_or_counted(ledger_url: str, store: Store, tmp_path: Path) -> None:
     asyncio.run(flooded(store, ledger_url, tmp_path))
+    assert notes_have_ended()
     ours = ("cronledger.jobs.", "cronledger.notes")
     lines = [line.message for line in kept(store) if line.logger.startswith(ours)]
     dropped = sum(int(each.split()[0]) for each in lines if each.endswith(" lines were dropped"))
