@@ -21,6 +21,8 @@ from cronledger.projections import fold, run_history
 BATCH = 250
 """Runs a commit of the floor: what our own writer takes at most."""
 PERIOD = 5
+AHEAD_SECONDS = 1.0
+"""So long before a fire time its measure begins."""
 BARS = {
     "sqlite": Bar(0.25, at_least=True, of_floor=True),
     "postgres": Bar(0.45, at_least=True, of_floor=True),
@@ -66,15 +68,15 @@ def wait_until_registered(store: Store, jobs: int) -> None:
 
 
 def next_due(period: int = PERIOD) -> float:
-    """Return the next instant at which the jobs are due and nothing else has begun."""
-    now = time.time()
-    return (now // period + 1) * period
+    """Return the next instant at which the jobs are due, so far ahead that nothing has begun by then."""
+    soon = time.time() + AHEAD_SECONDS
+    return (soon // period + 1) * period
 
 
 def burst(store: Store, runs: int) -> float:
     """Wait for the next fire time and for all its runs; return runs a second."""
     due = next_due()
-    time.sleep(max(0.0, due - time.time() - 0.2))
+    time.sleep(max(0.0, due - time.time() - AHEAD_SECONDS))
     fold.catch_up(store)
     before = store.ledger.head().position
     time.sleep(max(0.0, due - time.time()))

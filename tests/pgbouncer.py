@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import free_port, own_folder, server_user
+from tests.postgres import _locked, free_port, own_folder, server_user
 from tests.waiting import eventually
 
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
@@ -55,8 +55,9 @@ def found() -> tuple[Path, Path]:
     if program := shutil.which("pgbouncer"):
         return Path(program), Path("/nonexistent")
     place = Path(tempfile.gettempdir()) / f"cronledger-pgbouncer-{os.getuid()}"
-    if not (place / "usr/sbin/pgbouncer").exists():
-        _fetch(place)
+    with _locked(place.with_name(f"{place.name}.lock")):  # somebody else may be unpacking it
+        if not (place / "usr/sbin/pgbouncer").exists():
+            _fetch(place)
     (libraries,) = {each.parent for each in place.glob("usr/lib/*/libcares.so.2")}
     return place / "usr/sbin/pgbouncer", libraries
 

@@ -139,11 +139,11 @@ class OwnServer(Server):
 
     def standby(self, name: str) -> OwnServer:
         """Start a standby that follows this server under a name."""
-        copy = OwnServer(own_folder(), self._programs, free_port())
+        folder = own_folder()
+        data = folder / "data"
         origin = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
-        self.run(
-            "pg_basebackup", "-D", copy.data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync"
-        )
+        self.run("pg_basebackup", "-D", data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        copy = OwnServer(folder, self._programs, free_port())  # only now: others look for ports as well
         copy.start()
         return copy
 
@@ -165,8 +165,7 @@ class OwnServer(Server):
 
 def own_server(prepare: Callable[[str], None] | None = None, **options: str) -> OwnServer:
     """Start a server of one's own, to be ended by the caller; `prepare` fills the template."""
-    server = _initialized(own_folder(), binaries())
-    server.start(**options)
+    server = _started(own_folder(), binaries(), **options)
     if prepare:
         server.make_template(prepare)
     return server
@@ -185,15 +184,20 @@ def own_folder() -> Path:
 
 def start(programs: Path) -> dict[str, Any]:
     """Start a fresh server from a folder of programs; return what `_end` needs to know."""
-    folder = own_folder()
+    server = _started(own_folder(), programs)
+    return {"url": server.url, "folder": str(server.folder), "programs": str(server._programs), "users": []}
+
+
+def _started(folder: Path, programs: Path, **options: str) -> OwnServer:
+    """Start a fresh server; its port may be somebody else's by the time it is made."""
     server = _initialized(folder, programs)
     for _ in range(3):
         try:
-            server.start()
+            server.start(**options)
         except subprocess.CalledProcessError:
             server = OwnServer(folder, server._programs, free_port())
             continue
-        return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
+        return server
     raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
 
 

@@ -210,9 +210,10 @@ def test_ten_thousand_fire_times_are_the_most(seeded: Store) -> None:
 def test_nothing_lies_in_the_future(seeded: Store) -> None:
     now = seeded.ledger.head().clock
     proposed = backfill.plan(seeded, Range(TIDY, now - timedelta(hours=3), now + timedelta(days=9)))
+    later = seeded.ledger.head().clock
 
-    assert 3 >= len(proposed.runs) >= 2
-    assert all(each.fire_at <= now + timedelta(seconds=5) for each in proposed.runs)
+    assert 3 >= sum(each.fire_at <= now for each in proposed.runs) >= 2
+    assert all(each.fire_at <= later for each in proposed.runs)
 
 
 def test_runs_that_were_cut_short_do_not_keep_the_next_call_from_them(cli: Cli, seeded: Store) -> None:

@@ -21,12 +21,13 @@ import pytest
 from cronledger import process_identity
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId
-from cronledger.ledger.database import LeaderLock, Store
+from cronledger.ledger.database import InstanceLock, LeaderLock, Store
 from cronledger.ledger.file_locks import FileLock
 from cronledger.ledger.instances import LATE_AFTER, Instance
 from cronledger.ledger.postgres import TRUSTED_SECONDS, PostgresStore
 from cronledger.ledger.sessions import LEADER_CLASS, TOUCH_SECONDS, SessionInstanceLock, number_of
 from cronledger.ledger.sqlite import SqliteStore
+from cronledger.testing import ManualClock
 from tests.conftest import opened
 from tests.events import HERE, THERE, plain
 from tests.waiting import LIMIT_SECONDS, eventually, eventually_within
@@ -36,10 +37,12 @@ import sys
 from tests.conftest import opened
 from cronledger import process_identity
 from cronledger.domain.ids import InstanceId
+from tests.waiting import eventually
 print(process_identity.own(), flush=True)
 store = opened(sys.argv[1])
 lock, sign = store.leader_lock(), store.instance_lock(InstanceId("child.3.cccccccccccc"))
-lock.contend(lambda: lock.held and sign.held and print("held", flush=True))
+lock.contend(lambda: None)
+eventually(lambda: lock.held and sign.held) and print("held", flush=True)
 sys.stdin.read()
 """
 CHILD = InstanceId("child.3.cccccccccccc")
@@ -62,6 +65,13 @@ def lock_of(store: Store) -> Iterator[Callable[[], LeaderLock]]:
 
 def ignore() -> None:
     pass
+
+
+def signed(store: Store, instance: InstanceId) -> InstanceLock:
+    """Return the sign of an instance, once it stands: opening it waits no longer than a second."""
+    sign = store.instance_lock(instance)
+    assert eventually(lambda: sign.held)
+    return sign
 
 
 def dead(
@@ -277,7 +287,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
 def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url: str) -> None:
     """Fault 48: the child has copies of the locks, and nothing that they stand for."""
     store = opened(sqlite_url)
-    lock, sign = store.leader_lock(), store.instance_lock(HERE)
+    lock, sign = store.leader_lock(), signed(store, HERE)
     lock.contend(ignore)
     assert eventually(lambda: lock.held)
     child = os.fork()
@@ -300,7 +310,7 @@ def test_a_forked_child_neither_holds_nor_takes_what_its_parent_held(sqlite_url:
 def test_a_forked_child_does_not_wake_the_thread_of_its_parents_sign(postgres_url: str) -> None:
     """They share a pipe: the thread was woken again and again, and showed itself to the server no more."""
     store = opened(postgres_url)
-    sign = store.instance_lock(HERE)
+    sign = signed(store, HERE)
     assert isinstance(sign, SessionInstanceLock)
     child = os.fork()
     if child == 0:
@@ -375,7 +385,7 @@ def trusted(postgres_url: str) -> Iterator[Store]:
     store = opened(postgres_url)
     assert isinstance(store, PostgresStore)
     store._clock = LaterClock()
-    sign = store.instance_lock(HERE)
+    sign = signed(store, HERE)
     yield store
     sign.release()
     store.close()
@@ -385,7 +395,7 @@ def test_an_instance_lives_while_its_sign_stands(ledger_url: str) -> None:
     store = opened(ledger_url)
     if isinstance(store, PostgresStore):
         store._clock = LaterClock()
-    here, there = store.instance_lock(HERE), store.instance_lock(THERE)
+    here, there = signed(store, HERE), signed(store, THERE)
     both_stand = (here.held, there.held, dead(store, HERE, THERE))
     there.release()
 
@@ -400,7 +410,7 @@ def test_a_killed_instance_is_known_to_be_dead(sql_url: str) -> None:
     store = opened(sql_url)
     if isinstance(store, PostgresStore):
         store._clock = LaterClock()
-    sign = store.instance_lock(HERE)
+    sign = signed(store, HERE)
     child = holder(sql_url)
     alive = dead(store, CHILD)
     child.send_signal(signal.SIGKILL)
@@ -442,7 +452,7 @@ def test_an_instance_whose_session_stands_is_alive_whatever_is_known_of_its_proc
     postgres_url: str,
 ) -> None:
     store = opened(postgres_url)
-    sign = store.instance_lock(THERE)
+    sign = signed(store, THERE)
     gone = ended_process()
     while_it_stood = dead(store, THERE, process=gone)
     sign.release()
@@ -496,11 +506,12 @@ def test_the_file_of_a_killed_instance_proves_its_death_until_its_silence_does(
 def test_nobody_is_dead_while_our_own_session_is_young(postgres_url: str) -> None:
     """A restarted server has ended every session; all instances looked dead to the first that came back."""
     store = opened(postgres_url)
+    assert isinstance(store, PostgresStore)
+    store._clock = ManualClock(NOON)
     without_sign = dead(store, THERE)
-    sign = store.instance_lock(HERE)
+    sign = signed(store, HERE)
 
     assert set() == without_sign
-    assert sign.held
     assert set() == dead(store, THERE)
     sign.release()
     store.close()
@@ -534,14 +545,16 @@ def test_nobody_is_dead_when_our_own_session_is_lost_meanwhile(postgres_url: str
 
 def test_the_sign_of_an_instance_is_set_up_again_after_a_lost_session(postgres_url: str) -> None:
     store = opened(postgres_url)
-    sign = store.instance_lock(HERE)
+    sign = signed(store, HERE)
+    assert isinstance(sign, SessionInstanceLock)
+    before = sign.since
     with psycopg.connect(postgres_url) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%% instance'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE '% instance'"
         )
 
-    assert eventually(lambda: not sign.held)
-    assert eventually(lambda: sign.held)
+    assert eventually(lambda: sign.since not in (before, None))
     sign.release()
     store.close()
 

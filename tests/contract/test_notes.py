@@ -102,8 +102,8 @@ def test_what_waits_when_a_writer_is_closed_is_written(store: Store, writer: Not
     writer.say(line("too late"))
     writer.report(report(4))
 
-    assert ["last words"] == messages(store)
-    assert [report(3)] == reports(store)
+    assert eventually(lambda: ["last words"] == messages(store))
+    assert eventually(lambda: [report(3)] == reports(store))
 
 
 def test_progress_is_its_latest_word_and_is_gone_when_the_attempt_ends(
@@ -201,7 +201,7 @@ def test_a_line_of_any_text_is_kept(store: Store, writer: NoteWriter) -> None:
     writer.say(odd)
     writer.close()
 
-    assert ["\ufffd\ufffd"] == messages(store)
+    assert eventually(lambda: ["\ufffd\ufffd"] == messages(store))
 
 
 def test_what_the_database_refuses_for_good_does_not_stop_the_rest(

@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import Connection
 
 from cronledger import JobContext, JobResult, Scheduler, job
+from cronledger.clock import SystemClock
 from cronledger.domain import events as e
 from cronledger.domain.ids import JobName, Position, RunId
 from cronledger.domain.line import Line
@@ -219,6 +220,11 @@ async def flooded(store: Store, url: str, folder: Path) -> int:
     return int(took())
 
 
+def notes_have_ended() -> bool:
+    """Wait for the thread that writes lines: an instance that ends waits for it no longer than a second."""
+    return eventually(lambda: "cronledger-notes" not in {thread.name for thread in threads()})
+
+
 def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
     ledger_url: str, store: Store, tmp_path: Path
 ) -> None:
@@ -227,7 +233,7 @@ def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
         milliseconds = asyncio.run(flooded(hung, ledger_url, tmp_path))  # type: ignore[arg-type]
     finally:
         hung.may_answer.set()
-        assert eventually(lambda: "cronledger-notes" not in {thread.name for thread in threads()})
+        assert notes_have_ended()
 
     assert hung.has_asked.is_set()
     assert milliseconds < 1000 * FLOOD_SECONDS
@@ -235,6 +241,7 @@ def test_a_run_that_logs_in_a_tight_loop_is_not_held_up_by_a_ledger_that_hangs(
 
 def test_the_lines_of_a_tight_loop_are_kept_or_counted(ledger_url: str, store: Store, tmp_path: Path) -> None:
     asyncio.run(flooded(store, ledger_url, tmp_path))
+    assert notes_have_ended()
     ours = ("cronledger.jobs.", "cronledger.notes")
     lines = [line.message for line in kept(store) if line.logger.startswith(ours)]
     dropped = sum(int(each.split()[0]) for each in lines if each.endswith(" lines were dropped"))
@@ -397,7 +404,12 @@ def test_summary_counts_by_level_and_job(ledger_url: str, store: Store) -> None:
     assert "(engine)" in cli(ledger_url, "logs", "summary").stdout
 
 
-def test_view_follows_for_a_while_and_ends(ledger_url: str, store: Store) -> None:
+def test_view_follows_for_a_while_and_ends(
+    ledger_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second begins when all has been written, however long that takes."""
+    has_written, written_at = False, 0.0
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: monotonic() - written_at if has_written else 0.0)
     write(store, "already there")
     results: list[Result] = []
     reader = Thread(
@@ -406,6 +418,7 @@ def test_view_follows_for_a_while_and_ends(ledger_url: str, store: Store) -> Non
     reader.start()
     for number in range(5):
         write(store, f"new {number}")
+    written_at, has_written = monotonic(), True
     reader.join()
     (result,) = results
     shown = [msgspec.json.decode(line)["message"] for line in result.stdout.splitlines()]

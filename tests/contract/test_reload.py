@@ -168,6 +168,7 @@ def test_a_follower_carries_its_new_files_and_leaves_the_clusters_definitions_al
                 before = ledger.rows()["two"].config_revision
                 put(theirs, text("b"))
                 await ledger.until_row(lambda rows: rows["two"].config_revision != before)
+                await ledger.until(lambda lines: count(lines, "config.loaded") == 3)
                 await anyio.sleep(1.5)
                 alone = ledger.lines()
             put(config, text("c"))
@@ -291,7 +292,8 @@ def test_the_stream_of_the_configuration_tells_what_happened_in_order(memory_url
     async def program(ledger: Watched) -> None:
         async with instance(memory_url, config).running():
             put(config, text("b"))
-            await ledger.until(lambda lines: count(lines, "job.redefined"))
+            await ledger.until(lambda lines: count(lines, "config.loaded") == 2)
+            await ledger.until(lambda lines: count(lines, "config.applied") == 2)
 
     with watching(memory_url) as ledger:
         asyncio.run(program(ledger))
