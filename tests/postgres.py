@@ -144,8 +144,7 @@ class OwnServer(Server):
         self.run(
             "pg_basebackup", "-D", copy.data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync"
         )
-        copy.start()
-        return copy
+        return _started(copy)
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the running server."""
@@ -165,8 +164,7 @@ class OwnServer(Server):
 
 def own_server(prepare: Callable[[str], None] | None = None, **options: str) -> OwnServer:
     """Start a server of one's own, to be ended by the caller; `prepare` fills the template."""
-    server = _initialized(own_folder(), binaries())
-    server.start(**options)
+    server = _started(_initialized(own_folder(), binaries()), **options)
     if prepare:
         server.make_template(prepare)
     return server
@@ -186,15 +184,20 @@ def own_folder() -> Path:
 def start(programs: Path) -> dict[str, Any]:
     """Start a fresh server from a folder of programs; return what `_end` needs to know."""
     folder = own_folder()
-    server = _initialized(folder, programs)
+    server = _started(_initialized(folder, programs))
+    return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
+
+
+def _started(server: OwnServer, **options: str) -> OwnServer:
+    """Start a server, at another port if somebody has taken its own meanwhile."""
     for _ in range(3):
         try:
-            server.start()
+            server.start(**options)
         except subprocess.CalledProcessError:
-            server = OwnServer(folder, server._programs, free_port())
+            server = OwnServer(server.folder, server._programs, free_port())
             continue
-        return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
-    raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
+        return server
+    raise RuntimeError(f"PostgreSQL does not start: {(server.folder / 'log').read_text()}")
 
 
 def _initialized(folder: Path, programs: Path) -> OwnServer:
