@@ -62,7 +62,8 @@ def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
 def _each_second(places: Places, database: str, jobs: int, scale: Scale) -> Iterator[Figure]:
     """Let jobs be due in each of ten seconds, and in no others."""
     seconds = scale.of(2, SECONDS // 2, SECONDS)
-    first = _first_of(seconds, time.time() + 10 + jobs / 500)  # registered by then, also on a busy machine
+    ahead = scale.of(10, 4, 4)  # registered by then, beside other tests as well
+    first = _first_of(seconds, time.time() + ahead + jobs / 500)
     at = datetime.fromtimestamp(first, UTC)
     window = f"{at.second}-{at.second + seconds - 1} {at.minute} * * * *"
     config = config_for(places.subfolder(), jobs, window)

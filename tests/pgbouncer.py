@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import _locked, free_port, own_folder, server_user
+from tests.postgres import free_port, locked, own_folder, server_user
 from tests.waiting import eventually
 
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
@@ -55,7 +55,7 @@ def found() -> tuple[Path, Path]:
     if program := shutil.which("pgbouncer"):
         return Path(program), Path("/nonexistent")
     place = Path(tempfile.gettempdir()) / f"cronledger-pgbouncer-{os.getuid()}"
-    with _locked(place.with_name(f"{place.name}.lock")):  # somebody else may be unpacking it
+    with locked(place.with_name(f"{place.name}.lock")):  # somebody else may be unpacking it
         if not (place / "usr/sbin/pgbouncer").exists():
             _fetch(place)
     (libraries,) = {each.parent for each in place.glob("usr/lib/*/libcares.so.2")}

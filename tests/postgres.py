@@ -80,14 +80,14 @@ class Server:
 def shared_server(folder: Path, prepare: Callable[[str], None]) -> Iterator[Server]:
     """Give the server of this run: the first process starts and fills it, the last one stops it."""
     state = folder / "postgres.json"
-    with _locked(folder / "postgres.lock"):
+    with locked(folder / "postgres.lock"):
         known = json.loads(state.read_text()) if state.exists() else _begin(prepare)
         known["users"] = [*_living(known["users"]), os.getpid()]
         state.write_text(json.dumps(known))
     try:
         yield Server(known["url"])
     finally:
-        with _locked(folder / "postgres.lock"):
+        with locked(folder / "postgres.lock"):
             known = json.loads(state.read_text())
             known["users"] = [pid for pid in _living(known["users"]) if pid != os.getpid()]
             state.write_text(json.dumps(known))
@@ -139,13 +139,12 @@ class OwnServer(Server):
 
     def standby(self, name: str) -> OwnServer:
         """Start a standby that follows this server under a name."""
-        folder = own_folder()
-        data = folder / "data"
+        copy = OwnServer(own_folder(), self._programs, free_port())
         origin = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
-        self.run("pg_basebackup", "-D", data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync")
-        copy = OwnServer(folder, self._programs, free_port())  # only now: others look for ports as well
-        copy.start()
-        return copy
+        self.run(
+            "pg_basebackup", "-D", copy.data, "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync"
+        )
+        return _started(copy)
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the running server."""
@@ -165,7 +164,7 @@ class OwnServer(Server):
 
 def own_server(prepare: Callable[[str], None] | None = None, **options: str) -> OwnServer:
     """Start a server of one's own, to be ended by the caller; `prepare` fills the template."""
-    server = _started(own_folder(), binaries(), **options)
+    server = _started(_initialized(own_folder(), binaries()), **options)
     if prepare:
         server.make_template(prepare)
     return server
@@ -184,21 +183,21 @@ def own_folder() -> Path:
 
 def start(programs: Path) -> dict[str, Any]:
     """Start a fresh server from a folder of programs; return what `_end` needs to know."""
-    server = _started(own_folder(), programs)
-    return {"url": server.url, "folder": str(server.folder), "programs": str(server._programs), "users": []}
+    folder = own_folder()
+    server = _started(_initialized(folder, programs))
+    return {"url": server.url, "folder": str(folder), "programs": str(server._programs), "users": []}
 
 
-def _started(folder: Path, programs: Path, **options: str) -> OwnServer:
-    """Start a fresh server; its port may be somebody else's by the time it is made."""
-    server = _initialized(folder, programs)
+def _started(server: OwnServer, **options: str) -> OwnServer:
+    """Start a server, at another port if somebody has taken its own meanwhile."""
     for _ in range(3):
         try:
             server.start(**options)
         except subprocess.CalledProcessError:
-            server = OwnServer(folder, server._programs, free_port())
+            server = OwnServer(server.folder, server._programs, free_port())
             continue
         return server
-    raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()}")
+    raise RuntimeError(f"PostgreSQL does not start: {(server.folder / 'log').read_text()}")
 
 
 def _initialized(folder: Path, programs: Path) -> OwnServer:
@@ -286,7 +285,7 @@ def _living(pids: list[int]) -> list[int]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

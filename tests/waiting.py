@@ -15,11 +15,16 @@ def eventually(holds: Callable[[], object]) -> bool:
 
 
 def eventually_within(seconds: float, holds: Callable[[], object], *, pause_seconds: float = 0.1) -> bool:
-    """Return whether something comes to hold within so many seconds, looking from time to time."""
+    """Return whether something comes to hold within so many seconds, looking from time to time.
+
+    The last look begins when they are over: whoever waits may have stood still in between.
+    """
     until = monotonic() + seconds
     pause = Event()
+    is_last = False
     while not holds():
-        if monotonic() > until:
+        if is_last:
             return False
         pause.wait(pause_seconds)
+        is_last = monotonic() > until
     return True

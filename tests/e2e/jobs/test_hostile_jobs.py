@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from cronledger import Scheduler
+from cronledger.ledger import instances
 from cronledger.manual import Request, definition_of, trigger
 from tests.checker import ENDS, problems, triggered
 from tests.conftest import lines_of, opened
@@ -50,9 +51,13 @@ def ends(lines: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
     return Counter((line["job"], line["type"]) for line in lines if line["type"] in ENDS)
 
 
-def known(url: str) -> int:
-    """Count the instances that have come up."""
-    return len([line for line in lines_of(url) if line["type"] == "instance.started"])
+def states(url: str) -> list[str]:
+    """Return how the instances stand: one that is ready contends for leadership as well."""
+    store = opened(url)
+    with store.reading() as connection:
+        found = [each.state for each in instances.known(connection)]
+    store.close()
+    return found
 
 
 def dead_or(child: Child, holds: Callable[[], bool]) -> bool:
@@ -216,7 +221,7 @@ def test_a_leader_under_load_that_is_told_to_stop_hands_over_at_once(
     first = nursery.start(tmp_path, sqlite_url, "--instance", "first", *UP)
     assert eventually_within(20, lambda: triggered(lines_of(sqlite_url)))
     second = nursery.start(tmp_path, sqlite_url, "--instance", "second", *UP)
-    assert eventually_within(20, lambda: known(sqlite_url) == 2)
+    assert eventually_within(20, lambda: ["ready", "ready"] == states(sqlite_url))
     exit_code = stopped(first, 20)
     fired = ends(lines_of(sqlite_url)).total()
     goes_on = eventually_within(20, lambda: ends(lines_of(sqlite_url)).total() > fired + 30)

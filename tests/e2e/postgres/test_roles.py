@@ -19,6 +19,7 @@ from tests.conftest import lines_of
 from tests.contract.test_scheduler import scheduler
 from tests.e2e.postgres.conftest import Opener
 from tests.events import election, kinds, plain, positions, submit, trigger
+from tests.waiting import eventually
 
 APP, READER = "ledger_app", "ledger_reader"
 
@@ -39,7 +40,8 @@ def as_role(postgres_url: str, store_at: Opener) -> Iterator[Roles]:
         for role in (APP, READER):
             owner.execute(
                 sql.SQL(
-                    "DO $$BEGIN CREATE ROLE {} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$"
+                    "DO $$BEGIN CREATE ROLE {} LOGIN;"
+                    " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$"
                 ).format(sql.Identifier(role))
             )
         for statement in roles.statements(schema="public", app=APP, reader=READER):
@@ -65,6 +67,7 @@ def test_an_instance_serves_as_the_applications_role(as_role: Roles, tmp_path: P
     async def program() -> None:
         async with scheduler(as_role.app, tmp_path).running():
             await asyncio.sleep(3)
+            await asyncio.to_thread(eventually, lambda: triggered(lines_of(as_role.owner), "quick"))
 
     asyncio.run(program())
     gc.collect()

@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -64,6 +64,7 @@ def test_a_foreign_lock_on_our_key_is_led_without_and_its_holder_named(
     async def program() -> None:
         async with scheduler(postgres_url, tmp_path).running():
             await asyncio.sleep(2.5)
+            await asyncio.to_thread(eventually, lambda: triggered(lines_of(postgres_url), "quick"))
 
     with psycopg.connect(postgres_url, autocommit=True, application_name="stranger") as stranger:
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", (LEADER_CLASS, number_of("public")))
@@ -359,7 +360,9 @@ def serve_through(
         async with scheduler(url, folder).running():
             await asyncio.sleep(before)
             await asyncio.to_thread(trouble)
+            over = datetime.now(UTC)
             await asyncio.sleep(after)
+            await asyncio.to_thread(eventually, lambda: last_triggered(lines_of(url)) > over)
 
     asyncio.run(program())
     gc.collect()
@@ -369,8 +372,12 @@ def serve_through(
 def within(lines: list[dict[str, object]], *, seconds: float) -> bool:
     """Whether something was still triggered in the last seconds of the ledger."""
     last = datetime.fromisoformat(str(lines[-1]["recorded_at"]))
-    newest = max(datetime.fromisoformat(each) for each in triggered(lines, "quick"))
-    return (last - newest).total_seconds() < seconds
+    return (last - last_triggered(lines)).total_seconds() < seconds
+
+
+def last_triggered(lines: list[dict[str, object]]) -> datetime:
+    """Return the newest fire time that was triggered."""
+    return max(datetime.fromisoformat(each) for each in triggered(lines, "quick"))
 
 
 def raising(owner: psycopg.Connection[tuple[object, ...]], head: str, state: str) -> None:

@@ -100,16 +100,17 @@ def test_a_manual_run_leaves_the_next_fire_time_where_it_was(project: Project) -
     before = project.answer("systemprompt infra jobs show publish_pipeline")["next_fire_at"]
     ran = project.answer("systemprompt infra jobs run publish_pipeline")
     after = project.answer("systemprompt infra jobs show publish_pipeline")["next_fire_at"]
+    ended = datetime.now(UTC)
     schedule = schedule_of("0 */15 * * * *")
     assert schedule is not None
-    passed = [
-        f"{fire_at:%Y-%m-%dT%H:%M:%SZ}"
-        for fire_at in schedule.fire_times(began, datetime.max.replace(tzinfo=UTC), 2)
+    first, second = schedule.fire_times(began, datetime.max.replace(tzinfo=UTC), 2)
+    possible = [
+        f"{fire_at:%Y-%m-%dT%H:%M:%SZ}" for fire_at in ([first] if ended < first else [first, second])
     ]
 
     assert 1 == ran["succeeded"]
-    assert before == passed[0]
-    assert after in passed
+    assert before in possible
+    assert after in possible
 
 
 def test_a_manual_run_beside_a_living_instance_is_performed_there_and_moves_no_fire_time(

@@ -31,7 +31,7 @@ from tests.checker import problems, triggered
 from tests.conftest import lines_of, opened
 from tests.e2e.sqlite.processes import line, rest, running, tell
 from tests.events import HERE, NOON, plain
-from tests.waiting import LIMIT_SECONDS
+from tests.waiting import LIMIT_SECONDS, eventually
 
 CONFIG = """
 scheduler:
@@ -94,12 +94,16 @@ def elections(lines: list[dict[str, Any]]) -> int:
 def test_five_seconds_of_another_writer_cost_no_fire_time(sqlite_url: str, tmp_path: Path) -> None:
     """Fault 40: the lease is longer than that, so the leader stays."""
 
+    def has_gone_on() -> bool:
+        lines = lines_of(sqlite_url)
+        return len(triggered(lines, "quick")) >= 4 and longest_pause(lines) > 3
+
     async def program() -> None:
         async with scheduler(sqlite_url, tmp_path).running():
             await asyncio.sleep(1)
             with running(HOLDER, file_of(sqlite_url), 5) as holder:
                 await asyncio.to_thread(rest, holder)
-            await asyncio.sleep(2)
+            await asyncio.to_thread(eventually, has_gone_on)
 
     asyncio.run(program())
     lines = lines_of(sqlite_url)

@@ -105,7 +105,7 @@ def test_a_limit_of_file_sizes_loses_nothing_either(sqlite_url: str) -> None:
 
 def test_a_scheduler_on_a_full_disk_pauses_and_catches_up(small_disk: Path, tmp_path: Path) -> None:
     """Fault 38: fire times wait, a run that goes on ends, and its outcome is recorded once there is room."""
-    config, released, ended = tmp_path / "config.yaml", asyncio.Event(), asyncio.Event()
+    config, begun, released, ended = tmp_path / "config.yaml", *(asyncio.Event() for _ in range(3))
     config.write_text(CONFIG)
     full: list[str] = []
     url = f"sqlite:///{small_disk}/ledger.db"
@@ -121,14 +121,20 @@ def test_a_scheduler_on_a_full_disk_pauses_and_catches_up(small_disk: Path, tmp_
         extension = "tests"
 
         async def execute(self, ctx: JobContext) -> JobResult:
+            begun.set()
             await released.wait()
             ended.set()
             return JobResult.success().with_message("through")
+
+    def has_caught_up() -> bool:
+        lines = lines_of(url)
+        return lines[-1]["recorded_at"] > full[1] and len(triggered(lines, "quick")) >= 3
 
     async def program() -> None:
         scheduler = Scheduler(database_url=url, config=config, jobs=[quick, Patient()])
         async with scheduler.running():
             await scheduler.trigger("patient")
+            await asyncio.wait_for(begun.wait(), 20)
             await asyncio.sleep(1.5)
             ballast = fill(small_disk)
             await asyncio.sleep(1)
@@ -139,7 +145,7 @@ def test_a_scheduler_on_a_full_disk_pauses_and_catches_up(small_disk: Path, tmp_
             await asyncio.sleep(1)
             full.append(datetime.now(UTC).isoformat())
             ballast.unlink()
-            await asyncio.sleep(3)
+            await asyncio.to_thread(eventually, has_caught_up)
 
     asyncio.run(program())
     lines = lines_of(url)

@@ -37,6 +37,7 @@ from tests.conftest import lines_of, opened
 from tests.contract.test_rows import instance
 from tests.contract.test_scheduler import scheduler
 from tests.events import HERE, plain
+from tests.waiting import eventually
 
 MIGRATION = f"""
 import sqlalchemy as sa
@@ -224,6 +225,7 @@ def test_a_running_cluster_does_not_stop_for_long_while_it_is_migrated(sql_url: 
             await asyncio.sleep(2)
             await asyncio.to_thread(migrate)
             await asyncio.sleep(2)
+            await asyncio.to_thread(eventually, lambda: len(triggered(lines_of(sql_url), "quick")) >= 3)
 
     asyncio.run(program())
     lines = lines_of(sql_url)

@@ -20,6 +20,7 @@ from cronledger.errors import NotUnderstood, WriterOutdated
 from cronledger.ledger import instances
 from cronledger.ledger.api import MIN_WRITER, WRITER
 from cronledger.ledger.database import Store
+from tests.checker import problems
 from tests.cli_runner import APP, Result, run_cli
 from tests.conftest import lines_of, opened
 from tests.contract.test_scheduler import quick, scheduler
@@ -124,7 +125,7 @@ def test_an_instance_steps_aside_at_an_event_that_it_must_understand(
         async with scheduler(sql_url, tmp_path).running():
             say(store.ledger, Demanded(), stream="config")
             gone = await until(lambda: not is_led(store) and states(store) == ["draining"])
-            await asyncio.sleep(1.0)
+            gone &= await until(lambda: [] == problems(lines_of(sql_url)))  # until every run has ended
             before = store.ledger.head().position
             await asyncio.sleep(2.5)
             return gone, before, store.ledger.head().position
