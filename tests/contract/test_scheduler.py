@@ -19,7 +19,7 @@ from cronledger.domain.run import Outcome
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerGap
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
-from cronledger.projections import fold
+from cronledger.projections import fold, run_history
 from cronledger.projections.replay import replay
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
@@ -70,6 +70,15 @@ async def cadence(until: asyncio.Event) -> list[float]:
         pauses.append(now - before)
         before = now
     return sorted(pauses, reverse=True)
+
+
+async def until(url: str, happened: str) -> None:
+    """Wait until there is an event of a type."""
+
+    def holds() -> bool:
+        return happened in {line["type"] for line in lines_of(url)}
+
+    assert await asyncio.to_thread(eventually_within, LIMIT_SECONDS, holds)
 
 
 async def until_triggered(url: str, times: int, *names: str) -> None:
@@ -239,6 +248,36 @@ def test_a_step_that_succeeded_is_not_repeated_when_its_run_is_tried_again(
 
     assert (Outcome.SUCCEEDED, 2) == (run.outcome, run.attempt)
     assert ["first", "second", "second"] == stepped.performed
+
+
+@pytest.mark.parametrize(
+    ("jobs", "last"),
+    [([], "leader.elected"), (["quick"], "run.succeeded"), (["blocking"], "run.started")],
+)
+def test_an_instance_that_ends_leaves_the_views_where_it_has_resigned(
+    sql_url: str, tmp_path: Path, jobs: list[str], last: str
+) -> None:
+    entries = "".join(f"    - {{name: {name}, extension: tests}}\n" for name in ("quick", "blocking"))
+    config = tmp_path / "config.yaml"
+    config.write_text(f"scheduler:\n  jobs:\n{entries}")
+
+    async def program() -> None:
+        instance = Scheduler(database_url=sql_url, config=config, jobs=[quick, blocking])
+        async with instance.running() as running:
+            for name in jobs:
+                await running.trigger(name, actor="test")
+            await until(sql_url, last)
+
+    asyncio.run(program())
+    (resigned,) = [line["position"] for line in lines_of(sql_url) if line["type"] == "leader.resigned"]
+    store = opened(sql_url)
+    with store.reading() as connection:
+        marks = fold.checkpoints(connection)
+        runs = run_history.newest(connection)
+    store.close()
+
+    assert all(resigned <= mark.position for mark in marks.values())
+    assert [Outcome.SUCCEEDED for _ in jobs] == [run.outcome for run in runs]
 
 
 def test_the_same_key_triggers_one_run(ledger_url: str, tmp_path: Path) -> None:

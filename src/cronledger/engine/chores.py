@@ -29,15 +29,14 @@ class Chores:
         self._board = board
         self._recovery = Recovery(world, board)
         self._recover_at = 0.0
-        self._project_at: float | None = 0.0
+        self._project_at = 0.0
         self._projected: Position | None = None
         self._is_projecting = False
 
     @property
     def seconds_to_views(self) -> float:
         """How long until the views are to be brought up; for ever if nothing is new, or it is being done."""
-        left = math.inf if self._project_at is None else self._project_at - self._world.clock.monotonic()
-        return max(0.0, left)
+        return max(0.0, self._project_at - self._world.clock.monotonic())
 
     async def tick(self, now: datetime, term: Term, known: frozenset[str], tasks: TaskGroup) -> None:
         """Do what is due; `known` are the features of this version. Raises Fenced once the term is over."""
@@ -46,12 +45,10 @@ class Chores:
             self._recover_at = elapsed + RECOVERY_SECONDS
             await self._recovery.tick(now, term)
             await features.tick(self._world, self._board, known, term)
-        if self._projected == self._board.position or self._is_projecting:
-            return
-        if self._project_at is None:
-            self._project_at = elapsed + _seconds_to_middle(self._world.now())
+        if self._project_at == math.inf and not self._is_projecting:
+            self._plan_views()
         if elapsed >= self._project_at:
-            self._project_at, self._is_projecting = None, True
+            self._project_at, self._is_projecting = math.inf, True
             tasks.start_soon(self._project)
 
     async def _project(self) -> None:
@@ -60,6 +57,12 @@ class Chores:
         is_done = await self._world.project()
         self._projected = position if is_done else None
         self._is_projecting = False
+        self._plan_views()
+
+    def _plan_views(self) -> None:
+        """Say when the views are brought up next, if they are behind."""
+        if self._projected != self._board.position:
+            self._project_at = self._world.clock.monotonic() + _seconds_to_middle(self._world.now())
 
 
 def _seconds_to_middle(now: datetime) -> float:
