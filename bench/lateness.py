@@ -16,10 +16,17 @@ from bench import floor
 from bench.figures import Bar, Figure, Scale, Spread, percentile
 from bench.instance import Process, config_for, instances
 from bench.places import Places, opened
-from bench.throughput import BATCH, next_due, succeeded_at, wait_until_quiet, wait_until_registered
+from bench.throughput import (
+    BATCH,
+    PERIOD,
+    QUICK_PERIOD,
+    next_due,
+    succeeded_at,
+    wait_until_quiet,
+    wait_until_registered,
+)
 from cronledger.ledger.database import Store
 
-PERIOD = 5
 SECONDS = 10
 
 
@@ -35,15 +42,16 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
 
 def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
     """Let jobs be due in the same second, several times, with a floor after each."""
-    config = config_for(places.subfolder(), jobs, f"*/{PERIOD} * * * * *")
+    period = scale.of(PERIOD, QUICK_PERIOD, PERIOD)
+    config = config_for(places.subfolder(), jobs, f"*/{period} * * * * *")
     ours, raw = [], []
     with places.ledger(database) as url, places.ledger(database) as other:
         store = opened(url)
         with instances(url, config) as (process,):
             wait_until_registered(store, jobs)
             for number in range(scale.pairs):
-                due = next_due(PERIOD)
-                time.sleep(due - time.time() + PERIOD / 2)
+                due = next_due(period)
+                time.sleep(due - time.time() + period / 2)
                 ours.append(percentile(_starts(process, store, due, jobs), 99))
                 raw.append(1000 * percentile(floor.starts_of(other, jobs, BATCH, after=number * jobs), 99))
         store.close()

@@ -21,6 +21,7 @@ from cronledger.projections import fold, run_history
 BATCH = 250
 """Runs a commit of the floor: what our own writer takes at most."""
 PERIOD = 5
+QUICK_PERIOD = 4
 AHEAD_SECONDS = 1.0
 """So long before a fire time its measure begins."""
 BARS = {
@@ -38,14 +39,15 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
 
 
 def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: int, row: int) -> Figure:
-    config = config_for(places.subfolder(), runs, f"*/{PERIOD} * * * * *")
+    period = scale.of(PERIOD, QUICK_PERIOD, PERIOD)
+    config = config_for(places.subfolder(), runs, f"*/{period} * * * * *")
     ours, raw = [], []
     with places.ledger(database) as url, places.ledger(database) as other:
         store = opened(url)
         with instances(url, config, count):
             wait_until_registered(store, runs)
             for number in range(scale.pairs):
-                ours.append(burst(store, runs))
+                ours.append(burst(store, runs, period))
                 raw.append(floor.runs_per_second(other, runs, BATCH, after=number * runs))
         store.close()
     return Figure(
@@ -73,16 +75,16 @@ def next_due(period: int = PERIOD) -> float:
     return (soon // period + 1) * period
 
 
-def burst(store: Store, runs: int) -> float:
+def burst(store: Store, runs: int, period: int = PERIOD) -> float:
     """Wait for the next fire time and for all its runs; return runs a second."""
-    due = next_due()
+    due = next_due(period)
     time.sleep(max(0.0, due - time.time() - AHEAD_SECONDS))
     fold.catch_up(store)
     before = store.ledger.head().position
     time.sleep(max(0.0, due - time.time()))
     while store.ledger.head().position < before + 3 * runs:
         time.sleep(0.005)
-        assert time.time() < due + PERIOD, "the runs have not ended when the next ones are due"
+        assert time.time() < due + period, "the runs have not ended when the next ones are due"
     fold.catch_up(store)
     took = time.time() - due
     assert runs == succeeded_at(store, due)
