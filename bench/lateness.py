@@ -18,9 +18,8 @@ from bench.instance import Process, config_for, instances
 from bench.places import Places, opened
 from bench.throughput import (
     BATCH,
-    PERIOD,
-    QUICK_PERIOD,
     next_due,
+    period_of,
     succeeded_at,
     wait_until_quiet,
     wait_until_registered,
@@ -42,7 +41,7 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
 
 def _bursts(places: Places, database: str, jobs: int, scale: Scale) -> Figure:
     """Let jobs be due in the same second, several times, with a floor after each."""
-    period = scale.of(PERIOD, QUICK_PERIOD, PERIOD)
+    period = period_of(scale)
     config = config_for(places.subfolder(), jobs, f"*/{period} * * * * *")
     ours, raw = [], []
     with places.ledger(database) as url, places.ledger(database) as other:

@@ -21,7 +21,6 @@ from cronledger.projections import fold, run_history
 BATCH = 250
 """Runs a commit of the floor: what our own writer takes at most."""
 PERIOD = 5
-QUICK_PERIOD = 4
 AHEAD_SECONDS = 1.0
 """So long before a fire time its measure begins."""
 BARS = {
@@ -39,7 +38,7 @@ def figures(places: Places, scale: Scale) -> Iterator[Figure]:
 
 
 def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: int, row: int) -> Figure:
-    period = scale.of(PERIOD, QUICK_PERIOD, PERIOD)
+    period = period_of(scale)
     config = config_for(places.subfolder(), runs, f"*/{period} * * * * *")
     ours, raw = [], []
     with places.ledger(database) as url, places.ledger(database) as other:
@@ -60,6 +59,11 @@ def _figure(places: Places, database: str, runs: int, scale: Scale, *, count: in
         bar=BARS[database] if count == 1 else None,
         n=count,
     )
+
+
+def period_of(scale: Scale) -> int:
+    """Return the seconds between two bursts; a quick run has five minutes for everything."""
+    return int(scale.of(PERIOD, PERIOD - 1, PERIOD))
 
 
 def wait_until_registered(store: Store, jobs: int) -> None:
