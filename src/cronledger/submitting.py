@@ -53,19 +53,20 @@ class Submitter:
         self._outbox: list[Asked] = []
         self._writer: Writer[tuple[Waiter, int]] = Writer(ledger, self._on_answers)
 
-    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
         """Hand items to the writer with all that is asked for in this turn of the loop; await the answers.
 
         A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.
         """
         prepare = self._ledger.prepare
-        waiter = Waiter([prepare(item) for item in items], self._loop.create_future())
+        prepared = [each if isinstance(each, Prepared) else prepare(each) for each in items]
+        waiter = Waiter(prepared, self._loop.create_future())
         if not items:
             waiter.future.set_result([])
             return waiter.future
         if not self._outbox:
             self._loop.call_soon(self._send)
-        self._outbox += [(prepared, (waiter, number)) for number, prepared in enumerate(waiter.prepared)]
+        self._outbox += [(each, (waiter, number)) for number, each in enumerate(prepared)]
         return waiter.future
 
     def close(self, within_seconds: float = CLOSING_SECONDS) -> None:

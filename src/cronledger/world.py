@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -37,7 +37,7 @@ from cronledger.engine.world import Instance, Loaded
 from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerRegressed
 from cronledger.ledger import inbox, instances
-from cronledger.ledger.api import Answer, Appended, Head, Item, Same, Write
+from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
 from cronledger.projections import job_status, leadership, run_history, tail
@@ -116,7 +116,11 @@ class ProcessWorld:
             return answer
         raise answer
 
-    def submit(self, items: Sequence[Item]) -> Awaitable[list[Answer]]:
+    def prepare(self, item: Item) -> Prepared:
+        """Give the events of an item their ids, so that it can be submitted faster later, at most once."""
+        return self.store.ledger.prepare(item)
+
+    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
         """Hand items to the writer; await the answers.
 
         A caller that is cancelled gets no answer, and the writer appends all the same: versions tell.

@@ -182,8 +182,10 @@ class Node:
             return answer
         raise answer
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
-        return self.ledger.submit([self.ledger.prepare(item) for item in items])
+    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        future.set_result(self.ledger.submit([self.ledger.prepare(item) for item in items]))
+        return future
 
     async def events_after(self, position: Position, limit: int) -> list[e.Recorded]:
         return self.ledger.read_all(position, limit)

@@ -23,6 +23,7 @@ from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
+from cronledger.engine.foresight import MANY
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Plan
 from cronledger.engine.world import Loaded
@@ -142,6 +143,7 @@ class Cluster:
         self.jobs = {str(each.name): each for each in jobs}
         self.views: Store | None = None
         self.lease = Lease()
+        self.many = MANY
         self.troubles: list[Trouble] = []
         self.appended_at: list[tuple[float, datetime]] = []
         """For each position the virtual time and the ledger's clock of its append."""
@@ -240,7 +242,7 @@ class Cluster:
         """Be an instance until stopped or crashed."""
         revision = revision or self.revision
         world = SimulatedWorld(self, len(self.worlds) + 1, build=build, revision=revision)
-        plan = plan or Plan(lease=self.lease, drain_seconds=5)
+        plan = plan or Plan(lease=self.lease, drain_seconds=5, many=self.many)
         provision = Provision(find=lambda _extension, name: self.jobs.get(name))
         with world.process.inside():
             configuration = Configuration(self.definitions if definitions is None else definitions, revision)

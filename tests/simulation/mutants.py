@@ -127,8 +127,8 @@ def _memory_only(stack: ExitStack) -> None:
     """A new leader plans from now on instead of from the ledger's planned-until."""
 
     class Forgetful(planner.Planner):
-        def __init__(self, world: World, board: Any) -> None:
-            super().__init__(world, board)
+        def __init__(self, world: World, board: Any, **limits: Any) -> None:
+            super().__init__(world, board, **limits)
             self._term: int | None = None
 
         async def tick(self, now: datetime, term: Any, **claims: Any) -> bool:

@@ -153,6 +153,8 @@ class Simulation:
         cluster, faults = self.cluster, self._faults
         if self.scenario.seed % 25 == 0:
             self._keep_views()
+        if self.scenario.seed % 5 == 2:
+            cluster.many = 1
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             for _ in range(self.count):

@@ -286,7 +286,10 @@ class SimulatedWorld:
             return answer
         raise answer
 
-    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+    def prepare(self, item: Item) -> Prepared:
+        return self.ledger.prepare(item)
+
+    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
         """Hand items to the writer; whoever waits may be cancelled, what was handed over is sent."""
         if self.is_crashed:
             raise Crashed
@@ -294,7 +297,8 @@ class SimulatedWorld:
         if not items:
             future.set_result([])
             return future
-        self._queue.append(([self.ledger.prepare(item) for item in items], future))
+        prepared = [each if isinstance(each, Prepared) else self.prepare(each) for each in items]
+        self._queue.append((prepared, future))
         if self._writer is None or self._writer.done():
             self._writer = self.process.start(self._write())
         return future

@@ -41,12 +41,20 @@ class Agenda:
         """Return the earliest instant that is noted."""
         return self._instants[0] if self._instants else None
 
+    def count(self, instant: datetime) -> int:
+        """Return how many entries there are of an instant."""
+        return len(self._jobs.get(instant, ()))
+
+    def at(self, instant: datetime) -> list[JobName]:
+        """Return the jobs of an instant, by name."""
+        return sorted(set(self._jobs.get(instant, ())))
+
     def take(self, now: datetime, most: int) -> list[JobName]:
         """Take off the jobs of the instants that have come, by instant and name, and no more than so many."""
         taken: dict[JobName, None] = {}
         while self._instants and self._instants[0] <= now and len(taken) < most:
             instant = self._instants[0]
-            jobs, room = sorted(set(self._jobs[instant])), most - len(taken)
+            jobs, room = self.at(instant), most - len(taken)
             taken |= dict.fromkeys(jobs[:room])
             if len(jobs) > room:
                 self._jobs[instant] = jobs[room:]

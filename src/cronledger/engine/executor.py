@@ -7,8 +7,10 @@ until the code does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -72,6 +74,7 @@ class Executor:
         self._definition_of = definition_of
         self._max_runs = max_runs
         self._tasks: PlainGroup | None = None
+        self._starts: asyncio.Event | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
@@ -111,6 +114,19 @@ class Executor:
         attempt = Attempt(self._world, state, fence, self._provision.hide)
         self.attempts[attempt] = None
         self._start(self._perform(attempt))
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Begin runs in this block, many perhaps: those that end meanwhile wait with their outcome.
+
+        Not where they keep others from beginning, because there is no room.
+        """
+        self._starts = started = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._starts = None
+            started.set()
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
@@ -163,6 +179,8 @@ class Executor:
         if not ended.duration_ms:
             took = round((self._world.clock.monotonic() - began) * 1000)
             ended = replace(ended, duration_ms=took)
+        if self._starts is not None and self.room > 0:
+            await self._starts.wait()
         await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
 
     def _forget(self, attempt: Attempt) -> None:

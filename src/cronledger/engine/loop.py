@@ -49,7 +49,7 @@ class Engine:
         self._plan = plan
         self.board = Board()
         self._leader = Leader(world, plan.lease, self.board)
-        self._planner = Planner(world, self.board)
+        self._planner = Planner(world, self.board, many=plan.many)
         self._chores = Chores(world, self.board)
         self._inbox = Inbox(world, self.board)
         self.executor = Executor(world, provision, max_runs=plan.max_runs, definition_of=self._definition_of)
@@ -186,6 +186,7 @@ class Engine:
             # Not until the next fire time: one that is overdue would be asked for without a pause.
             return await self._pause(UNREACHABLE_PAUSE)
         if not more:
+            await self._look_ahead()
             await self._wait()
         return None
 
@@ -252,9 +253,10 @@ class Engine:
             await startup.trigger(self._world, self.board, Startup.CLUSTER, term)
             self._startup_triggered = True
         now = self._world.now()
-        again = await self._planner.tick(
-            now, term, may_claim=self._dispatcher.may_claim, claimed=self._perform_triggered
-        )
+        with self.executor.starting():
+            again = await self._planner.tick(
+                now, term, may_claim=self._dispatcher.may_claim, claimed=self._perform_triggered
+            )
         if head.has_requests:
             again |= await self._inbox.tick(term)
         assert self._tasks is not None
@@ -349,6 +351,13 @@ class Engine:
         if soonest is not None:
             seconds = min(seconds, max(0.0, (soonest - self._world.now()).total_seconds()))
         await self._pause(seconds)
+
+    async def _look_ahead(self) -> None:
+        """Use the time that is left until many jobs are due."""
+        term = self._leader.term
+        if term is not None:
+            now = self._world.now()
+            await self._planner.look_ahead(now, term, may_claim=self._dispatcher.may_claim)
 
     async def _pause(self, seconds: float) -> None:
         """Wait for a wake-up, but not for longer."""

@@ -6,7 +6,9 @@ and the append, one item per job: a job whose item conflicts is read and decided
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -15,11 +17,13 @@ import anyio.lowlevel
 
 from cronledger.domain import events as e
 from cronledger.domain import job, run
+from cronledger.domain.foresight import foresee
 from cronledger.domain.ids import JobName, Position, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
 from cronledger.engine.agenda import Agenda
 from cronledger.engine.board import Board
+from cronledger.engine.foresight import AHEAD, MANY, Decided, Foresight
 from cronledger.engine.world import World
 from cronledger.errors import Early, Fenced
 from cronledger.ledger.api import Answer, Appended, Item, Quiet, Same, Write
@@ -28,6 +32,8 @@ CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
 JOBS_AT_ONCE = 8 * CHUNK
 """Jobs decided before the loop goes on: it has a lease to renew and claims to make, however many are due."""
+FORESEEN_AT_ONCE = 50
+"""Jobs decided ahead before the loop goes on."""
 EARLY_PAUSE = timedelta(milliseconds=5)
 
 Claims = Callable[[JobState, int], bool]
@@ -38,30 +44,35 @@ Claimed = Callable[[e.Event, Position, datetime], None]
 class _Asked(NamedTuple):
     """Decisions that were handed over, the answers to them, and how many slots they claim."""
 
-    decided: list[tuple[JobState, Decision, list[e.Event]]]
-    answers: Awaitable[list[Answer]]
+    decided: list[Decided]
+    answers: asyncio.Future[list[Answer]]
     claims: int
 
 
 class Planner:
-    """The agenda of all jobs, for the leader."""
+    """The agenda of all jobs, for the leader; `many` that are due at once are decided about before."""
 
-    def __init__(self, world: World, board: Board) -> None:
+    def __init__(self, world: World, board: Board, *, many: int = MANY) -> None:
         self._world = world
         self._board = board
+        self._many = many
         self._agenda = Agenda()
         self._knows_jobs = False
         self._decided: dict[JobName, tuple[int, datetime | None]] = {}
         self._not_before: datetime | None = None
+        self._foresight = Foresight()
 
     def next_due(self) -> datetime | None:
-        """Return the earliest instant at which there is something to decide."""
+        """Return the earliest instant at which there is something to decide, or to look ahead."""
         fire_at = self._agenda.next_instant()
+        if fire_at and self._deserves_a_look(fire_at):
+            return fire_at - AHEAD
         return max(fire_at, self._not_before) if fire_at and self._not_before else fire_at
 
     def begin(self) -> None:
         """Forget what was planned before, and learn the next fire time of every job: a term begins."""
         self._agenda = Agenda()
+        self._foresight.begin(None)
         self._knows_jobs = False
         self._decided.clear()
 
@@ -75,14 +86,42 @@ class Planner:
         self._not_before = None
         due = self._agenda.take(now, JOBS_AT_ONCE)
         again = len(due) == JOBS_AT_ONCE
-        asked: _Asked | None = None
+        asked: deque[_Asked] = deque()
         for start in range(0, len(due), CHUNK):
-            before, names = asked, due[start : start + CHUNK]
-            asked = self._ask(names, now, term, may_claim=may_claim, taken=before.claims if before else 0)
+            names, taken = due[start : start + CHUNK], sum(each.claims for each in asked)
+            asked.append(self._ask(names, now, term, may_claim=may_claim, taken=taken))
             await anyio.lowlevel.checkpoint()  # the writer has these before the next ones are decided
-            if before:
-                again |= await self._settle(before, now, claimed)
-        return (asked is not None and await self._settle(asked, now, claimed)) or again
+            while asked and asked[0].answers.done():
+                again |= await self._settle(asked.popleft(), claimed)
+        while asked:
+            again |= await self._settle(asked.popleft(), claimed)
+        return again
+
+    async def look_ahead(self, now: datetime, term: Term, *, may_claim: Claims) -> None:
+        """Decide about the next fire time already, if it is time for that, as far as there is time."""
+        self._refresh()
+        fire_at = self._agenda.next_instant()
+        if fire_at is None or now < fire_at - AHEAD or not self._deserves_a_look(fire_at):
+            return
+        self._foresight.begin(fire_at)
+        room = 0
+        for number, name in enumerate(self._agenda.at(fire_at)[:JOBS_AT_ONCE], 1):
+            state = self._board.jobs.get(name)
+            decision = foresee(state, fire_at) if state else None
+            if state is None or decision is None:
+                continue
+            decided = self._made(state, decision, fire_at, term, claims=may_claim(state, room))
+            if decided is not None:
+                room += len(decided.claims)
+                self._foresight.keep(decided._replace(prepared=self._world.prepare(decided.item)))
+            if number % FORESEEN_AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+                if self._world.now() >= fire_at:
+                    return
+
+    def _deserves_a_look(self, fire_at: datetime) -> bool:
+        """Whether many jobs share a fire time that nobody has looked ahead to."""
+        return fire_at != self._foresight.fire_at and self._agenda.count(fire_at) >= self._many
 
     def _refresh(self) -> None:
         """Learn the next fire time of every job that has changed."""
@@ -103,37 +142,49 @@ class Planner:
         self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, taken: int
     ) -> _Asked:
         """Decide about some jobs and hand over what is to be appended; `taken` slots are spoken for."""
-        items: list[Item] = []
-        decided: list[tuple[JobState, Decision, list[e.Event]]] = []
+        decided: list[Decided] = []
         room = taken
         for name in names:
             state = self._board.jobs.get(name)
             if state is None:
                 continue
-            decision = job.due(state, now)
-            claims = [first for first in decision.triggers[:1] if _at_once(first) and may_claim(state, room)]
-            item = self._item(state, decision, claims, term)
-            if item is None:
+            may = may_claim(state, room)
+            known = self._foresight.take(state, now)
+            if known is None or (known.claims and not may):
+                known = self._made(state, job.due(state, now), now, term, claims=may)
+            if known is None:
                 self._enter(name, job.next_fire(state))
                 continue
-            room += len(claims)
-            items.append(item)
-            decided.append((state, decision, claims))
-        return _Asked(decided, self._world.submit(items), room - taken)
+            room += len(known.claims)
+            decided.append(known)
+        return _Asked(
+            decided, self._world.submit([each.prepared or each.item for each in decided]), room - taken
+        )
 
-    async def _settle(self, asked: _Asked, now: datetime, claimed: Claimed) -> bool:
+    def _made(
+        self, state: JobState, decision: Decision, now: datetime, term: Term, *, claims: bool
+    ) -> Decided | None:
+        """Make what is to be appended of a decision; None if nothing was decided."""
+        at_once = [first for first in decision.triggers[:1] if claims and _at_once(first)]
+        item = self._item(state, decision, at_once, term)
+        if item is None:
+            return None
+        return Decided(state, decision, at_once, item, job.next_fire_after(state, now))
+
+    async def _settle(self, asked: _Asked, claimed: Claimed) -> bool:
         """Take note of the answers; return whether to look again at once."""
         again = False
-        for (state, decision, claims), answer in zip(asked.decided, await asked.answers, strict=True):
+        for decided, answer in zip(asked.decided, await asked.answers, strict=True):
+            state, decision = decided.state, decided.decision
             if isinstance(answer, Fenced):
                 raise answer
             if isinstance(answer, Early):
                 self._not_before = self._world.now() + EARLY_PAUSE
                 self._enter(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
-                for event in claims:
+                for event in decided.claims:
                     claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
-                self._enter(state.name, job.next_fire_after(state, now))
+                self._enter(state.name, decided.next_at)
                 if not state.undecided and not decision.skips:
                     self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
             else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from cronledger.domain.progress import Progress
 from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions
 from cronledger.entropy import Entropy
-from cronledger.ledger.api import Answer, Appended, Head, Item, Same
+from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same
 
 T = TypeVar("T")
 
@@ -99,7 +100,10 @@ class World(Protocol):
     async def append(self, item: Item) -> Appended | Same:
         """Append one item durably; raise its refusal."""
 
-    def submit(self, items: Sequence[Item]) -> Awaitable[list[Answer]]:
+    def prepare(self, item: Item) -> Prepared:
+        """Give the events of an item their ids, so that it can be submitted faster later, at most once."""
+
+    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
         """Append each item or have it refused; answers in the order asked.
 
         The items are handed over by the call; whoever awaits the answers later may do something meanwhile.

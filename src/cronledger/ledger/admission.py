@@ -61,13 +61,18 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     head: Head
 
 
-def named(batch: Sequence[Prepared]) -> Named:
-    """Collect what `admit` needs to know about a batch."""
+def named(batch: Sequence[Prepared], *, thorough: bool) -> Named:
+    """Collect what `admit` needs to know about a batch.
+
+    Unless it is to be thorough, a stream that is to begin is taken for new: it cannot be behind that, and if
+    it is not new a unique index says so.
+    """
     streams: dict[str, None] = {}
     jobs: dict[str, None] = {}
     for prepared in batch:
         for write in prepared.item.writes:
-            streams[write.stream] = None
+            if thorough or write.expected != 0 or not write.events:
+                streams[write.stream] = None
             if write.quiet_since is not None:
                 jobs[write.quiet_since.job] = None
     return Named(list(streams), list(jobs))

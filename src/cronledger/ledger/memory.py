@@ -61,7 +61,7 @@ class MemoryLog:
 
     def facts(self, batch: Sequence[Prepared]) -> Facts:
         """Return what the log holds of the things a batch names."""
-        asked = named(batch)
+        asked = named(batch, thorough=True)
         return Facts(
             versions={stream: len(self.streams.get(stream, ())) for stream in asked.streams},
             latest={job: self.latest.get(job, 0) for job in asked.jobs},

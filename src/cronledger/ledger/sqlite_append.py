@@ -15,9 +15,8 @@ from sqlalchemy import Connection, Engine
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position, Term
 from cronledger.errors import Fenced, LedgerDamaged, LedgerUnreachable, Refusal
-from cronledger.ledger.admission import Admitted, Facts, Kept, admit, ids_of, named
+from cronledger.ledger.admission import Admitted, Facts, Kept, Row, admit, ids_of, named
 from cronledger.ledger.api import Answer, Head, Prepared, require_writer
-from cronledger.ledger.bulk import Lists
 from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
@@ -32,23 +31,34 @@ _COLUMNS = (
     "(SELECT id FROM event AS e WHERE e.position = ?), EXISTS (SELECT 1 FROM inbox)"
 )
 _HEAD = f"SELECT {_COLUMNS} FROM head"  # noqa: S608 - of constants
+# One row: beside a busy loop the driver waits for the interpreter's lock at each row that it fetches.
 _VERSIONS = (
-    "SELECT s.value, coalesce((SELECT max(version) FROM event WHERE stream = s.value), 0) "
-    "FROM json_each(?) AS s"
+    "SELECT json_group_object(value, coalesce((SELECT max(version) FROM event WHERE stream = value), 0)) "
+    "FROM json_each(?)"
 )
 _LATEST = (
-    "SELECT j.value, coalesce((SELECT max(position) FROM event WHERE job = j.value), 0) "
-    "FROM json_each(?) AS j"
+    "SELECT json_group_object(value, coalesce((SELECT max(position) FROM event WHERE job = value), 0)) "
+    "FROM json_each(?)"
 )
 _USED = "SELECT id, position, stream, version, type, commitment, recorded_at FROM event WHERE id IN "
-_EVENT = Lists(
-    "event",
-    (
-        "id", "stream", "version", "type", "schema", "must_understand", "recorded_at", "instance", "term",
-        "actor", "job", "attempt", "fire_at", "cause", "commitment", "position",
-    ),
+_OWN = (
+    "stream", "version", "type", "schema", "must_understand", "term", "actor", "job", "attempt", "fire_at",
+    "cause",
 )  # fmt: skip
-_BODY = Lists("event_body", ("salt", "body", "position"))
+"""What differs from event to event, and is no bytes."""
+_EVENT = f"""
+    INSERT INTO event ({", ".join(_OWN)}, position, id, commitment, recorded_at, instance)
+    SELECT {", ".join(f"json_extract(given.value, '$[{at}]')" for at in range(len(_OWN)))},
+           :first + given.key, substr(:bytes, 1 + 48 * given.key, 16),
+           substr(:bytes, 17 + 48 * given.key, 32), :recorded_at, :instance
+      FROM json_each(:rows) AS given
+"""  # noqa: S608 - of constants
+_BODY = """
+    INSERT INTO event_body (position, salt, body)
+    SELECT :first + given.key, substr(:bytes, 1 + 16 * given.key, 16), given.value
+      FROM json_each(:rows) AS given
+"""
+_read_numbers = msgspec.json.Decoder(dict[str, int]).decode
 _MOVE = "UPDATE head SET position = ?, recorded_at = ?, term = ?, leader = ?, lease_until = ?, epoch = ?"
 _RENEW = f"UPDATE head SET lease_until = ? WHERE term = ? RETURNING {_COLUMNS}"  # noqa: S608 - of constants
 
@@ -223,15 +233,16 @@ def _history(noted: Mark, mark: Mark) -> str:
 
 
 def _facts(driver: sqlite3.Connection, batch: Sequence[Prepared], *, thorough: bool) -> Facts:
-    asked = named(batch)
-    versions = _pairs(driver, _VERSIONS, asked.streams)
-    latest = _pairs(driver, _LATEST, asked.jobs) if asked.jobs else {}
+    asked = named(batch, thorough=thorough)
+    versions = _numbers(driver, _VERSIONS, asked.streams)
+    latest = _numbers(driver, _LATEST, asked.jobs) if asked.jobs else {}
     used = _used(driver, ids_of(batch)) if thorough else None
     return Facts(versions, latest, used)
 
 
-def _pairs(driver: sqlite3.Connection, statement: str, names: list[str]) -> dict[str, int]:
-    return dict(driver.execute(statement, (encode(names).decode(),)).fetchall())
+def _numbers(driver: sqlite3.Connection, statement: str, names: list[str]) -> dict[str, int]:
+    (text,) = driver.execute(statement, (encode(names).decode(),)).fetchone()
+    return _read_numbers(text)
 
 
 def _used(driver: sqlite3.Connection, ids: list[bytes]) -> dict[bytes, Kept]:
@@ -247,8 +258,20 @@ def _used(driver: sqlite3.Connection, ids: list[bytes]) -> dict[bytes, Kept]:
 def _store(driver: sqlite3.Connection, admitted: Admitted) -> None:
     head, rows = admitted.head, admitted.rows
     if rows:
-        _EVENT.put(driver.execute, [(*row[:15], row[17]) for row in rows])
-        _BODY.put(driver.execute, [row[15:] for row in rows])
+        _store_events(driver, rows)
     until = None if head.lease_until is None else to_micros(head.lease_until)
     moved = (head.position, to_micros(head.recorded_at), head.term, head.leader, until, head.epoch)
     driver.execute(_MOVE, moved)
+
+
+def _store_events(driver: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Insert all rows by one statement for each table: JSON for the database to take apart, and the bytes.
+
+    It does that without the interpreter's lock; values would be bound one by one under it.
+    """
+    recorded_at, instance, first = rows[0][6], rows[0][7], rows[0][17]
+    own = [(*row[1:6], *row[8:14]) for row in rows]
+    given = {"rows": encode(own).decode(), "bytes": b"".join([row[0] + row[14] for row in rows])}
+    driver.execute(_EVENT, given | {"first": first, "recorded_at": recorded_at, "instance": instance})
+    bodies, salts = encode([row[16] for row in rows]).decode(), b"".join([row[15] for row in rows])
+    driver.execute(_BODY, {"rows": bodies, "bytes": salts, "first": first})

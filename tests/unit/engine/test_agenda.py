@@ -49,3 +49,11 @@ def test_no_more_jobs_are_taken_at_once_than_asked_for_and_the_others_come_next(
     agenda = agenda_of((A, 1), (B, 1), (C, 2))
 
     assert [[A], [B], [C], []] == [agenda.take(after(2), 1) for _ in range(4)]
+
+
+def test_who_looks_ahead_leaves_the_agenda_as_it_is() -> None:
+    agenda = agenda_of((B, 1), (A, 1), (B, 1), (C, 2))
+
+    assert [A, B] == agenda.at(after(1))
+    assert [3, 1, 0] == [agenda.count(after(seconds)) for seconds in (1, 2, 3)]
+    assert [A, B] == agenda.take(after(1), 9)
