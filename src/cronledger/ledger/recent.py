@@ -13,7 +13,7 @@ from cronledger.domain.ids import InstanceId, Position
 from cronledger.ledger.api import Answer, Appended, Item, Prepared
 
 MOST = 20_000
-"""Events kept: more than are ever under way between two passes of the loop."""
+"""Events and answers kept: more than are ever under way between two passes of the loop."""
 
 
 class Recent:
@@ -21,6 +21,7 @@ class Recent:
 
     def __init__(self, instance: InstanceId) -> None:
         self._instance = instance
+        self._answered: list[tuple[Prepared, Appended]] = []
         self._events: dict[Position, e.Recorded] = {}
         self._newest = Position(0)
 
@@ -29,19 +30,20 @@ class Recent:
         self._newest = max(self._newest, position)
 
     def add(self, prepared: Prepared, answer: Answer | Exception) -> None:
-        """Remember what was appended just now, if it is of runs and its versions are known."""
+        """Note what was appended just now; what it looks like is seen to when somebody asks for it."""
         if not isinstance(answer, Appended):
             return
         self.see(answer.last)
-        if len(self._events) > MOST:
-            self._events.clear()
-        if _is_of_runs(prepared.item):
-            self._events.update((each.position, each) for each in self._recorded(prepared, answer))
+        if len(self._answered) > MOST:
+            self._answered.clear()
+        self._answered.append((prepared, answer))
 
     def after(self, position: Position, limit: int) -> list[e.Recorded]:
         """Return the next events if all up to the newest are known, and forget all but the last of them."""
-        events = self._events
-        if self._newest <= position + 1 or self._newest not in events:
+        if self._newest <= position + 1:
+            return []
+        events = self._remembered()
+        if self._newest not in events:
             return []
         last = min(self._newest, position + limit)
         known = [events[at] for at in map(Position, range(position + 1, last + 1)) if at in events]
@@ -53,8 +55,19 @@ class Recent:
 
     def forget(self) -> None:
         """Begin anew: the ledger is not the one that was appended to."""
+        self._answered.clear()
         self._events.clear()
         self._newest = Position(0)
+
+    def _remembered(self) -> dict[Position, e.Recorded]:
+        """Return what was appended, if it is of runs and its versions are known."""
+        answered, self._answered = self._answered, []
+        for prepared, answer in answered:
+            if len(self._events) > MOST:
+                self._events.clear()
+            if _is_of_runs(prepared.item):
+                self._events.update((each.position, each) for each in self._recorded(prepared, answer))
+        return self._events
 
     def _recorded(self, prepared: Prepared, answer: Appended) -> Iterator[e.Recorded]:
         position = answer.first
