@@ -7,7 +7,6 @@ until the code does.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,7 +73,7 @@ class Executor:
         self._definition_of = definition_of
         self._max_runs = max_runs
         self._tasks: PlainGroup | None = None
-        self._starts: asyncio.Event | None = None
+        self._starts: anyio.Event | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
@@ -121,7 +120,7 @@ class Executor:
 
         Not where they keep others from beginning, because there is no room.
         """
-        self._starts = started = asyncio.Event()
+        self._starts = started = anyio.Event()
         try:
             yield
         finally:

@@ -6,7 +6,6 @@ and the append, one item per job: a job whose item conflicts is read and decided
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -24,9 +23,9 @@ from cronledger.domain.overlap import Overlap
 from cronledger.engine.agenda import Agenda
 from cronledger.engine.board import Board
 from cronledger.engine.foresight import AHEAD, MANY, Decided, Foresight
-from cronledger.engine.world import World
+from cronledger.engine.world import Answers, World
 from cronledger.errors import Early, Fenced
-from cronledger.ledger.api import Answer, Appended, Item, Quiet, Same, Write
+from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
@@ -45,7 +44,7 @@ class _Asked(NamedTuple):
     """Decisions that were handed over, the answers to them, and how many slots they claim."""
 
     decided: list[Decided]
-    answers: asyncio.Future[list[Answer]]
+    answers: Answers
     claims: int
 
 

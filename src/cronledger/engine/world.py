@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -50,6 +49,16 @@ class Notes(Protocol):
 
     def end(self, run_id: RunId, attempt: int) -> None:
         """Learn that an attempt is over: how far it was means nothing any more."""
+
+
+class Answers(Protocol):
+    """Answers to come, in the order asked: to be awaited."""
+
+    def done(self) -> bool:
+        """Whether they are there."""
+
+    def __await__(self) -> Generator[Any, None, list[Answer]]:
+        """Return them; raise what keeps them from coming."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -103,7 +112,7 @@ class World(Protocol):
     def prepare(self, item: Item) -> Prepared:
         """Give the events of an item their ids, so that it can be submitted faster later, at most once."""
 
-    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
+    def submit(self, items: Sequence[Item | Prepared]) -> Answers:
         """Append each item or have it refused; answers in the order asked.
 
         The items are handed over by the call; whoever awaits the answers later may do something meanwhile.
