@@ -34,7 +34,7 @@ from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Plan
 from cronledger.engine.world import Notes
 from cronledger.entropy import SeededEntropy
-from cronledger.ledger.api import Answer, Item
+from cronledger.ledger.api import Answer, Item, Prepared
 from cronledger.ledger.database import open_store
 from cronledger.projections import fold
 from cronledger.world import ProcessWorld
@@ -125,25 +125,24 @@ class VirtualWorld(ProcessWorld):
         self.notes.close()
         self.notes: Notes = Silence()
         self.leader_lock: Any = Alone()
-        self._asked: list[tuple[Sequence[Item], asyncio.Future[list[Answer]]]] = []
+        self._asked: list[tuple[Sequence[Item | Prepared], asyncio.Future[list[Answer]]]] = []
 
-    async def submit(self, items: Sequence[Item]) -> list[Answer]:
+    def submit(self, items: Sequence[Item | Prepared]) -> asyncio.Future[list[Answer]]:
         """Append each item or have it refused; what is asked in one turn of the loop is appended together."""
-        if not items:
-            return []
         loop = asyncio.get_running_loop()
         answers: asyncio.Future[list[Answer]] = loop.create_future()
         if not self._asked:
             loop.call_soon(self._append)
         self._asked.append((items, answers))
-        return await answers
+        return answers
 
     def _append(self) -> None:
         asked, self._asked = self._asked, []
-        ledger = self.store.ledger
-        given = iter(ledger.submit([ledger.prepare(item) for items, _ in asked for item in items]))
-        for items, answers in asked:
-            answers.set_result([next(given) for _ in items])
+        items = [each for some, _ in asked for each in some]
+        prepared = [each if isinstance(each, Prepared) else self.prepare(each) for each in items]
+        given = iter(self.store.ledger.submit(prepared))
+        for some, answers in asked:
+            answers.set_result([next(given) for _ in some])
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function."""

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS, SEEDS, Mutant, hunt
 
 QUICKEST = {
-    "no unique name": 47,
+    "no unique name": 17,
     "no fence": 3,
     "effect before its start is durable": 1,
     "next run in memory": 1,
