@@ -30,7 +30,7 @@ from cronledger.engine.steps import NotANumber, StepReport, called, counted, pla
 from cronledger.errors import ConfigError, CronledgerError, DatabaseNotAvailable
 from cronledger.jobs import isolation_messages as m
 from cronledger.jobs.api import Job, JobContext, RunInfo, Work
-from cronledger.jobs.calling import call, is_cancellation, said
+from cronledger.jobs.calling import call, is_cancellation, kept_of
 from cronledger.jobs.steps import STEP, DuplicateStep, OnError, StepFailed, named
 from cronledger.ledger.normal import ERROR_BYTES, normalised, truncated, worded
 
@@ -167,7 +167,7 @@ class _Steps:
         except BaseException as error:
             if is_cancellation(error):
                 raise
-            await self._tell(_reported(asked.number, step, error=_text(said(error))))
+            await self._tell(_reported(asked.number, step, error=_text(kept_of(error))))
             if on_error is OnError.CONTINUE:
                 return
             raise
@@ -188,7 +188,7 @@ class _Steps:
             except BaseException as raised:
                 if is_cancellation(raised):
                     raise
-                error, worked = raised, m.StepWorked(asked.number, error=_text(said(raised)))
+                error, worked = raised, m.StepWorked(asked.number, error=_text(kept_of(raised)))
             try:
                 answer = await self._ask(worked)
             except StepFailed as failure:

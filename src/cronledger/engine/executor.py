@@ -29,7 +29,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call, caller, has_come_to_rest, is_cancellation, said
+from cronledger.jobs.calling import call, caller, has_come_to_rest, is_cancellation, kept_of, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.registry import is_built_in
@@ -344,7 +344,7 @@ def told(error: BaseException) -> str:
     """Return what is kept of whatever a job raised: its class and what it says."""
     if isinstance(error, RaisedApart):
         return error.told
-    words, name = said(error), type(error).__name__
+    words, name = kept_of(error), type(error).__name__
     return words if words == name else f"{name}: {words}"
 
 

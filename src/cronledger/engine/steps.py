@@ -22,7 +22,7 @@ from cronledger.domain.steps import BLOCK
 from cronledger.engine.attempt import Attempt, ClaimLost
 from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
-from cronledger.jobs.calling import call, is_cancellation, said
+from cronledger.jobs.calling import call, is_cancellation, kept_of
 from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
 from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
@@ -107,7 +107,7 @@ class Recorder:
         except BaseException as error:
             if is_cancellation(error):
                 raise
-            await self._failed(step, said(error), began)
+            await self._failed(step, kept_of(error), began)
             if on_error is OnError.CONTINUE:
                 return
             raise
@@ -137,7 +137,7 @@ class Recorder:
         except BaseException as raised:
             if is_cancellation(raised):
                 raise
-            error, returned = raised, JobResult.failure(said(raised))
+            error, returned = raised, JobResult.failure(kept_of(raised))
         if not isinstance(returned, JobResult) or returned.ok:
             return _given(await self._succeeded(step, began))
         why = worded(returned.message) or "the step reported a failure"

@@ -136,6 +136,16 @@ def said(error: BaseException) -> str:
         return type(error).__name__
 
 
+def kept_of(error: BaseException) -> str:
+    """Return what a history keeps of what an exception says.
+
+    Of one that wraps the database driver's, as SQLAlchemy's do, it is what the driver says: the statement
+    and the values that it was given are nothing to be kept for good.
+    """
+    wrapped = vars(error).get("orig")
+    return said(wrapped if isinstance(wrapped, BaseException) else error)
+
+
 def _is_async(function: Callable[..., Any]) -> bool:
     # Anybody's callable need not be hashable; functions are, and to look at one is dear.
     code = getattr(function, "__func__", function)

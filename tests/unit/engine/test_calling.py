@@ -8,8 +8,11 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
 
-from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, has_come_to_rest, said
+from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, has_come_to_rest, kept_of, said
 from tests.simulation.loop import run
 
 
@@ -148,3 +151,15 @@ def test_an_error_that_cannot_speak_is_named() -> None:
         said(ValueError()),
         said(ValueError("why")),
     ]
+
+
+def test_of_a_statement_that_fails_only_what_the_database_says_is_kept() -> None:
+    """Not the statement, nor the values it was given: nobody could erase them from the history."""
+    with create_engine("sqlite://").connect() as connection:
+        connection.execute(text("CREATE TABLE person (name TEXT UNIQUE)"))
+        insert = text("INSERT INTO person VALUES (:name)")
+        connection.execute(insert, {"name": "Ann"})
+        with pytest.raises(IntegrityError, match="Ann") as caught:
+            connection.execute(insert, {"name": "Ann"})
+
+    assert "UNIQUE constraint failed: person.name" == kept_of(caught.value)
