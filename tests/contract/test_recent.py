@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from cronledger.clock import SystemClock
-from cronledger.domain.events import JobPaused, Recorded, RunTriggered, StepSucceeded
+from cronledger.domain.events import Actor, JobPaused, Recorded, RunTriggered, StepSucceeded
 from cronledger.domain.ids import JobName, Position, job_stream, run_stream, scheduled_run
 from cronledger.entropy import SystemEntropy
 from cronledger.errors import Conflict, LedgerUnreachable
@@ -73,6 +74,18 @@ def test_what_is_remembered_is_what_would_be_read(store: Store) -> None:
     remembered, read = scripted(store, script)
 
     assert [] == read
+    assert store.ledger.read_all(START, 100) == remembered
+
+
+@pytest.mark.parametrize("name", ["ann", "a\nb", "a\x1b[31m", "a\u200bb", "a\xa0b", "ä", "\ud800"])
+def test_an_actor_is_remembered_as_he_is_kept(store: Store, name: str) -> None:
+    async def script(world: ProcessWorld) -> list[Recorded]:
+        event = msgspec.structs.replace(triggered(), actor=Actor.operator(name))
+        await world.append(Item((Write(STREAM, (event,)),)))
+        return await world.events_after(START, 100)
+
+    remembered = scripted(store, script)
+
     assert store.ledger.read_all(START, 100) == remembered
 
 

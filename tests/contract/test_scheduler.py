@@ -249,6 +249,41 @@ def test_a_step_that_succeeded_is_not_repeated_when_its_run_is_tried_again(
     assert ["first", "second", "second"] == stepped.performed
 
 
+def test_what_a_job_changes_in_its_parameters_is_nobody_elses(sql_url: str, tmp_path: Path) -> None:
+    """The next attempt began with what the first had added, and so did the history that people read."""
+    seen: list[str] = []
+
+    @job(extension="tests", idempotent=True)
+    def greedy(ctx: JobContext) -> None:
+        """Take one order more each time."""
+        seen.append(f"{ctx.params}")
+        for orders in (ctx.params["orders"], ctx.params["standing"]):
+            orders.append(len(seen))
+        if len(seen) == 1:
+            raise OSError("the network was away")
+
+    (tmp_path / "config.yaml").write_text(
+        "scheduler: {jobs: [{name: greedy, extension: tests, parameters: {standing: [0]}, "
+        "retry: {max_attempts: 2, backoff_seconds: 0.05, jitter: false}}]}"
+    )
+
+    async def program() -> None:
+        instance = Scheduler(database_url=sql_url, config=tmp_path / "config.yaml", jobs=[greedy])
+        async with instance.running() as running:
+            await running.trigger("greedy", {"orders": [7]}, actor="test")
+            await until(sql_url, "run.succeeded")
+
+    asyncio.run(program())
+    store = opened(sql_url)
+    with store.reading() as connection:
+        (run,) = run_history.newest(connection)
+    differences = fold.check(store)
+    store.close()
+
+    assert ["{'standing': [0], 'orders': [7]}"] * 2 == seen
+    assert ({"orders": [7]}, []) == (run.parameters, differences)
+
+
 @pytest.mark.parametrize(
     ("jobs", "last"),
     [([], "leader.elected"), (["quick"], "run.succeeded"), (["blocking"], "run.started")],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import anyio
@@ -234,7 +235,8 @@ class Executor:
         self, attempt: Attempt, definition: JobDefinition, job: Job, threads: anyio.CapacityLimiter
     ) -> JobContext:
         state = attempt.run
-        parameters: Any = {**self._provision.reveal(definition.parameters), **state.parameters}
+        given = {**self._provision.reveal(definition.parameters), **state.parameters}
+        parameters: Any = deepcopy(given)  # the job may change it, and the run's own state must not
         if job.params is not None:
             parameters = msgspec.convert(parameters, job.params, strict=False)
         info = RunInfo(

@@ -45,6 +45,7 @@ __all__ = [
     "MESSAGE_BYTES",
     "UPCASTERS",
     "WAKING",
+    "actor_kept",
     "actor_text",
     "bounded",
     "decode",
@@ -155,6 +156,12 @@ def actor_text(actor: Actor) -> str:
     """Return an actor as the header keeps it."""
     name = actor.name if actor.name.isprintable() else ascii(actor.name)[1:-1]
     return f"{actor.kind}:{name}"
+
+
+@lru_cache(maxsize=4096)
+def actor_kept(actor: Actor) -> Actor:
+    """Return an actor as he is read back."""
+    return _actor(actor_text(actor))
 
 
 def wakes(item: Item) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from cronledger.domain import events as e
 from cronledger.domain.ids import InstanceId, Position
 from cronledger.ledger.api import Answer, Appended, Item, Prepared
+from cronledger.ledger.codec import actor_kept
 
 MOST = 20_000
 """Events and answers kept: more than are ever under way between two passes of the loop."""
@@ -74,10 +75,11 @@ class Recent:
         for write, sealed in zip(prepared.item.writes, prepared.sealed, strict=True):
             for version, one in enumerate(sealed, (write.expected or 0) + 1):
                 event, body = one.event, one.event.body
+                actor = actor_kept(event.actor)
                 yield e.Recorded(
                     position, one.id.hex(), write.stream, version, body.type, body.schema,
                     body.must_understand, answer.recorded_at, self._instance, prepared.item.fence,
-                    event.actor, event.job, event.run_id, event.attempt, event.fire_at, event.cause, body,
+                    actor, event.job, event.run_id, event.attempt, event.fire_at, event.cause, body,
                 )  # fmt: skip
                 position = Position(position + 1)
 
