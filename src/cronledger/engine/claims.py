@@ -2,7 +2,8 @@
 
 A connection can break after the commit and before the reply. Asked again, the ledger says `Same`, unless a
 later term has begun in between: then it says `Fenced`, though the claim stands. Nobody else may touch such a
-run while this instance lives, and its code has not begun, so this instance performs it.
+run while this instance lives, and its code has not begun, so this instance performs it, or hands it back when
+it ends.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.ids import InstanceId, Position, RunId
+from cronledger.domain.ids import InstanceId, Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
-from cronledger.ledger.api import Appended, Same
+from cronledger.ledger.api import Appended, Item, Same, Write
 
 
 def claimed(state: RunState, answer: Appended | Same, instance: InstanceId) -> RunState:
@@ -61,19 +62,33 @@ async def unperformed(
     `performed` must have been noted before the board was brought up to the head: what ended since then is
     in the set, and what ended before is no longer running on the board.
     """
-    claimed = [
-        state.run_id
-        for state in board.runs.values()
-        if state.phase is Phase.RUNNING and state.instance == world.instance and state.run_id not in performed
-    ]
     found = []
-    for run_id in claimed:
+    for claim in _not_among(performed, world, board):
         state: RunState | None = None
         fence = Position(0)
-        for recorded in await world.stream_of(run_id):
+        for recorded in await world.stream_of(claim.run_id):
             state = run.evolve(state, recorded)
             if isinstance(recorded.body, e.RunStarted):
                 fence = recorded.position
         if state is not None and state.phase is Phase.RUNNING and state.instance == world.instance:
             found.append((state, fence))
     return found
+
+
+async def hand_back(world: World, board: Board, performed: frozenset[RunId]) -> None:
+    """Let others claim the runs that are claimed here and not performed; `performed` is noted as above."""
+    items = []
+    for state in _not_among(performed, world, board):
+        event = run.about(state, e.AttemptInterrupted(reason="drain"), run.CLAIMED)
+        items.append(Item((Write(run_stream(state.run_id), (event,), expected=state.version),)))
+    if items:
+        await world.submit(items)
+
+
+def _not_among(performed: frozenset[RunId], world: World, board: Board) -> list[RunState]:
+    """Return the runs that are claimed here, as the board knows them, and are not among these."""
+    return [
+        state
+        for state in board.runs.values()
+        if state.phase is Phase.RUNNING and state.instance == world.instance and state.run_id not in performed
+    ]

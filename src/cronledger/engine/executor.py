@@ -30,7 +30,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call, caller, has_come_to_rest, is_cancellation, kept_of, said
+from cronledger.jobs.calling import call, caller, is_cancellation, kept_of, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.registry import is_built_in
@@ -74,7 +74,7 @@ class Executor:
         self._definition_of = definition_of
         self._max_runs = max_runs
         self._tasks: PlainGroup | None = None
-        self._starts: anyio.Event | None = None
+        self._held: list[Coroutine[Any, Any, None]] | None = None
         self._left: set[Any] = set()
         self._left_threads: list[anyio.CapacityLimiter] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
@@ -117,16 +117,18 @@ class Executor:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """Begin runs in this block, many perhaps: those that end meanwhile wait with their outcome.
+        """Begin runs in this block, many perhaps: those that end meanwhile tell their outcome after it.
 
-        Not where they keep others from beginning, because there is no room.
+        Unless there is no room by then, and they would keep others from beginning.
         """
-        self._starts = started = anyio.Event()
+        held: list[Coroutine[Any, Any, None]] = []
+        self._held = held
         try:
             yield
         finally:
-            self._starts = None
-            started.set()
+            self._held = None
+            for telling in held:
+                self._start(telling)
 
     def drain(self) -> None:
         """Stop every attempt; each hands its run back or ends it."""
@@ -143,7 +145,7 @@ class Executor:
         return self._tasks.start(work)
 
     async def _perform(self, attempt: Attempt) -> None:
-        """Perform a run and record its outcome; code that was left behind has no say in it any more."""
+        """Perform a run and let its outcome be told; code that was left behind has no say in it any more."""
         definition = self._definition_of(attempt.run.job)
         threads = anyio.CapacityLimiter(RUN_THREADS)
         began = self._world.clock.monotonic()
@@ -152,36 +154,33 @@ class Executor:
                 ended = Ended(outcome=Outcome.FAILED, error=f"job '{attempt.run.job}' is not defined")
             else:
                 ended = await self._run_code(attempt, definition, threads)
-            if not attempt.code.is_left:
-                if self._are_ending or await has_come_to_rest():
-                    await self._conclude(attempt, ended, definition, began)
-                else:
-                    attempt.code.is_left = True
-                    self._start(self._go_on_without(attempt, ended, definition, began))
+        except BaseException:
+            self._forget(attempt)
+            raise
         finally:
             if threads.borrowed_tokens:
                 self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
-            if not attempt.code.is_left:
-                self._forget(attempt)
+        if not attempt.code.is_left:
+            self._conclude(attempt, ended, definition, began)
 
-    async def _go_on_without(
+    def _conclude(
         self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
     ) -> None:
-        """End a run whose code still has its task, or has left it in a state that nobody can wait in."""
-        try:
-            await self._conclude(attempt, ended, definition, began)
-        finally:
-            self._forget(attempt)
-
-    async def _conclude(
-        self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
-    ) -> None:
+        """Let another task tell the outcome: on that of the code, the code may still have a hold."""
         if not ended.duration_ms:
             took = round((self._world.clock.monotonic() - began) * 1000)
             ended = replace(ended, duration_ms=took)
-        if self._starts is not None and self.room > 0:
-            await self._starts.wait()
-        await self._record(attempt, ended, definition or JobDefinition(name=attempt.run.job))
+        telling = self._told(attempt, ended, definition or JobDefinition(name=attempt.run.job))
+        if self._held is not None and self.room > 0:
+            self._held.append(telling)
+        else:
+            self._start(telling)
+
+    async def _told(self, attempt: Attempt, ended: Ended, definition: JobDefinition) -> None:
+        try:
+            await self._record(attempt, ended, definition)
+        finally:
+            self._forget(attempt)
 
     def _forget(self, attempt: Attempt) -> None:
         """Give the slot back, unless code still holds it."""
@@ -221,7 +220,7 @@ class Executor:
         def leave() -> None:
             self._left.add(task)
             task.add_done_callback(self._left.discard)
-            self._start(self._go_on_without(attempt, _stopped(attempt, definition), definition, began))
+            self._conclude(attempt, _stopped(attempt, definition), definition, began)
 
         return leave
 

@@ -379,8 +379,10 @@ class Engine:
                 await self._until_idle()
         self.farewell.runs_have_ended()
         if is_heard:
+            performed = frozenset(self.executor.runs)  # before the board learns what has ended since
             with suppress(LedgerUnreachable, LedgerRegressed, Outdated):
                 await self.board.follow(self._world)
+                await claims.hand_back(self._world, self.board, performed)
             await self._world.project()
 
     async def _until_idle(self) -> None:

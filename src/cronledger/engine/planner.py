@@ -104,7 +104,11 @@ class Planner:
             return
         self._foresight.begin(fire_at)
         room = 0
-        for number, name in enumerate(self._agenda.at(fire_at)[:JOBS_AT_ONCE], 1):
+        for number, name in enumerate(self._agenda.at(fire_at)[:JOBS_AT_ONCE]):
+            if number % FORESEEN_AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+                if self._world.now() >= fire_at:
+                    return
             state = self._board.jobs.get(name)
             decision = foresee(state, fire_at) if state else None
             if state is None or decision is None:
@@ -113,10 +117,6 @@ class Planner:
             if decided is not None:
                 room += len(decided.claims)
                 self._foresight.keep(decided._replace(prepared=self._world.prepare(decided.item)))
-            if number % FORESEEN_AT_ONCE == 0:
-                await anyio.lowlevel.checkpoint()
-                if self._world.now() >= fire_at:
-                    return
 
     def _deserves_a_look(self, fire_at: datetime) -> bool:
         """Whether many jobs share a fire time that nobody has looked ahead to."""
@@ -149,7 +149,7 @@ class Planner:
                 continue
             may = may_claim(state, room)
             known = self._foresight.take(state, now)
-            if known is None or (known.claims and not may):
+            if known is None or bool(known.claims) != (may and _at_once(known.decision.triggers[0])):
                 known = self._made(state, job.due(state, now), now, term, claims=may)
             if known is None:
                 self._enter(name, job.next_fire(state))

@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from types import FunctionType, TracebackType
 from typing import Any
@@ -98,20 +97,6 @@ class Stoppable:
     def _leave(self, on_left: Callable[[], None]) -> None:
         self.is_left = True
         on_left()
-
-
-async def has_come_to_rest() -> bool:
-    """Whether the calling task can be used after somebody else's code: not in a scope that it has left open.
-
-    A cancellation that the code asked for itself, and that nobody else wants, is shaken off.
-    """
-    task = caller()
-    if task.cancelling():
-        while task.cancelling():
-            task.uncancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)
-    return anyio.current_effective_deadline() == math.inf
 
 
 def caller() -> asyncio.Task[Any]:

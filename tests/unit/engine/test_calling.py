@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, has_come_to_rest, kept_of, said
+from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, kept_of, said
 from tests.simulation.loop import run
 
 
@@ -121,28 +121,6 @@ def test_nobody_is_left_behind_after_the_end() -> None:
         return watched
 
     assert run(program).left_at is None
-
-
-def test_a_cancellation_that_code_asked_for_itself_does_not_outlive_it() -> None:
-    async def program() -> int:
-        asked = asyncio.current_task()
-        assert asked is not None
-        asked.cancel()
-        assert await has_come_to_rest()
-        await anyio.sleep(1)
-        return asked.cancelling()
-
-    assert 0 == run(program)
-
-
-def test_a_scope_that_was_left_open_is_noticed() -> None:
-    async def program() -> bool:
-        scope = anyio.CancelScope()
-        scope.__enter__()
-        scope.cancel()
-        return await has_come_to_rest()
-
-    assert not run(program)
 
 
 def test_an_error_that_cannot_speak_is_named() -> None:
