@@ -304,7 +304,11 @@ class _Through(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a line with what was raised."""
-        text = self.format(record)
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - whatever somebody else's arguments do when they are formatted
+            self.handleError(record)
+            return
         line = m.Said(record.name, record.levelno, _text(text), STEP.get())
         with suppress(OSError):
             self._connection.send(line)

@@ -40,7 +40,7 @@ from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same, Write
 from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
-from cronledger.projections import job_status, leadership, run_history, tail
+from cronledger.projections import fold, job_status, leadership, run_history, tail
 from cronledger.projections.replay import current
 from cronledger.submitting import Submitter
 
@@ -233,7 +233,7 @@ class ProcessWorld:
 
     def _load(self) -> Loaded:
         with current(self.store) as views, views.reading() as connection:
-            position = views.position
+            position = fold.standing(connection)
             jobs = job_status.all_jobs(connection)
             runs = run_history.unfinished(connection)
         stream = self.store.ledger.read_stream(CONFIG)

@@ -11,13 +11,15 @@ import msgspec
 import pytest
 
 from cronledger.clock import SystemClock
-from cronledger.domain.events import Actor, JobPaused, Recorded, RunTriggered, StepSucceeded
+from cronledger.domain.events import Actor, AttemptFailed, JobPaused, Recorded, RunTriggered, StepSucceeded
 from cronledger.domain.ids import JobName, Position, job_stream, run_stream, scheduled_run
+from cronledger.engine.board import Board
 from cronledger.entropy import SystemEntropy
 from cronledger.errors import Conflict, LedgerUnreachable
 from cronledger.ledger import recent
 from cronledger.ledger.api import Item, Write
 from cronledger.ledger.database import Store
+from cronledger.projections import fold, replay
 from cronledger.world import ProcessWorld
 from tests.conftest import HERE
 from tests.events import JOB, NOON, PLANNER, RUN, Event, started, step, succeeded, triggered
@@ -87,6 +89,33 @@ def test_an_actor_is_remembered_as_he_is_kept(store: Store, name: str) -> None:
     remembered = scripted(store, script)
 
     assert store.ledger.read_all(START, 100) == remembered
+
+
+def test_what_is_loaded_is_as_of_the_position_that_it_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another instance may bring the views further before the rows are read: nothing is folded twice."""
+
+    def overtaken(store: Store) -> Position:
+        reached = fold.catch_up(store)
+        failed = Event(body=AttemptFailed(error="x"), actor=PLANNER, job=JOB, run_id=RUN, attempt=1)
+        store.ledger.append(Write(STREAM, (triggered(), started(), failed)))
+        fold.catch_up(store)
+        return reached
+
+    async def script(world: ProcessWorld) -> Board:
+        monkeypatch.setattr(replay, "catch_up", overtaken)
+        board = Board()
+        board.load(await world.load())
+        await world.head()
+        await board.follow(world)
+        return board
+
+    board = scripted(store, script)
+
+    assert store.ledger.head().position == board.position
+    assert 1 == board.runs[RUN].failures
+    assert (RUN,) == board.jobs[JOB].in_flight
 
 
 def test_a_page_ends_where_it_is_full_and_goes_on_from_its_last_event(store: Store) -> None:

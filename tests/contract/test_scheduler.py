@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -15,7 +17,8 @@ from sqlalchemy import text
 from cronledger import Job, JobContext, JobResult, Scheduler, job
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import InstanceId, Position
-from cronledger.domain.run import Outcome
+from cronledger.domain.run import Outcome, RunState
+from cronledger.engine.plan import Plan
 from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerGap
 from cronledger.ledger.memory import MemoryLedger, MemoryLog
@@ -418,3 +421,34 @@ def test_a_manual_run_performed_here_goes_on_while_its_ledger_is_away(
     (run,) = asyncio.run(program.run_manually(["outlast"], actor="test"))
 
     assert Outcome.SUCCEEDED == run.outcome
+
+
+def test_a_thread_that_goes_on_after_its_run_keeps_its_place(memory_url: str, tmp_path: Path) -> None:
+    """Nothing can stop a thread: as long as it goes on, no other run is begun in its stead."""
+    may_end = threading.Event()
+
+    @job(extension="tests")
+    def hangs() -> None:
+        """Wait for somebody who comes later."""
+        may_end.wait(LIMIT_SECONDS)
+
+    config = tmp_path / "config.yaml"
+    config.write_text("scheduler: {jobs: [{name: hangs, extension: tests, timeout_seconds: 0.2}]}")
+
+    async def program() -> tuple[RunState, int, bool]:
+        instance = Scheduler(database_url=memory_url, config=config, jobs=[hangs])
+        with closing(instance.open()) as store:
+            async with instance.instance_at_work(store, Plan()) as engine:
+                with anyio.fail_after(LIMIT_SECONDS):
+                    await engine.ready.wait()
+                (run,) = await instance.run_manually(["hangs"], actor="test", timeout=LIMIT_SECONDS)
+                left = engine.executor.left_behind
+                may_end.set()
+                is_free = await asyncio.to_thread(
+                    eventually_within, LIMIT_SECONDS, lambda: engine.executor.left_behind == 0
+                )
+        return run, left, is_free
+
+    run, left, is_free = asyncio.run(program())
+
+    assert (Outcome.TIMED_OUT, 1, True) == (run.outcome, left, is_free)

@@ -85,7 +85,12 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an attempt's code came out, as its instance saw it."""
+    """How an attempt's code came out, as its instance saw it.
+
+    Attributes:
+        duration_ms: What the code says that it took, else what it took.
+        took_ms: What it took by the instance's clock: the pause before the next attempt begins then.
+    """
 
     outcome: Outcome
     retry_on: RetryOn | None = None
@@ -94,6 +99,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     items_processed: int | None = None
     items_failed: int | None = None
     duration_ms: int = 0
+    took_ms: int = 0
 
 
 # --- verbs ----------------------------------------------------------------------------------------------
@@ -151,7 +157,7 @@ def finish(run: RunState, ended: Ended, definition: JobDefinition) -> list[e.Eve
     if wants_retry and not run.cancel_requested:
         claim_from = None
         if run.started_at is not None:
-            elapsed = timedelta(milliseconds=ended.duration_ms)
+            elapsed = timedelta(milliseconds=ended.took_ms)
             claim_from = run.started_at + elapsed + pause(retry, run.run_id, run.attempt)
         failed = e.AttemptFailed(error=ended.error, duration_ms=ended.duration_ms, claim_from=claim_from)
         return [about(run, failed, actor)]

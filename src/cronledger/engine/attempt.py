@@ -15,13 +15,14 @@ from cronledger.domain import events as e
 from cronledger.domain import run, steps
 from cronledger.domain.ids import Position, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
-from cronledger.engine.discretion import Hide, discreet
+from cronledger.engine.discretion import AnyBody, Hide, discreet, discreet_body
 from cronledger.engine.notes import AttemptNotes
 from cronledger.engine.world import World
 from cronledger.errors import Conflict, CronledgerError, LedgerUnreachable
 from cronledger.jobs.calling import Stoppable
 from cronledger.jobs.together import Turn
 from cronledger.ledger.api import Item, Write
+from cronledger.ledger.normal import bounded
 
 UNREACHABLE_PAUSE = 0.5
 
@@ -52,6 +53,7 @@ class Attempt:
         self.steps_done = 0
         self.steps_failed = 0
         self.is_draining = False
+        self._is_over = False
 
     @property
     def actor(self) -> e.Actor:
@@ -64,12 +66,17 @@ class Attempt:
         self.code.stop()
 
     async def record(self, *bodies: e.Body) -> None:
-        """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run."""
+        """Append what happened in this attempt. Raises ClaimLost if it no longer owns the run, or is over."""
         await self.append(lambda state: [run.about(state, body, self.actor) for body in bodies])
 
-    async def append(self, decide: Callable[[RunState], Sequence[e.Event]]) -> bool:
-        """Append what is decided from the run's state; return whether there was anything to say."""
+    async def append(self, decide: Callable[[RunState], Sequence[e.Event]], *, is_last: bool = False) -> bool:
+        """Append what is decided from the run's state; return whether there was anything to say.
+
+        After the last word, which is how the attempt came out, none of what its code still does is recorded.
+        """
         async with self._turn:
+            if self._is_over:
+                raise ClaimLost(self.run.run_id)
             while True:
                 events = tuple(discreet(event, self._hide) for event in decide(self.run))
                 if not events:
@@ -81,7 +88,12 @@ class Attempt:
                     await self._read_again()
                     continue
                 self.run = msgspec.structs.replace(self.run, version=self.run.version + len(events))
+                self._is_over = is_last
                 return True
+
+    def kept(self, body: AnyBody) -> AnyBody:
+        """Return a body as the ledger will keep it: without secrets, and within its limits."""
+        return bounded(discreet_body(body, self._hide))
 
     def is_secret(self, value: object) -> bool:
         """Whether a value holds a secret, so that the ledger would keep something else."""

@@ -7,16 +7,18 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from cronledger.domain.events import Body, Event
 from cronledger.jobs.calling import said
+from cronledger.ledger.normal import normalised
 
 Hide = Callable[[Any], Any]
 """Stars out secrets in a text, or in every text of a plain value."""
 
+AnyBody = TypeVar("AnyBody", bound=Body)
 _WORDS = ("error", "message", "reason", "result")
 
 
@@ -28,11 +30,14 @@ def _words_of(body: type[Body]) -> tuple[str, ...]:
 
 def discreet(event: Event, hide: Hide) -> Event:
     """Return an event whose body tells no secret."""
-    body = event.body
+    body = discreet_body(event.body, hide)
+    return event if body is event.body else msgspec.structs.replace(event, body=body)
+
+
+def discreet_body(body: AnyBody, hide: Hide) -> AnyBody:
+    """Return a body that tells no secret."""
     changes = {name: hide(value) for name in _words_of(type(body)) if (value := getattr(body, name))}
-    if not changes:
-        return event
-    return msgspec.structs.replace(event, body=msgspec.structs.replace(body, **changes))
+    return msgspec.structs.replace(body, **changes) if changes else body
 
 
 class JobLog(logging.LoggerAdapter[logging.Logger]):
@@ -96,5 +101,5 @@ def _stand_in(error: BaseException, hide: Hide, told: frozenset[int] = frozenset
 def _formatted(msg: object, args: tuple[object, ...]) -> str:
     try:
         return logging.LogRecord("", 0, "", 0, msg, args, None).getMessage()
-    except (TypeError, ValueError):
-        return f"{msg} {args}"
+    except Exception:  # noqa: BLE001 - whatever somebody else's arguments do when they are formatted
+        return f"{normalised(msg)} {normalised(args)}"

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-import anyio
 import msgspec
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
@@ -30,7 +29,7 @@ from cronledger.engine.steps import NotANumber, Recorder, counted
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import call, caller, is_cancellation, kept_of, said
+from cronledger.jobs.calling import Threads, call, caller, is_cancellation, kept_of, said
 from cronledger.jobs.isolation import perform_apart
 from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.registry import is_built_in
@@ -76,7 +75,7 @@ class Executor:
         self._tasks: PlainGroup | None = None
         self._held: list[Coroutine[Any, Any, None]] | None = None
         self._left: set[Any] = set()
-        self._left_threads: list[anyio.CapacityLimiter] = []
+        self._left_threads: list[Threads] = []
         self.attempts: dict[Attempt, None] = {}  # in the order of their beginning: a drain ends them so
         self.ended: Callable[[], None] = lambda: None
 
@@ -103,7 +102,7 @@ class Executor:
     @property
     def left_behind(self) -> int:
         """How many threads and coroutines still run code whose run has ended."""
-        return len(self._left) + sum(threads.borrowed_tokens for threads in self._left_threads)
+        return len(self._left) + sum(threads.at_work for threads in self._left_threads)
 
     def provides(self, definition: JobDefinition) -> bool:
         """Whether this instance has the code of a job."""
@@ -147,7 +146,7 @@ class Executor:
     async def _perform(self, attempt: Attempt) -> None:
         """Perform a run and let its outcome be told; code that was left behind has no say in it any more."""
         definition = self._definition_of(attempt.run.job)
-        threads = anyio.CapacityLimiter(RUN_THREADS)
+        threads = Threads(RUN_THREADS)
         began = self._world.clock.monotonic()
         try:
             if definition is None:
@@ -158,8 +157,8 @@ class Executor:
             self._forget(attempt)
             raise
         finally:
-            if threads.borrowed_tokens:
-                self._left_threads = [each for each in (*self._left_threads, threads) if each.borrowed_tokens]
+            if threads.at_work:
+                self._left_threads = [each for each in (*self._left_threads, threads) if each.at_work]
         if not attempt.code.is_left:
             self._conclude(attempt, ended, definition, began)
 
@@ -167,9 +166,8 @@ class Executor:
         self, attempt: Attempt, ended: Ended, definition: JobDefinition | None, began: float
     ) -> None:
         """Let another task tell the outcome: on that of the code, the code may still have a hold."""
-        if not ended.duration_ms:
-            took = round((self._world.clock.monotonic() - began) * 1000)
-            ended = replace(ended, duration_ms=took)
+        took = round((self._world.clock.monotonic() - began) * 1000)
+        ended = replace(ended, took_ms=took, duration_ms=ended.duration_ms or took)
         telling = self._told(attempt, ended, definition or JobDefinition(name=attempt.run.job))
         if self._held is not None and self.room > 0:
             self._held.append(telling)
@@ -186,14 +184,12 @@ class Executor:
         """Give the slot back, unless code still holds it."""
         self.attempts.pop(attempt, None)
         attempt.notes.end()
-        self._left_threads = [each for each in self._left_threads if each.borrowed_tokens]
+        self._left_threads = [each for each in self._left_threads if each.at_work]
         self.ended()
         if self.left_behind and attempt.code.is_told_to_stop:
             log.warning("%s threads or coroutines run code whose run has ended", self.left_behind)
 
-    async def _run_code(
-        self, attempt: Attempt, definition: JobDefinition, threads: anyio.CapacityLimiter
-    ) -> Ended:
+    async def _run_code(self, attempt: Attempt, definition: JobDefinition, threads: Threads) -> Ended:
         """Call the job and say how it came out, whatever it does."""
         job = self._provision.find(definition.extension, definition.job or definition.name)
         if job is None:  # redefined elsewhere, after its run was claimed here
@@ -230,9 +226,7 @@ class Executor:
             return await perform_apart(job, ctx, database_url=self._provision.database_url)
         return await call(job.execute, ctx, threads=ctx.threads)
 
-    def _context(
-        self, attempt: Attempt, definition: JobDefinition, job: Job, threads: anyio.CapacityLimiter
-    ) -> JobContext:
+    def _context(self, attempt: Attempt, definition: JobDefinition, job: Job, threads: Threads) -> JobContext:
         state = attempt.run
         given = {**self._provision.reveal(definition.parameters), **state.parameters}
         parameters: Any = deepcopy(given)  # the job may change it, and the run's own state must not
@@ -289,7 +283,7 @@ class Executor:
             return run.finish(state, ended, definition)
 
         try:
-            await attempt.append(decide)
+            await attempt.append(decide, is_last=True)
         except RunUnknown:
             log.warning("%s: the ledger has lost the run, and so its outcome", attempt.run.run_id)
         except ClaimLost:
@@ -325,7 +319,9 @@ def _ended(returned: Any, attempt: Attempt) -> Ended:
     if attempt.steps_failed:
         outcome = Outcome.PARTIAL if attempt.steps_done else Outcome.FAILED
         many = attempt.steps_failed
-        return replace(told, outcome=outcome, error=f"{many} step{'' if many == 1 else 's'} failed")
+        retry_on = RetryOn.FAILURE if outcome is Outcome.FAILED else None
+        error = f"{many} step{'' if many == 1 else 's'} failed"
+        return replace(told, outcome=outcome, retry_on=retry_on, error=error)
     return told
 
 

@@ -31,6 +31,10 @@ CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
 JOBS_AT_ONCE = 8 * CHUNK
 """Jobs decided before the loop goes on: it has a lease to renew and claims to make, however many are due."""
+CHUNK_SECONDS = 0.25
+"""How long deciding may keep the loop; it is cut off between two jobs."""
+SECONDS_AT_ONCE = 1.0
+"""How long the planner decides before the loop goes on, as long as none of it waits for an answer."""
 FORESEEN_AT_ONCE = 50
 """Jobs decided ahead before the loop goes on."""
 EARLY_PAUSE = timedelta(milliseconds=5)
@@ -83,12 +87,16 @@ class Planner:
         """
         self._refresh()
         self._not_before = None
-        due = self._agenda.take(now, JOBS_AT_ONCE)
+        due = deque(self._agenda.take(now, JOBS_AT_ONCE))
         again = len(due) == JOBS_AT_ONCE
         asked: deque[_Asked] = deque()
-        for start in range(0, len(due), CHUNK):
-            names, taken = due[start : start + CHUNK], sum(each.claims for each in asked)
-            asked.append(self._ask(names, now, term, may_claim=may_claim, taken=taken))
+        until = self._world.clock.monotonic() + SECONDS_AT_ONCE
+        while due:
+            if self._world.clock.monotonic() > until:
+                again |= self._put_off(due)
+                break
+            taken = sum(each.claims for each in asked)
+            asked.append(self._ask(due, now, term, may_claim=may_claim, taken=taken))
             await anyio.lowlevel.checkpoint()  # the writer has these before the next ones are decided
             while asked and asked[0].answers.done():
                 again |= await self._settle(asked.popleft(), claimed)
@@ -137,13 +145,27 @@ class Planner:
         if fire_at is not None:
             self._agenda.enter(name, fire_at)
 
+    def _put_off(self, due: Iterable[JobName]) -> bool:
+        """Note that some jobs are still to be decided about."""
+        for name in due:
+            state = self._board.jobs.get(name)
+            self._enter(name, job.next_fire(state) if state else None)
+        return True
+
     def _ask(
-        self, names: Sequence[JobName], now: datetime, term: Term, *, may_claim: Claims, taken: int
+        self, due: deque[JobName], now: datetime, term: Term, *, may_claim: Claims, taken: int
     ) -> _Asked:
-        """Decide about some jobs and hand over what is to be appended; `taken` slots are spoken for."""
+        """Decide about the first jobs and hand over what is to be appended; `taken` slots are spoken for.
+
+        Fewer than a chunk where there is much to decide: a backlog of millions of fire times takes its time.
+        """
         decided: list[Decided] = []
         room = taken
-        for name in names:
+        until = self._world.clock.monotonic() + CHUNK_SECONDS
+        for _ in range(min(CHUNK, len(due))):
+            if decided and self._world.clock.monotonic() > until:
+                break
+            name = due.popleft()
             state = self._board.jobs.get(name)
             if state is None:
                 continue

@@ -24,6 +24,7 @@ from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, kept_of
 from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
+from cronledger.ledger.codec import encode
 from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
 RESULT_BYTES = 16 * 1024
@@ -191,14 +192,16 @@ class Recorder:
 
     async def _succeeded(self, step: StepReport, began: float) -> e.StepSucceeded:
         self._attempt.steps_done += 1
-        body = e.StepSucceeded(
-            name=step.name,
-            duration_ms=step.duration_ms or self._elapsed(began),
-            items_processed=step.processed,
-            items_failed=step.failed,
-            message=step.message,
-            result=step.result,
-            form=step.form,
+        body = self._attempt.kept(
+            e.StepSucceeded(
+                name=step.name,
+                duration_ms=step.duration_ms or self._elapsed(began),
+                items_processed=step.processed,
+                items_failed=step.failed,
+                message=step.message,
+                result=step.result,
+                form=step.form,
+            )
         )
         await self._attempt.record(body)
         return body
@@ -241,7 +244,10 @@ def _given(body: e.StepSucceeded) -> Any:
 
 
 def plain_result(result: object) -> Any:
-    """Return a result as plain JSON. Raises NotKept if that does not stand for it, or is too large."""
+    """Return a result as it is read back.
+
+    Raises NotKept if plain JSON does not stand for it, or if it is too large.
+    """
     if result is None:
         return None
     plain, lost = kept(result)
@@ -250,13 +256,13 @@ def plain_result(result: object) -> Any:
             f"unserialisable: its result holds {lost}, which the ledger cannot keep: return plain JSON "
             "values, or nothing"
         )
-    size = len(msgspec.json.encode(plain))
-    if size > RESULT_BYTES:
+    encoded = encode(plain)
+    if len(encoded) > RESULT_BYTES:
         raise NotKept(
-            f"its result of {size} bytes is larger than the {RESULT_BYTES} that the ledger keeps: return "
-            "where it is, for example a path"
+            f"its result of {len(encoded)} bytes is larger than the {RESULT_BYTES} that the ledger keeps: "
+            "return where it is, for example a path"
         )
-    return plain
+    return msgspec.json.decode(encoded)
 
 
 def counted(value: object) -> int | None:

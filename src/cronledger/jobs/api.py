@@ -18,6 +18,7 @@ from cronledger.domain.events import Cause
 from cronledger.domain.ids import RunId
 from cronledger.domain.result import JobResult
 from cronledger.errors import DatabaseNotAvailable, ServiceNotAvailable, UsageError
+from cronledger.jobs.calling import Threads
 from cronledger.jobs.steps import OnError, on_error_of
 
 T = TypeVar("T")
@@ -154,7 +155,7 @@ class JobContext:
         log: Log | Callable[[], Log] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         idempotency_key: str | None = None,
-        threads: anyio.CapacityLimiter | None = None,
+        threads: Threads | None = None,
         progress: Callable[[Any, Any, Any], None] | None = None,
     ) -> None:
         self.run = run

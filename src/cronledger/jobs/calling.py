@@ -16,19 +16,57 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+_Result = tuple[Any, BaseException | None]
 PATIENCE_SECONDS = 2.0
 """How long code that is told to stop may take to do so before it is left behind."""
 
 
-async def call(function: Callable[..., Any], *args: Any, threads: anyio.CapacityLimiter | None = None) -> Any:
+class Threads:
+    """The threads in which the plain functions of one run are at work, so many at once.
+
+    A thread whose caller was cancelled goes on, and counts as long as it does: `at_work`.
+    """
+
+    __slots__ = ("_at_work", "_limiter", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._at_work: set[object] = set()
+
+    @property
+    def at_work(self) -> int:
+        """How many functions are at work just now, also those that nobody waits for any more."""
+        return len(self._at_work)
+
+    @property
+    def limiter(self) -> anyio.CapacityLimiter:
+        """What keeps more of them from beginning; made when it is first needed, which few runs do."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._most)
+        return self._limiter
+
+    def perform(self, function: Callable[..., Any], args: tuple[Any, ...]) -> _Result:
+        """Call a function, on the thread that is given to it."""
+        place = object()
+        self._at_work.add(place)
+        try:
+            return _outcome(function, args)
+        finally:
+            self._at_work.discard(place)
+
+
+async def call(function: Callable[..., Any], *args: Any, threads: Threads | None = None) -> Any:
     """Call a function, in a thread unless it is async, and return or raise what it does.
 
     A thread cannot be stopped: when the caller is cancelled it is left behind and its result is dropped.
     """
     if _is_async(function):
         return await function(*args)
+    perform = threads.perform if threads else _outcome
+    limiter = threads.limiter if threads else None
     returned, error = await anyio.to_thread.run_sync(
-        _outcome, function, args, abandon_on_cancel=True, limiter=threads
+        perform, function, args, abandon_on_cancel=True, limiter=limiter
     )
     if error is not None:
         raise error
@@ -142,7 +180,7 @@ def _looks_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> _Result:
     """Carry whatever was raised as a value: StopIteration and SystemExit do not survive a future."""
     try:
         return function(*args), None

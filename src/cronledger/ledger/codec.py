@@ -19,6 +19,7 @@ from cronledger.domain.actor import ActorKind
 from cronledger.domain.events import (
     BODIES,
     Actor,
+    AttemptFailed,
     Body,
     Cause,
     Event,
@@ -26,6 +27,7 @@ from cronledger.domain.events import (
     JobRegistered,
     Recorded,
     RunEnded,
+    RunLateResult,
     RunTriggered,
     StepFailed,
     StepSkipped,
@@ -133,7 +135,13 @@ def _defined_with(body: Any) -> bool:
 
 
 def _counted_with(body: Any) -> bool:
-    return (body.items_processed or 0) >= _COUNT or (body.items_failed or 0) >= _COUNT
+    counts: tuple[int, ...] = (body.items_processed or 0, body.items_failed or 0, body.duration_ms or 0)
+    return max(counts) >= _COUNT or min(counts) < -_COUNT
+
+
+def _timed_with(body: Any) -> bool:
+    duration: int = body.duration_ms or 0
+    return abs(duration) >= _COUNT
 
 
 def _resulted_with(body: Any) -> bool:
@@ -147,6 +155,8 @@ _SUPPLIED: dict[type[Body], Callable[[Any], bool]] = {
     StepSucceeded: _resulted_with,
     StepFailed: _counted_with,
     StepSkipped: _counted_with,
+    RunLateResult: _counted_with,
+    AttemptFailed: _timed_with,
 } | dict.fromkeys(RunEnded.__args__, _counted_with)
 """Bodies that carry values of any kind, and whether this one does."""
 

@@ -128,6 +128,11 @@ def checkpoints(connection: Connection) -> Marks:
     return _marks(CHECKPOINT.read(connection, CHECKPOINT.select()))
 
 
+def standing(connection: Connection) -> Position:
+    """Return up to where the rows that a connection sees are folded: others may have gone on meanwhile."""
+    return min(mark.position for mark in checkpoints(connection).values())
+
+
 def lag(store: Store) -> dict[str, int]:
     """Return how many events each projection is behind the head."""
     with store.reading() as connection:

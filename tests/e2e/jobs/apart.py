@@ -58,12 +58,17 @@ async def everything(ctx: JobContext) -> JobResult:
         step.report(processed=total, message="six")
     await ctx.skip_step("third", "nothing to do")
     logging.getLogger("shop").warning("from the shop")
+    logging.getLogger("shop").warning(*TOO_FEW)
     ctx.progress(1, 2, "half")
     try:
         _broken()
     except OSError:
         ctx.log.exception("caught")
     return JobResult.success().with_stats(total, 1).with_message("done")
+
+
+TOO_FEW = ("%s and %s", "one")
+"""A line of a log that cannot be formatted: the library that writes it fails nobody's run."""
 
 
 @job(extension="apart", isolation="process")

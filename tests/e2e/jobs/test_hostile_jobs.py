@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from cronledger.manual import Request, definition_of, trigger
 from tests.checker import ENDS, problems, triggered
 from tests.conftest import lines_of, opened
 from tests.e2e.jobs.hostile import RAISED
-from tests.e2e.jobs.nursery import Child, Nursery
+from tests.e2e.jobs.nursery import ROOT, Child, Nursery
 from tests.waiting import eventually_within
 
 UP = ("--app", "tests.e2e.jobs.hostile", "up")
@@ -155,6 +157,29 @@ def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
     assert ["thread_that_drains"] == [line["job"] for line in lines if line["type"] == "attempt.interrupted"]
     assert "instance.stopped" == lines[-1]["type"]
     assert "threads or coroutines run code whose run has ended" in child.log.read_text()
+
+
+def test_a_plain_function_that_never_ends_keeps_neither_its_instance_nor_a_command(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Where nothing else is left behind."""
+    configure(tmp_path, {"name": "thread_for_ever", "timeout_seconds": 1})
+    child = nursery.start(tmp_path, sqlite_url, *UP)
+    timed_out = eventually_within(60, lambda: bool(ends(lines_of(sqlite_url))))
+    exit_code = stopped(child, 30)
+
+    assert timed_out, child.log.read_text()
+    assert 0 == exit_code, child.log.read_text()
+
+    config = ("--config", str(tmp_path / "config.yaml"), "--database-url", sqlite_url)
+    run = ("infra", "jobs", "run", "thread_for_ever", "--local")
+    done = subprocess.run(
+        [sys.executable, "-m", "cronledger", *config, *UP[:2], *run],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert 1 == done.returncode, done.stderr
+    assert "timed_out" in done.stdout
 
 
 def test_a_job_that_kills_its_process_stops_after_its_recovery_attempts(

@@ -57,6 +57,20 @@ def test_what_an_exception_came_from_is_told_without_secrets_too(
     assert ("direct cause" in text) is (how == "cause")
 
 
+class Detached:
+    """A row whose session is gone."""
+
+    def __repr__(self) -> str:
+        raise LookupError("no session")
+
+
+@pytest.mark.parametrize("args", [({"name": 1},), (Detached(),), (1, 2)])
+def test_a_line_that_cannot_be_formatted_is_no_failure(
+    caplog: pytest.LogCaptureFixture, args: tuple[object, ...]
+) -> None:
+    assert written(caplog, lambda log: log.warning("%(nam)s", *args)).startswith("%(nam)s ")
+
+
 def test_an_exception_that_is_its_own_cause_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     error = ValueError(SECRET)
     error.__cause__ = OSError("before")

@@ -12,12 +12,14 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import (
     BODIES,
     Actor,
+    AttemptFailed,
     Body,
     Cause,
     Event,
     JobPaused,
     JobRegistered,
     RunFailed,
+    RunLateResult,
     RunSucceeded,
     RunTriggered,
     StepStarted,
@@ -179,6 +181,20 @@ def test_a_count_fits_the_columns_of_a_database() -> None:
 
     assert isinstance(body, RunSucceeded)
     assert (2**63 - 1, -(2**63 - 1)) == (body.items_processed, body.items_failed)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, -(2**63) - 1, 10**30])
+@pytest.mark.parametrize("field", ["duration_ms", "items_processed", "items_failed"])
+@pytest.mark.parametrize("body", [RunSucceeded, RunLateResult, StepSucceeded, AttemptFailed])
+def test_each_number_of_a_job_alone_fits_the_columns_of_a_database(
+    body: type[Body], field: str, number: int
+) -> None:
+    """One that did not was in the ledger for good, and no view could be brought up ever again."""
+    if field not in body.__struct_fields__:
+        return
+    kept = again(body(**{field: number}))
+
+    assert 2**63 - 1 == abs(getattr(kept, field))
 
 
 def test_parameters_of_a_definition_are_normalised() -> None:
