@@ -225,7 +225,7 @@ def _group(group: Any, path: str) -> Iterator[str]:
 def _arguments(command: Any) -> Iterator[str]:
     for param in command.params:
         if param.param_type_name == "argument":
-            name = param.human_readable_name.upper() + ("..." if param.nargs == -1 else "")
+            name = param.human_readable_name.upper()
             yield name if param.required else f"[{name}]"
 
 

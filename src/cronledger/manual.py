@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cronledger.instance")
 POLL_SECONDS = 0.2
 WITHDRAWN = e.Actor.engine("instance")
+NOBODY_PROVIDES_IT = "no living instance provides it: name its code with --app"
 
 
 Look = Callable[[Store, Sequence[RunId]], None]

@@ -12,7 +12,7 @@ from cronledger.domain.ids import JobName, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.errors import NotFound, Refusal, UnknownJob
 from cronledger.ledger.database import Store
-from cronledger.manual import Request, provided_by_the_living
+from cronledger.manual import NOBODY_PROVIDES_IT, Request, provided_by_the_living
 from cronledger.projections import job_status
 from cronledger.projections.replay import current
 
@@ -49,7 +49,7 @@ def _definition(store: Store, resolution: Resolution, job: JobName) -> JobDefini
     with current(store) as views, views.reading() as connection:
         known = job_status.one(connection, job)
     if known is None or known.definition is None or job not in provided_by_the_living(store):
-        raise UnknownJob(job, hint="no living instance provides it: name its code with --app")
+        raise UnknownJob(job, hint=NOBODY_PROVIDES_IT)
     return known.definition
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from cronledger.clock import SystemClock
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import (
@@ -20,9 +22,11 @@ from cronledger.domain.events import (
     RunTriggered,
     StepSucceeded,
 )
-from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_stream
+from cronledger.domain.ids import JobName, Position, RunId, job_stream, manual_run, run_stream
+from cronledger.domain.schedule import schedule_for
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
+from cronledger.projections.moments import fire_time
 from tests.cli_runner import Cli, run_cli
 from tests.events import RUN, started, step, succeeded, triggered
 
@@ -121,6 +125,25 @@ def test_an_entry_schedules_a_job_before_any_instance_is_up(cli: Cli) -> None:
     assert "At 04:00" == shown["schedule_in_words"]
     assert shown["origin"]["schedule"].startswith("config.yaml:1")
     assert "0 0 4 * * *" == shown["definition"]["schedule"]
+
+
+def test_what_comes_next_is_counted_from_then(
+    cli: Cli, seeded: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was counted from the present instant, and `jobs next` could not be asked at all."""
+    schedule = schedule_for(TIDY)
+    (then,) = seeded.ledger.read_all(Position(1), 1)
+    now = SystemClock().now() + timedelta(days=9)
+    monkeypatch.setattr(SystemClock, "now", lambda _: now)
+    words = ("--as-of", "position:2", "--json")
+    (listed,) = (job for job in cli("jobs", "list", *words).json["jobs"] if job["name"] == "tidy")
+    (status,) = cli("jobs", "status", "tidy", *words).json["jobs"]
+    shown, coming = cli("jobs", "show", "tidy", *words).json, cli("jobs", "next", "tidy", *words).json
+
+    assert schedule is not None
+    assert [fire_time(schedule.next_after(then.recorded_at))] * 4 == [
+        listed["next_fire_at"], status["next_fire_at"], shown["next_fire_at"], coming["fire_times"][0],
+    ]  # fmt: skip
 
 
 def test_a_jobs_page_points_to_its_live_state_and_back(cli: Cli, seeded: Store) -> None:
@@ -354,7 +377,15 @@ BAD: list[tuple[list[str], int, str]] = [
     (["jobs", "next", "tiddy"], 3, "did you mean 'tidy'?"),
     (["jobs", "enable", "tiddy"], 3, "did you mean 'tidy'?"),
     (["jobs", "disable", "tiddy"], 3, "did you mean 'tidy'?"),
+    (["jobs", "run", "tidy", "--timeout", ""], 2, "'' is not a duration"),
+    (["up", "--for", ""], 2, "'' is not a duration"),
     (["jobs", "list", "--as-of", "soon"], 2, "'soon' is not a time"),
+    (["jobs", "next", "tidy", "--as-of", "soon"], 2, "'soon' is not a time"),
+    (["jobs", "backfill", "tidy", "--from", "0001-01-01"], 2, "'0001-01-01' lies before 1970"),
+    (["logs", "view", "--until", "0001-01-01"], 2, "'0001-01-01' lies before 1970"),
+    (["logs", "search", "x", "--until", "0001-01-01"], 2, "'0001-01-01' lies before 1970"),
+    (["logs", "export", "--since", "0001-01-01"], 2, "'0001-01-01' lies before 1970"),
+    (["logs", "summary", "--since", "0001-01-01"], 2, "'0001-01-01' lies before 1970"),
     (["jobs", "list", "--as-of", "position:999"], 3, "there is no position 999 yet"),
     (["jobs", "history", "--since", "42"], 2, "'42' is not a time"),
     (["jobs", "history", "--cause", "whim"], 2, "whim"),
@@ -365,6 +396,9 @@ BAD: list[tuple[list[str], int, str]] = [
     (["ledger", "show", "0"], 3, "there is no event at position 0"),
     (["ledger", "show", "first"], 2, "'first' is not a position"),
     (["ledger", "export", "--after", "x"], 2, "'x' is not a time"),
+    (["ledger", "export", "--after", ""], 2, "'' is not a time"),
+    (["ledger", "export", "--until", ""], 2, "'' is not a time"),
+    (["replay", "--to", ""], 2, "'' is not a time"),
     (["replay", "--to", "999"], 3, "there is no position 999 yet"),
     (["replay", "--job", "tiddy"], 3, "did you mean 'tidy'?"),
 ]
@@ -461,6 +495,50 @@ def test_the_newest_events_are_shown_the_newest_last(cli: Cli, seeded: Store) ->
 
     assert [head(seeded) - 1, head(seeded)] == [event["position"] for event in events]
     assert 3 == len(cli("ledger", "tail", "-n", "2").stdout.splitlines())
+
+
+MANY = [
+    (["jobs", "list"], "job"),
+    (["jobs", "status"], "name"),
+    (["runs", "list"], "run_id"),
+    (["ledger", "tail"], "position"),
+    (["logs", "view"], "message"),
+    (["projections", "list"], "version"),
+    (["replay"], "name"),
+    (["cron", "lint", "0 0 3 * * *", "0 0 4 * * *"], "expression"),
+]
+ONE = [
+    ["jobs", "show", "tidy"],
+    ["jobs", "next", "tidy"],
+    ["runs", "show", RUN],
+    ["runs", "diff", RUN, RUN],
+    ["ledger", "show", "1"],
+    ["ledger", "stats"],
+    ["ledger", "verify"],
+    ["projections", "check"],
+    ["logs", "summary"],
+    ["status"],
+    ["config", "check"],
+    ["config", "show"],
+    ["cron", "next", "0 0 3 * * *"],
+    ["db", "roles", "--app-role", "app"],
+]
+
+
+@pytest.mark.parametrize(("args", "field"), MANY, ids=[" ".join(args) for args, _ in MANY])
+def test_each_of_many_is_a_line_of_json(cli: Cli, seeded: Store, args: list[str], field: str) -> None:
+    lines = [msgspec.json.decode(line) for line in cli(*args, "-o", "jsonl").stdout.splitlines()]
+
+    assert len(lines) > 1
+    assert all(field in line for line in lines)
+
+
+@pytest.mark.parametrize("args", ONE, ids=" ".join)
+def test_what_is_about_one_thing_is_one_line_of_json(cli: Cli, seeded: Store, args: list[str]) -> None:
+    """Some printed nothing, or a part of themselves."""
+    (line,) = cli(*args, "-o", "jsonl").stdout.splitlines()
+
+    assert list(cli(*args, "--json").json) == list(msgspec.json.decode(line))
 
 
 def test_a_sound_ledger_verifies(cli: Cli, seeded: Store) -> None:

@@ -15,7 +15,7 @@ from cronledger import JobContext, JobResult, Scheduler, job
 from cronledger.cli.live import WIPE, draw, told
 from cronledger.domain.ids import RunId
 from cronledger.errors import UsageError
-from tests.cli_runner import Result, run_cli
+from tests.cli_runner import Cli, Result, run_cli, tidy
 from tests.conftest import lines_of, opened
 
 CONFIG = """
@@ -104,6 +104,23 @@ def test_a_program_is_told_as_well(sql_url: str, tmp_path: Path) -> None:
     asyncio.run(scheduler.trigger("prune", {"days": 7}))
 
     assert 1 == len([line for line in lines_of(sql_url) if line["type"] == "run.triggered"])
+
+
+def test_a_living_instance_performs_what_has_no_code_here(cli: Cli, ledger_url: str) -> None:
+    """The job was unknown, though `jobs list` showed it."""
+    bare = {"CRONLEDGER_APP": ""}
+    with Scheduler(database_url=ledger_url, jobs=[tidy], instance="house").background():
+        named = cli("jobs", "run", "house:tidy", "-p", "room=attic", "--json", env=bare)
+        tagged = cli("jobs", "run", "--tag", "nightly", "--json", env=bare)
+        local = cli("jobs", "run", "tidy", "--local", "--json", env=bare)
+    alone = cli("jobs", "run", "tidy", "--json", env=bare)
+
+    assert (0, ["tidied attic"]) == (named.exit_code, [run["message"] for run in named.json["runs"]])
+    assert (0, ["tidied all"]) == (tagged.exit_code, [run["message"] for run in tagged.json["runs"]])
+    assert (3, "--local needs its code: name it with --app") == (local.exit_code, local.error["hint"])
+    assert (3, "no living instance provides it: name its code with --app") == (
+        alone.exit_code, alone.error["hint"],
+    )  # fmt: skip
 
 
 def test_a_terminal_shows_runs_and_steps_while_they_go_on(program: Program, sql_url: str) -> None:

@@ -389,6 +389,14 @@ def test_export_writes_all_that_matches_the_oldest_first(ledger_url: str, store:
     assert 1301 == len(recent)
 
 
+@pytest.mark.parametrize("option", ["--job", "--run", "--step"])
+def test_lines_about_nothing_are_none(ledger_url: str, store: Store, option: str) -> None:
+    """An empty name meant every line."""
+    write(store, "a")
+
+    assert 0 == cli(ledger_url, "logs", "view", option, "", "--json").json["total"]
+
+
 def test_summary_counts_by_level_and_job(ledger_url: str, store: Store) -> None:
     write(store, "a", "b", level="ERROR")
     write(store, "c", level="WARN", job=JobName("other"))

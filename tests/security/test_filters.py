@@ -61,10 +61,20 @@ FILTERS: dict[str, Callable[[str], list[str]]] = {
     "log job": lambda text: ["infra", "logs", "view", f"--job={text}"],
     "log run": lambda text: ["infra", "logs", "view", f"--run={text}"],
     "log since": lambda text: ["infra", "logs", "view", f"--since={text}"],
+    "log until": lambda text: ["infra", "logs", "view", f"--until={text}"],
+    "log search until": lambda text: ["infra", "logs", "search", "x", f"--until={text}"],
+    "log export since": lambda text: ["infra", "logs", "export", f"--since={text}"],
+    "log export until": lambda text: ["infra", "logs", "export", f"--until={text}"],
+    "log summary since": lambda text: ["infra", "logs", "summary", f"--since={text}"],
+    "log summary until": lambda text: ["infra", "logs", "summary", f"--until={text}"],
     "show job": lambda text: ["infra", "jobs", "show", "--", text],
     "status job": lambda text: ["infra", "jobs", "status", "--", text],
     "status as of": lambda text: ["infra", "jobs", "status", f"--as-of={text}"],
     "next job": lambda text: ["infra", "jobs", "next", "--", text],
+    "next as of": lambda text: ["infra", "jobs", "next", "tidy", f"--as-of={text}"],
+    "backfill from": lambda text: ["infra", "jobs", "backfill", "tidy", "--dry-run", f"--from={text}"],
+    "backfill to": lambda text: ["jobs", "backfill", "tidy", "--dry-run", "--from=1d", f"--to={text}"],
+    "run timeout": lambda text: ["infra", "jobs", "run", "nobody", f"--timeout={text}"],
     "disable job": lambda text: ["infra", "jobs", "disable", f"--reason={text}", "--", text + "x"],
     "show run": lambda text: ["runs", "show", "--", text],
     "run job": lambda text: ["infra", "jobs", "run", "--", text + "x"],
@@ -72,6 +82,7 @@ FILTERS: dict[str, Callable[[str], list[str]]] = {
     "show event": lambda text: ["ledger", "show", "--", text],
     "export stream": lambda text: ["ledger", "export", f"--stream={text}"],
     "export after": lambda text: ["ledger", "export", f"--after={text}"],
+    "export until": lambda text: ["ledger", "export", f"--until={text}"],
     "replay to": lambda text: ["replay", f"--to={text}"],
     "replay job": lambda text: ["replay", f"--job={text}"],
     "cron": lambda text: ["cron", "explain", "--", text],
@@ -96,11 +107,15 @@ Cli = Callable[..., Result]
 @pytest.fixture(scope="module")
 def cli(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Return the program on a ledger in which something has happened."""
-    path = tmp_path_factory.mktemp("filters") / "ledger.db"
+    folder = tmp_path_factory.mktemp("filters")
+    path, config = folder / "ledger.db", folder / "config.yaml"
     shutil.copyfile(sqlite_template, path)
+    config.write_text("scheduler: {jobs: [{name: tidy, extension: house}]}\n")
+    config.chmod(0o600)
 
     def call(*words: str) -> Result:
-        return run_cli("--database-url", f"sqlite:///{path}", "--app", APP, *words)
+        url = f"sqlite:///{path}"
+        return run_cli("--database-url", url, "--config", str(config), "--app", APP, *words)
 
     assert 0 == call("infra", "jobs", "run", "tidy", "--local").exit_code
     return call
@@ -124,6 +139,7 @@ def is_data(result: Result) -> None:
 @example(text="\ud800")
 @example(text="%")
 @example(text="9" * 400 + "d")
+@example(text="0001-01-01")
 @example(text="position:" + "9" * 18)
 def test_whatever_a_filter_is_given_is_data(cli: Cli, name: str, text: str) -> None:
     """Item 10."""

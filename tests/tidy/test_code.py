@@ -37,9 +37,11 @@ BANNED_CALLS = {
 """Calls, and the one module where each may stand."""
 
 BROAD = {
-    "cli.program_log.ThreadHandler.emit": "a job may log what cannot be formatted",
+    "cli.program_log._Lines.format": "a job may log what cannot be formatted",
+    "engine.discretion._formatted": "a job may log what cannot be formatted",
     "engine.executor.Executor._run_code": "whatever a job raises ends its own run and nothing else",
     "engine.steps.Recorder.perform": "whatever a step raises is recorded, and raised unless the run goes on",
+    "isolated._Through.emit": "any code may log what cannot be formatted",
     "isolated._Steps.perform": "whatever a step raises is recorded by the instance, and raised there",
     "isolated._ended": "whatever a job raises is told to the instance",
     "isolated.main": "importing a job's module runs its author's code; the run fails with its error",

@@ -99,7 +99,7 @@ def diff(
 def apply(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Instead of the configuration in use.")
+        Path | None, typer.Argument(metavar="FILE", help="Instead of the configuration in use.")
     ] = None,
     *,
     force: Annotated[

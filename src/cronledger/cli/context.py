@@ -94,6 +94,10 @@ class Application:
         """Return this machine's instant: what durations before now are counted from."""
         return self._invocation.clock.now()
 
+    def viewed_at(self, as_of: str | None) -> datetime:
+        """Return the instant from which an answer as of then, or as of now, looks ahead."""
+        return self.instant(as_of) or self.now()
+
     def store(self) -> Store:
         """Open the ledger, once; a SQLite file is created and upgraded.
 

@@ -24,7 +24,7 @@ from cronledger.domain.fire_times import LAST
 from cronledger.domain.ids import job_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.schedule import MANUAL_ONLY, describe, schedule_for
-from cronledger.projections import job_status, progress, run_history
+from cronledger.projections import fold, job_status, progress, run_history
 from cronledger.projections.moments import fire_time, moment
 from cronledger.projections.replay import Views
 
@@ -52,7 +52,8 @@ def list_(ctx: typer.Context, *, as_of: AsOf = None) -> None:
     """List every job that is defined here or known to the ledger."""
     opened = application(ctx)
     known = known_jobs(opened, as_of)
-    jobs = [_entry(each, opened.now()) for each in known.jobs.values()]
+    now = opened.viewed_at(as_of)
+    jobs = [_entry(each, now) for each in known.jobs.values()]
     text = None if jobs else "No jobs: name extensions in the configuration, or give code with --app."
     emit(ctx, {"jobs": jobs, "total": len(jobs)}, columns=LIST_COLUMNS, rows=jobs, text=text)
 
@@ -62,7 +63,7 @@ def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
     """Show how a job is defined, where each field comes from, and when it ran last and runs next."""
     opened = application(ctx)
     found = find(known_jobs(opened, as_of), name)
-    document = _shown(found, opened.now(), pause=_pause(opened, found.state))
+    document = _shown(found, opened.viewed_at(as_of), pause=_pause(opened, found.state))
     emit(ctx, document, columns=("field", "value", "origin"), rows=_fields(document))
     note(ctx, f"counts and live state: cronledger infra jobs status {found.state.name}")
 
@@ -71,7 +72,7 @@ def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
 def status(
     ctx: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these; default: all.")
+        list[str] | None, typer.Argument(metavar="NAME...", help="Only these; default: all.")
     ] = None,
     *,
     as_of: AsOf = None,
@@ -80,10 +81,10 @@ def status(
     opened = application(ctx)
     views = opened.views(as_of)
     with views.reading() as connection:
-        states = job_status.all_jobs(connection)
+        states, position = job_status.all_jobs(connection), fold.standing(connection)
     wanted = [find_state(opened, states, name) for name in names] if names else list(states.values())
     chosen = {state.name: state for state in wanted}.values()
-    document = job_status.document(chosen, position=views.position, now=opened.now())
+    document = job_status.document(chosen, position=position, now=opened.viewed_at(as_of))
     far = _add_progress(opened, views, document) if as_of is None else []
     text = None if document["jobs"] else "The ledger knows no job yet: `cronledger up` registers them."
     emit(ctx, document, columns=STATUS_COLUMNS, rows=document["jobs"], text=text)
@@ -103,14 +104,15 @@ def next_(
     every: Annotated[
         bool, typer.Option("--all", help="Also those that the job's calendar takes away, and by which rule.")
     ] = False,
+    as_of: AsOf = None,
 ) -> None:
     """Show when a job fires next."""
     opened = application(ctx)
-    found = find(known_jobs(opened, None), name)
+    found = find(known_jobs(opened, as_of), name)
     schedule = schedule_for(found.definition)
     calendar = found.definition.calendar
     ask = (schedule.ruled if every else schedule.fire_times) if schedule else None
-    times = list(ask(opened.now(), LAST, count)) if ask else []
+    times = list(ask(opened.viewed_at(as_of), LAST, count)) if ask else []
     why = {at: closed for at in times if schedule and (closed := schedule.why_closed(at))}
     document: dict[str, Any] = {
         "name": found.state.name,

@@ -52,8 +52,8 @@ def export(
     """Write every event as a line of JSON, in order; a prefix of it never changes."""
     opened = application(ctx)
     ledger = opened.existing().ledger
-    first = _position(opened, after) if after else Position(0)
-    last = _position(opened, until) if until else ledger.head().position
+    first = _position(opened, after) if after is not None else Position(0)
+    last = _position(opened, until) if until is not None else ledger.head().position
     for line in exported_lines(ledger, first, last, stream):
         _put(line)
 

@@ -143,7 +143,10 @@ def summary(
 
 def _about(level: str | None, job: str | None, run: str | None, step: str | None) -> Wanted:
     return Wanted(
-        level=level, job=JobName(job) if job else None, run_id=RunId(run) if run else None, step=step
+        level=level,
+        job=None if job is None else JobName(job),
+        run_id=None if run is None else RunId(run),
+        step=step,
     )
 
 

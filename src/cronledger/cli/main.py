@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +37,8 @@ from cronledger.errors import CronledgerError, UsageError
 INTERRUPTED = 130
 NOBODY_READS = 141
 """What a shell makes of a program that wrote to a closed pipe."""
+LEAVING_SECONDS = 0.5
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 JOBS_AND_LOGS = {"jobs": "cronledger.cli.jobs:app", "logs": "cronledger.cli.logs:app"}
 PLACES = JOBS_AND_LOGS | {
@@ -139,7 +144,11 @@ def options(
     json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option(envvar="CRONLEDGER_LOG_LEVEL", help="From which level on to log to standard error."),
+        typer.Option(
+            envvar="CRONLEDGER_LOG_LEVEL",
+            case_sensitive=False,
+            help="From which level on to log to standard error.",
+        ),
     ] = None,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="CRONLEDGER_LOG_FORMAT", help="How to write a line of that log.")
@@ -178,16 +187,48 @@ def version(ctx: typer.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    _open_what_is_closed()
     arguments = list(sys.argv[1:] if args is None else args)
     invocation = Invocation(SystemClock(), output_of(os.environ, arguments))
     try:
         code = _call(invocation, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's own flush at exit must not complain of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return NOBODY_READS
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _write_no_more()
+        return fail(CronledgerError(f"there is no room for the output: {error.strerror}"), invocation.output)
+    if args is None:
+        _leave_behind_what_goes_on(code)
     return code
+
+
+def _leave_behind_what_goes_on(code: int) -> None:
+    """End the program if a thread of a job would keep it: all that matters is recorded and printed."""
+    others = [
+        each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon
+    ]
+    for each in others:
+        each.join(LEAVING_SECONDS)
+    if any(each.is_alive() for each in others):
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let what is written to a standard stream that the caller has closed go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we
+
+
+def _write_no_more() -> None:
+    """Drop what is left to write: the interpreter's own flush at exit must not complain of it as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _call(invocation: Invocation, arguments: list[str]) -> int:

@@ -34,6 +34,8 @@ class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
+    WARN = "warn"
+    """The same, as the lines themselves and `logs view` have it."""
     ERROR = "error"
 
 

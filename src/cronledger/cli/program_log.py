@@ -56,7 +56,7 @@ def _install(handler: logging.Handler, level: LogLevel, form: LogFormat) -> None
 class ThreadHandler(logging.Handler):
     """Hands lines to a thread that writes them; a line that would have to wait for too long is dropped."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
         self._waiting: queue.Queue[str | None] = queue.Queue(LINES_WAITING)
@@ -67,11 +67,7 @@ class ThreadHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line."""
         try:
-            line = self.format(record)
-        except Exception as error:  # noqa: BLE001 - a job's own arguments may refuse to be formatted
-            line = f"{record.levelname} {record.name}: a line cannot be formatted: {type(error).__name__}"
-        try:
-            self._waiting.put_nowait(line)
+            self._waiting.put_nowait(self.format(record))
         except queue.Full:
             self._dropped += 1
 
@@ -88,14 +84,13 @@ class ThreadHandler(logging.Handler):
         while (line := self._waiting.get()) is not None:
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                line = f"{dropped} lines are missing here: nobody took them in time\n{line}"
+                missing = f"{dropped} lines are missing here: nobody took them in time"
+                line = f"{self.format(_remark(missing))}\n{line}"
             _write(self._stream, line + "\n")
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def _write(stream: TextIO, text: str) -> None:
     """Write past the stream's buffer, whose lock would keep the interpreter from ending."""
-    if stream is None:
-        return  # standard error was closed before we began
     try:
         data = text.encode("utf-8", "backslashreplace")
         descriptor = stream.fileno()
@@ -107,8 +102,22 @@ def _write(stream: TextIO | None, text: str) -> None:
         return  # nobody reads, or the disk is full: the ledger has what matters
 
 
-class _Text(logging.Formatter):
+class _Lines(logging.Formatter):
+    """Makes each record a line; of one that cannot be formatted, a line that says so."""
+
     def format(self, record: logging.LogRecord) -> str:
+        try:
+            return self.line(record)
+        except Exception as error:  # noqa: BLE001 - a job's own arguments may refuse to be formatted
+            said = f"a line cannot be formatted: {type(error).__name__}"
+            return self.line(_remark(said, record.name, record.levelno))
+
+    def line(self, record: logging.LogRecord) -> str:
+        raise NotImplementedError
+
+
+class _Text(_Lines):
+    def line(self, record: logging.LogRecord) -> str:
         about = "".join(f" {key}={value}" for key, value in _about(record).items())
         lines = [f"{_at(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{about}"]
         if record.exc_info:
@@ -116,8 +125,8 @@ class _Text(logging.Formatter):
         return "\n".join(clean(line) for line in lines)
 
 
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+class _Json(_Lines):
+    def line(self, record: logging.LogRecord) -> str:
         line = {
             "ts": _at(record),
             "level": record.levelname.lower(),
@@ -127,7 +136,17 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return msgspec.json.encode({key: _encodable(value) for key, value in line.items()}).decode()
+
+
+def _remark(text: str, name: str = "cronledger", level: int = logging.WARNING) -> logging.LogRecord:
+    """Return a record of the log's own word about the log."""
+    return logging.LogRecord(name, level, "", 0, text, None, None)
+
+
+def _encodable(text: str) -> str:
+    """Return a text whose lone surrogates are written out: JSON has no place for them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _at(record: logging.LogRecord) -> str:

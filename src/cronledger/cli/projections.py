@@ -86,7 +86,7 @@ def replay(
     """Show the state as of a moment, folded from the events alone."""
     opened = application(ctx)
     ledger = opened.existing().ledger
-    until = opened.position(position_or_moment(to, opened.now())) if to else None
+    until = None if to is None else opened.position(position_or_moment(to, opened.now()))
     document = replayed(ledger, until)
     if job is not None:
         everyone = [entry["name"] for entry in document["jobs"]]

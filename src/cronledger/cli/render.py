@@ -27,6 +27,8 @@ _UNSAFE = re.compile(
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NO_MORE = "no fire time lies ahead"
 _IDENTITY = ("position", "run_id", "name")
+_MANY = ("jobs", "runs", "events", "instances", "projections", "logs", "checks", "results")
+"""What a document is about that is about many."""
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 _COLOURS = {
@@ -62,7 +64,7 @@ def emit(
         case Output.JSON:
             print_json(document)
         case Output.JSONL:
-            for line in _inside(document):
+            for line in _lines(document):
                 print_json_line(line)
         case Output.YAML:
             _write(msgspec.yaml.encode(msgspec.to_builtins(document)).decode().rstrip("\n"))
@@ -241,11 +243,11 @@ def cut(text: str, room: int) -> str:
 # --- for programs ---------------------------------------------------------------------------------------
 
 
-def _inside(document: object) -> Iterable[object]:
-    """Return the list inside a document, or the document alone if it holds none."""
-    if isinstance(document, Mapping):
-        return next((value for value in document.values() if isinstance(value, list | tuple)), [document])
-    return document if isinstance(document, list | tuple) else [document]
+def _lines(document: object) -> Iterable[object]:
+    """Return what has a line of its own: each of the many that a document is about, else the whole of it."""
+    if not isinstance(document, Mapping) or any(isinstance(value, Mapping) for value in document.values()):
+        return [document]
+    return next((many for key in _MANY if isinstance(many := document.get(key), list | tuple)), [document])
 
 
 def _names(document: object, rows: Sequence[Mapping[str, object]] | None) -> list[str]:

@@ -16,7 +16,7 @@ from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
 from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
-from cronledger.errors import CronledgerError, NotFound, UsageError
+from cronledger.errors import CronledgerError, NotFound, UnknownJob, UsageError
 
 COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
 FAILED = 1
@@ -33,7 +33,7 @@ class TimeoutPassed(CronledgerError):
 
 def run(
     ctx: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Jobs to run.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Jobs to run.")] = None,
     *,
     every: Annotated[
         bool, typer.Option("--all", help="Run every enabled job that the configuration lists.")
@@ -58,15 +58,16 @@ def run(
     seconds = seconds_of(timeout)
     opened = application(ctx)
     chosen = _chosen(opened, names or [], every=every, tag=tag)
+    _require_code(opened, chosen, local=local)
     for each in chosen:
         note_switched_off(ctx, each)
-    asked = manual.requests(
-        opened.scheduler,
-        [each.definition.name for each in chosen],
-        given,
-        actor=opened.operator.name,
-        reason=reason,
-    )
+    actor = opened.operator.name
+    asked = [
+        manual.Request(
+            each.definition, manual.fitted_parameters(opened.registry, each.definition, given), actor, reason
+        )
+        for each in chosen
+    ]
     with live(ctx) as look:
         started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
         runs = performed(started, timeout)
@@ -124,6 +125,17 @@ def _chosen(opened: Application, names: Sequence[str], *, every: bool, tag: str 
     if not found:
         raise NotFound(f"No jobs found with tag '{tag}'")
     return found
+
+
+def _require_code(opened: Application, chosen: Iterable[KnownJob], *, local: bool) -> None:
+    """Raise UnknownJob for a job that is not defined here, unless a living instance is to perform it."""
+    here = {definition.name for definition in opened.resolution.every}
+    elsewhere = [each.definition.name for each in chosen if each.definition.name not in here]
+    living = manual.provided_by_the_living(opened.store()) if elsewhere and not local else frozenset()
+    for name in elsewhere:
+        if name not in living:
+            hint = "--local needs its code: name it with --app" if local else manual.NOBODY_PROVIDES_IT
+            raise UnknownJob(name, hint=hint)
 
 
 def _document(state: RunState) -> dict[str, Any]:

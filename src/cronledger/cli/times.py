@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from cronledger.domain.fire_times import EPOCH
 from cronledger.domain.ids import Position
 from cronledger.errors import UsageError
 
@@ -50,13 +51,13 @@ def seconds_of(text: str | None) -> float | None:
     >>> seconds_of("15m"), seconds_of(None)
     (900.0, None)
     """
-    return duration(text).total_seconds() if text else None
+    return None if text is None else duration(text).total_seconds()
 
 
 def moment(text: str, now: datetime) -> Moment:
     """Return the moment that a text names; days begin at midnight UTC.
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, and for an instant before 1970, where the ledger's time begins.
 
     >>> noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
     >>> moment("1h", noon).at.isoformat(), moment("yesterday", noon).at.isoformat()
@@ -66,19 +67,28 @@ def moment(text: str, now: datetime) -> Moment:
     """
     if found := _POSITION.fullmatch(text):
         return Moment(position=Position(int(found[1])))
+    try:
+        at = _instant(text, now)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None:
+        raise UsageError(f"{text!r} is not a time", hint=f"use {GRAMMAR}")
+    if at < EPOCH:
+        raise UsageError(f"{text!r} lies before 1970, where the ledger's time begins", hint=f"use {GRAMMAR}")
+    return Moment(at=at)
+
+
+def _instant(text: str, now: datetime) -> datetime | None:
     if text in ("today", "yesterday"):
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Moment(at=midnight - timedelta(days=text == "yesterday"))
-    try:
-        if _DATE.fullmatch(text):
-            return Moment(at=datetime.fromisoformat(text).replace(tzinfo=UTC))
-        if _INSTANT.fullmatch(text):
-            return Moment(at=datetime.fromisoformat(text.upper()).astimezone(UTC))
-        if _DURATION.fullmatch(text) and text[-1] in _UNITS:
-            return Moment(at=now - duration(text))
-    except (ValueError, OverflowError):
-        pass
-    raise UsageError(f"{text!r} is not a time", hint=f"use {GRAMMAR}")
+        return midnight - timedelta(days=text == "yesterday")
+    if _DATE.fullmatch(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    if _INSTANT.fullmatch(text):
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    if _DURATION.fullmatch(text) and text[-1] in _UNITS:
+        return now - duration(text)
+    return None
 
 
 def position_or_moment(text: str, now: datetime) -> Moment:

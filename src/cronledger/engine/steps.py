@@ -24,7 +24,6 @@ from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, kept_of
 from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
-from cronledger.ledger.codec import encode
 from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
 RESULT_BYTES = 16 * 1024
@@ -256,7 +255,7 @@ def plain_result(result: object) -> Any:
             f"unserialisable: its result holds {lost}, which the ledger cannot keep: return plain JSON "
             "values, or nothing"
         )
-    encoded = encode(plain)
+    encoded = msgspec.json.encode(plain, order="sorted")
     if len(encoded) > RESULT_BYTES:
         raise NotKept(
             f"its result of {len(encoded)} bytes is larger than the {RESULT_BYTES} that the ledger keeps: "

@@ -243,8 +243,9 @@ class _Conversation:
 
     async def _block(self, asked: m.StepAsked) -> m.Downward:
         async with self._ctx.step(asked.name, on_error=asked.on_error) as step:
+            work = self._works[asked.number]  # forgotten once it is done, which may be during the send
             await self._process.send(m.framed(m.StepBegun(asked.number)))
-            worked = await self._works[asked.number]
+            worked = await work
             step.report(
                 processed=worked.processed, failed=worked.failed, message=worked.message, result=worked.value
             )
@@ -254,8 +255,9 @@ class _Conversation:
 
     async def _worked(self, number: int) -> Any:
         """Let the work of a step be done there, and return or raise what it did."""
+        work = self._works[number]
         await self._process.send(m.framed(m.StepBegun(number)))
-        worked = await self._works[number]
+        worked = await work
         if worked.error is not None:
             raise m.RaisedApart(worked.error)
         return worked.value if worked.result is None else worked.result

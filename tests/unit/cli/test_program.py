@@ -38,6 +38,37 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert ["utc"] == done.stdout.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("version >&-", 0), ("--help >&-", 0), ("cron lint no >&-", 5), ("bogus >&- 2>&-", 2)],
+)
+def test_what_nobody_wants_to_read_is_no_error(line: str, code: int) -> None:
+    """Each ended in a traceback."""
+    command = f"{sys.executable} -m cronledger {line}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert (code, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+@pytest.mark.parametrize("line", ["version", "--help", "cron next '* * * * * *' -n 10000"])
+def test_a_full_device_is_an_error_of_one_line(line: str) -> None:
+    """It was a traceback."""
+    command = f"{sys.executable} -m cronledger {line} >/dev/full"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert (1, "cronledger: error: there is no room for the output: No space left on device\n") == (
+        done.returncode, done.stderr,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["INFO", "Warning", "warn", "WARN"])
+def test_a_level_of_the_log_is_read_as_logs_view_reads_it(word: str) -> None:
+    """Every command refused these."""
+    assert 0 == run_cli("--log-level", word, "version").exit_code
+    assert 0 == run_cli("version", env={"CRONLEDGER_LOG_LEVEL": word}).exit_code
+
+
 @pytest.mark.parametrize("args", [[], ["infra"], ["jobs"], ["infra", "jobs"], ["ledger"], ["-h"]])
 def test_a_group_without_a_command_shows_its_help(args: list[str]) -> None:
     result = run_cli(*args)

@@ -128,10 +128,21 @@ def test_json_lines_are_the_list_inside(screen: Screen) -> None:
     assert ROWS == [msgspec.json.decode(line) for line in screen.text.splitlines()]
 
 
-def test_a_document_without_a_list_is_one_line(screen: Screen) -> None:
-    emit(screen.of(Output.JSONL), {"a": 1})
+@pytest.mark.parametrize(
+    ("document", "lines"),
+    [
+        ({"a": 1}, '{"a":1}\n'),
+        ({"jobs": 2, "warnings": []}, '{"jobs":2,"warnings":[]}\n'),
+        ({"name": "tidy", "running": ["tidy!1"]}, '{"name":"tidy","running":["tidy!1"]}\n'),
+        ({"head": {"position": 3}, "events": []}, '{"head":{"position":3},"events":[]}\n'),
+        ({"files": ["a.yaml"], "runs": [{"run_id": "tidy!1"}]}, '{"run_id":"tidy!1"}\n'),
+        ({"runs": [], "total": 0}, ""),
+    ],
+)
+def test_what_is_about_one_thing_is_one_line(screen: Screen, document: Any, lines: str) -> None:
+    emit(screen.of(Output.JSONL), document)
 
-    assert '{"a":1}\n' == screen.text
+    assert lines == screen.text
 
 
 def test_yaml_is_the_same_document(screen: Screen) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronledger.cli.times import Moment, duration, moment, position_or_moment
+from cronledger.cli.times import Moment, duration, moment, position_or_moment, seconds_of
 from cronledger.domain.ids import Position
 from cronledger.errors import UsageError
 
@@ -47,6 +47,7 @@ def test_anything_else_is_no_duration(text: str) -> None:
         ("2026-01-31t03:00:00.5z", datetime(2026, 1, 31, 3, 0, 0, 500_000, tzinfo=UTC)),
         ("2026-01-31T03:00:00+02:00", datetime(2026, 1, 31, 1, tzinfo=UTC)),
         ("2026-01-31 03:00:00Z", datetime(2026, 1, 31, 3, tzinfo=UTC)),
+        ("1970-01-01", datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_a_moment_is_an_instant(text: str, expected: datetime) -> None:
@@ -70,6 +71,20 @@ def test_anything_else_is_no_moment_and_the_error_says_what_is(text: str) -> Non
         moment(text, NOW)
 
     assert "position:N" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59:59Z", "99w"])
+def test_the_time_of_the_ledger_begins_in_1970(text: str) -> None:
+    """What looked just before the year 1 ended in a traceback."""
+    with pytest.raises(UsageError, match="lies before 1970"):
+        moment(text, datetime(1971, 1, 1, tzinfo=UTC))
+
+
+def test_an_empty_duration_is_none_and_one_that_is_not_given_has_no_end() -> None:
+    """An empty one had no end either."""
+    assert seconds_of(None) is None
+    with pytest.raises(UsageError, match="is not a duration"):
+        seconds_of("")
 
 
 def test_where_positions_are_usual_a_bare_number_is_one() -> None:
