@@ -441,6 +441,11 @@ class Cluster:
         if any(prepared.item.takeover for prepared in batch) and not world.is_healthy:
             self.trouble(self.lease.seconds + FAILOVER_SECONDS, "takeover by the helpless")
 
+    def gave_the_lock(self, world: SimulatedWorld) -> None:
+        """Whoever stands still may be next in line; the others lead without the lock after a lease's time."""
+        if not world.is_healthy:
+            self.trouble(self.lease_left() + FAILOVER_SECONDS, "lock of the helpless")
+
     def look_at_health(self) -> None:
         """Note from when to when nobody at all could lead."""
         healthy = any(world.is_healthy for world in self.worlds)

@@ -79,7 +79,7 @@ class Lock:
     def grant(self) -> None:
         while self.holder is None and self.contenders:
             self.holder = self.contenders.pop(0)
-            self.holder.look()
+            self.holder.take()
 
     def drop(self, one: SimulatedLock) -> None:
         """End a contender's session."""
@@ -112,6 +112,11 @@ class SimulatedLock:
         if self._contends and self._lock.holder is not self and self not in self._lock.contenders:
             self._lock.contenders.append(self)
             self._lock.grant()
+        self.look()
+
+    def take(self) -> None:
+        """Be given the lock by the server, whether or not anybody is there to hear of it."""
+        self._world.cluster.gave_the_lock(self._world)
         self.look()
 
     def look(self) -> None:
