@@ -452,3 +452,33 @@ def test_a_thread_that_goes_on_after_its_run_keeps_its_place(memory_url: str, tm
     run, left, is_free = asyncio.run(program())
 
     assert (Outcome.TIMED_OUT, 1, True) == (run.outcome, left, is_free)
+
+
+def test_what_an_application_cuts_off_has_begun_and_is_not_handed_back(
+    ledger_url: str, tmp_path: Path
+) -> None:
+    """Nobody may perform it a second time: it is lost, and its history says so."""
+    began = asyncio.Event()
+
+    @job(extension="tests")
+    async def once() -> None:
+        """Go on until the application is gone."""
+        began.set()
+        await asyncio.sleep(LIMIT_SECONDS)
+
+    config = tmp_path / "config.yaml"
+    config.write_text("scheduler: {jobs: [{name: once, extension: tests}]}")
+
+    async def program() -> None:
+        with anyio.CancelScope() as scope:
+            async with Scheduler(database_url=ledger_url, config=config, jobs=[once]).running() as running:
+                await running.trigger("once", actor="test")
+                await asyncio.wait_for(began.wait(), LIMIT_SECONDS)
+                scope.cancel()
+                await asyncio.sleep(LIMIT_SECONDS)
+
+    asyncio.run(program())
+    told = [line["type"] for line in lines_of(ledger_url) if line["run_id"]]
+
+    assert "attempt.interrupted" not in told
+    assert ["run.triggered", "run.started"] == told[:2]

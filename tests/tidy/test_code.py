@@ -48,6 +48,7 @@ BROAD = {
     "jobs.isolation.obstacle": "pickling a job runs its author's code; the error is why it is refused",
     "jobs.calling._outcome": "what a job raises in a thread is carried to its caller and raised there",
     "jobs.pipeline._Progress._perform_beside": "what ends one step for good is raised when all have ended",
+    "jobs.calling.kept_of": "a job's error may fail to say what it is made of",
     "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",
     "ledger.writer.Writer._answers": "what an append raises is its callers' answer; the thread outlives it",

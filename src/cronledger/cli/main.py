@@ -38,6 +38,8 @@ INTERRUPTED = 130
 NOBODY_READS = 141
 """What a shell makes of a program that wrote to a closed pipe."""
 LEAVING_SECONDS = 0.5
+FUNCTIONS = "AnyIO worker thread"
+"""What the threads are called in which plain functions are at work."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 JOBS_AND_LOGS = {"jobs": "cronledger.cli.jobs:app", "logs": "cronledger.cli.logs:app"}
@@ -188,7 +190,13 @@ def version(ctx: typer.Context) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     _open_what_is_closed()
-    arguments = list(sys.argv[1:] if args is None else args)
+    code = _performed(list(sys.argv[1:] if args is None else args))
+    if args is None:
+        _leave_behind_what_goes_on(code)
+    return code
+
+
+def _performed(arguments: list[str]) -> int:
     invocation = Invocation(SystemClock(), output_of(os.environ, arguments))
     try:
         code = _call(invocation, arguments)
@@ -201,19 +209,20 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         _write_no_more()
         return fail(CronledgerError(f"there is no room for the output: {error.strerror}"), invocation.output)
-    if args is None:
-        _leave_behind_what_goes_on(code)
     return code
 
 
 def _leave_behind_what_goes_on(code: int) -> None:
-    """End the program if a thread of a job would keep it: all that matters is recorded and printed."""
-    others = [
-        each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon
-    ]
-    for each in others:
-        each.join(LEAVING_SECONDS)
-    if any(each.is_alive() for each in others):
+    """End the program if a job's function would keep it: all that matters is recorded and printed.
+
+    The threads of idle functions have been told to end; whatever others the code has made is waited for.
+    """
+    at_work = [each for each in threading.enumerate() if each.name == FUNCTIONS]
+    clock = SystemClock()
+    until = clock.monotonic() + LEAVING_SECONDS
+    for each in at_work:
+        each.join(max(0.0, until - clock.monotonic()))
+    if any(each.is_alive() for each in at_work):
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)

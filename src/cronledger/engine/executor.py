@@ -136,7 +136,8 @@ class Executor:
             attempt.code.stop()
 
     @property
-    def _are_ending(self) -> bool:
+    def are_ending(self) -> bool:
+        """Whether all that is performed here is cut off, because the instance cannot go on."""
         return self._tasks is not None and self._tasks.are_ending
 
     def _start(self, work: Coroutine[Any, Any, None]) -> Any:
@@ -202,7 +203,7 @@ class Executor:
                 attempt.code.begin(definition.timeout_seconds, leave)
                 return _ended(await self._called(job, ctx, definition), attempt)
         except BaseException as error:
-            if self._are_ending and is_cancellation(error):
+            if self.are_ending and is_cancellation(error):
                 raise
             return _raised(error)
         return _stopped(attempt, definition)

@@ -382,7 +382,8 @@ class Engine:
             performed = frozenset(self.executor.runs)  # before the board learns what has ended since
             with suppress(LedgerUnreachable, LedgerRegressed, Outdated):
                 await self.board.follow(self._world)
-                await claims.hand_back(self._world, self.board, performed)
+                if not self.executor.are_ending:  # else runs were cut off that have begun
+                    await claims.hand_back(self._world, self.board, performed)
             await self._world.project()
 
     async def _until_idle(self) -> None:

@@ -165,8 +165,11 @@ def kept_of(error: BaseException) -> str:
     Of one that wraps the database driver's, as SQLAlchemy's do, it is what the driver says: the statement
     and the values that it was given are nothing to be kept for good.
     """
-    wrapped = vars(error).get("orig")
-    return said(wrapped if isinstance(wrapped, BaseException) else error)
+    try:
+        wrapped = vars(error).get("orig")
+        return said(wrapped if isinstance(wrapped, BaseException) else error)
+    except BaseException:  # noqa: BLE001 - as above
+        return said(error)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

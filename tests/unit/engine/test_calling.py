@@ -131,6 +131,18 @@ def test_an_error_that_cannot_speak_is_named() -> None:
     ]
 
 
+class Proxied(Exception):
+    """An error that wraps something which answers nothing."""
+
+    @property
+    def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+        raise LookupError
+
+
+def test_an_error_that_hides_what_it_is_made_of_is_told_all_the_same() -> None:
+    assert "why" == kept_of(Proxied("why"))
+
+
 def test_of_a_statement_that_fails_only_what_the_database_says_is_kept() -> None:
     """Not the statement, nor the values it was given: nobody could erase them from the history."""
     with create_engine("sqlite://").connect() as connection:
