@@ -95,15 +95,16 @@ def definition_of(resolution: Resolution, name: str) -> JobDefinition:
 
 def requests(
     scheduler: Scheduler,
-    names: Sequence[str],
+    jobs: Sequence[str | JobDefinition],
     parameters: Mapping[Any, Any] | None,
     *,
     actor: str,
     reason: str | None = None,
     key: str | None = None,
 ) -> list[Request]:
-    """Return what is asked for by names. Raises UnknownJob, or UsageError for parameters that do not fit."""
-    definitions = [definition_of(scheduler.resolution, name) for name in names]
+    """Return what is asked for. Raises UnknownJob, or UsageError for parameters that do not fit."""
+    found = scheduler.resolution
+    definitions = [each if isinstance(each, JobDefinition) else definition_of(found, each) for each in jobs]
     given = [fitted_parameters(scheduler.registry, each, parameters) for each in definitions]
     return [Request(each, own, actor, reason, key) for each, own in zip(definitions, given, strict=True)]
 

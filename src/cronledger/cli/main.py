@@ -232,7 +232,7 @@ def _open_what_is_closed() -> None:
     """Let what is written to a standard stream that the caller has closed go nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - it stays open
 
 
 def _write_no_more() -> None:

@@ -61,13 +61,13 @@ def run(
     _require_code(opened, chosen, local=local)
     for each in chosen:
         note_switched_off(ctx, each)
-    actor = opened.operator.name
-    asked = [
-        manual.Request(
-            each.definition, manual.fitted_parameters(opened.registry, each.definition, given), actor, reason
-        )
-        for each in chosen
-    ]
+    asked = manual.requests(
+        opened.scheduler,
+        [each.definition for each in chosen],
+        given,
+        actor=opened.operator.name,
+        reason=reason,
+    )
     with live(ctx) as look:
         started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
         runs = performed(started, timeout)

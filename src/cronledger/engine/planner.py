@@ -93,7 +93,8 @@ class Planner:
         until = self._world.clock.monotonic() + SECONDS_AT_ONCE
         while due:
             if self._world.clock.monotonic() > until:
-                again |= self._put_off(due)
+                self._board.changed.update(due)
+                again = True
                 break
             taken = sum(each.claims for each in asked)
             asked.append(self._ask(due, now, term, may_claim=may_claim, taken=taken))
@@ -144,13 +145,6 @@ class Planner:
     def _enter(self, name: JobName, fire_at: datetime | None) -> None:
         if fire_at is not None:
             self._agenda.enter(name, fire_at)
-
-    def _put_off(self, due: Iterable[JobName]) -> bool:
-        """Note that some jobs are still to be decided about."""
-        for name in due:
-            state = self._board.jobs.get(name)
-            self._enter(name, job.next_fire(state) if state else None)
-        return True
 
     def _ask(
         self, due: deque[JobName], now: datetime, term: Term, *, may_claim: Claims, taken: int

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -184,14 +185,19 @@ def test_a_count_fits_the_columns_of_a_database() -> None:
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, -(2**63) - 1, 10**30])
-@pytest.mark.parametrize("field", ["duration_ms", "items_processed", "items_failed"])
-@pytest.mark.parametrize("body", [RunSucceeded, RunLateResult, StepSucceeded, AttemptFailed])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (AttemptFailed, "duration_ms"),
+        *product(
+            (RunSucceeded, RunLateResult, StepSucceeded), ("duration_ms", "items_processed", "items_failed")
+        ),
+    ],
+)
 def test_each_number_of_a_job_alone_fits_the_columns_of_a_database(
     body: type[Body], field: str, number: int
 ) -> None:
     """One that did not was in the ledger for good, and no view could be brought up ever again."""
-    if field not in body.__struct_fields__:
-        return
     kept = again(body(**{field: number}))
 
     assert 2**63 - 1 == abs(getattr(kept, field))
