@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CronledgerError(Exception):
@@ -95,6 +95,20 @@ class Overlap(Refusal):
         )
         self.job = job
         self.in_the_way = in_the_way
+
+
+class SomeRefused(Refusal):
+    """Some of several requests were refused; `runs` is how those of the others stand."""
+
+    MOST_TOLD = 5
+
+    def __init__(self, refusals: Sequence[Refusal], runs: Sequence[Any]) -> None:
+        told = [each.message for each in refusals[: self.MOST_TOLD]]
+        if len(refusals) > len(told):
+            told.append(f"and {len(refusals) - len(told)} more were refused")
+        super().__init__("; ".join(told), hint=refusals[0].hint)
+        self.refusals = tuple(refusals)
+        self.runs = tuple(runs)
 
 
 class Superseded(Refusal):

@@ -31,7 +31,7 @@ from cronledger.domain.requests import Requested
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.plan import Kind, Plan
 from cronledger.entropy import Entropy, uuid7
-from cronledger.errors import LedgerUnreachable, Overlap, Refusal, UnknownJob, UsageError
+from cronledger.errors import LedgerUnreachable, Overlap, Refusal, SomeRefused, UnknownJob, UsageError
 from cronledger.jobs.parameters import fitted
 from cronledger.jobs.registry import Registry
 from cronledger.jobs.together import together
@@ -235,13 +235,14 @@ async def perform(
 ) -> list[RunState]:
     """Trigger every request and follow the runs to their end; perform here what nobody else can.
 
-    Meanwhile `look` is shown them, in a thread. A request that is refused does not undo those before it:
-    they are performed first, then it is raised.
+    Meanwhile `look` is shown them, in a thread. Requests that are refused keep no other from its run; they
+    are raised afterwards, as SomeRefused where there were several requests.
     """
     mine: list[RunId] = []
     others: list[RunId] = []
+    refused: list[Refusal] = []
 
-    def triggered() -> Refusal | None:
+    def triggered() -> None:
         living = frozenset() if local else provided_by_the_living(store)
         for request in requests:
             is_theirs = request.definition.name in living
@@ -249,18 +250,18 @@ async def perform(
             try:
                 run_id = trigger(store, request, scheduler.clock, scheduler.entropy, bound_to=bound_to)
             except Refusal as refusal:
-                return refusal
-            (others if is_theirs else mine).append(run_id)
-        return None
+                refused.append(refusal)
+            else:
+                (others if is_theirs else mine).append(run_id)
 
-    refusal = await anyio.to_thread.run_sync(triggered)
+    await anyio.to_thread.run_sync(triggered)
     async with together() as tasks:
         if look is not None and wait:
             tasks.start_soon(_show, look, store, [*mine, *others])
         states = await see_through(scheduler, store, mine, others, wait=wait, seconds=seconds)
         tasks.cancel_scope.cancel()
-    if refusal is not None:
-        raise refusal
+    if refused:
+        raise refused[0] if len(requests) == 1 else SomeRefused(refused, states)
     return states
 
 

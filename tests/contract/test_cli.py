@@ -338,14 +338,27 @@ def test_a_disabled_job_runs_all_the_same_with_a_note(cli: Cli, seeded: Store) -
     assert "job 'tidy' is disabled" in result.stderr
 
 
-def test_a_run_in_the_way_is_exit_code_4(cli: Cli, seeded: Store) -> None:
+def boom_under_way(store: Store) -> None:
     begun = msgspec.structs.replace(bad_run()[0], run_id=manual_run(BOOM.name, "0002"))
-    seeded.ledger.append(Write(run_stream(manual_run(BOOM.name, "0002")), (begun,)))
+    store.ledger.append(Write(run_stream(manual_run(BOOM.name, "0002")), (begun,)))
+
+
+def test_a_run_in_the_way_is_exit_code_4(cli: Cli, seeded: Store) -> None:
+    boom_under_way(seeded)
     before = head(seeded)
     result = cli("jobs", "run", "boom", "--json")
 
     assert (4, "overlap") == (result.exit_code, result.error["code"])
     assert before == head(seeded)
+
+
+def test_a_run_in_the_way_keeps_no_other_job_from_its_run(cli: Cli, seeded: Store) -> None:
+    boom_under_way(seeded)
+    result = cli("jobs", "run", "boom", "tidy", "--json")
+
+    assert (4, "refused") == (result.exit_code, result.error["code"])
+    assert "job 'boom' is already running as" in result.error["message"]
+    assert [("tidy", "succeeded")] == [(run["job"], run["outcome"]) for run in result.json["runs"]]
 
 
 def test_all_means_the_enabled_entries(cli: Cli, seeded: Store) -> None:

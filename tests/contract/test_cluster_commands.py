@@ -155,6 +155,27 @@ def test_a_superseded_file_is_taken_when_only_a_manual_run_carries_the_current_o
     assert 0 == cli("config", "apply", "nightly.yaml").exit_code
 
 
+def test_jobs_are_not_changed_for_want_of_a_configuration(
+    cli: Cli, store: Store, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("config", "apply")
+    before = store.ledger.head().position
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    env = {"CRONLEDGER_DATABASE_URL": ledger_url, "CRONLEDGER_APP": APP}
+    refused = run_cli("config", "apply", "--json", env=env)
+    dry = run_cli("config", "apply", "--dry-run", "--json", env=env)
+    unchanged = store.ledger.head().position
+    forced = run_cli("config", "apply", "--force", "--json", env=env)
+
+    assert (2, 0, 0) == (refused.exit_code, dry.exit_code, forced.exit_code)
+    assert "there is no configuration here" in refused.error["message"]
+    assert "tidy" in refused.error["message"]
+    assert before == unchanged
+    assert ["tidy"] == dry.json["redefined"] == forced.json["redefined"]
+
+
 def test_a_file_with_a_mistake_is_not_applied(cli: Cli, store: Store, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("scheduler: {job: []}")

@@ -12,7 +12,7 @@ import typer
 
 from cronledger import applying
 from cronledger.cli.arguments import Reason
-from cronledger.cli.context import application
+from cronledger.cli.context import Application, application
 from cronledger.cli.options import Output
 from cronledger.cli.render import emit, print_json
 from cronledger.clock import SystemClock
@@ -22,6 +22,7 @@ from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
 from cronledger.domain.schedule import schedule_for
+from cronledger.errors import UsageError
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)
@@ -103,7 +104,8 @@ def apply(
     ] = None,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Also if the cluster has moved on from these files.")
+        bool,
+        typer.Option("--force", help="Also if the cluster has moved on from these files, or there are none."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     reason: Reason = None,
@@ -112,10 +114,12 @@ def apply(
 
     They stay current until somebody applies others or an instance comes up with files that the ledger has
     not seen. Refused (exit code 4) if the cluster has moved on from them and a living instance carries the
-    newer ones, unless --force is given.
+    newer ones, and where there are no files at all but jobs that would change; unless --force is given.
     """
     opened = application(ctx)
     resolution = opened.resolution_of(file) if file else opened.resolution
+    if not (file or opened.settings.files or force or dry_run):
+        _refuse_to_change(opened, resolution)
     outcome = applying.apply(
         opened.store(), resolution, opened.operator, force=force, dry_run=dry_run, reason=reason
     )
@@ -166,6 +170,19 @@ def shown(settings: Settings, resolution: Resolution) -> dict[str, Any]:
         "jobs": jobs,
         "files": list(settings.files),
     }
+
+
+def _refuse_to_change(opened: Application, resolution: Resolution) -> None:
+    """Refuse to change jobs for want of files: somebody may stand in the wrong folder."""
+    store, operator = opened.store(), opened.operator
+    changes = applying.apply(store, resolution, operator, force=True, dry_run=True).changes
+    changed = (*changes.redefined, *changes.retired)
+    if changed:
+        raise UsageError(
+            "there is no configuration here, and without one these jobs would be redefined or retired: "
+            f"{', '.join(changed[:MOST_SHOWN])}{', ...' if len(changed) > MOST_SHOWN else ''}",
+            hint="name a file, or say --force if that is what you want",
+        )
 
 
 def _said(outcome: applying.Outcome, *, dry_run: bool) -> str:

@@ -16,7 +16,7 @@ from cronledger.cli.live import live
 from cronledger.cli.render import emit, note
 from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
-from cronledger.errors import CronledgerError, NotFound, UnknownJob, UsageError
+from cronledger.errors import CronledgerError, NotFound, SomeRefused, UnknownJob, UsageError
 
 COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
 FAILED = 1
@@ -53,7 +53,7 @@ def run(
     timeout: Timeout = None,
     reason: Reason = None,
 ) -> None:
-    """Run jobs now, beside their schedule; exit code 1 if one of the runs failed."""
+    """Run jobs now, beside their schedule; exit code 1 if one of the runs failed, 4 if one was refused."""
     given = given_parameters(parameters)
     seconds = seconds_of(timeout)
     opened = application(ctx)
@@ -68,9 +68,13 @@ def run(
         actor=opened.operator.name,
         reason=reason,
     )
-    with live(ctx) as look:
-        started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
-        runs = performed(started, timeout)
+    try:
+        with live(ctx) as look:
+            started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
+            runs = performed(started, timeout)
+    except SomeRefused as refused:
+        shown(ctx, refused.runs)
+        raise
     answer(ctx, runs)
 
 
@@ -84,13 +88,18 @@ def performed(runs: Coroutine[Any, Any, list[RunState]], timeout: str | None) ->
 
 def answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:
     """Print how runs have come out; exit code 1 if one of them has failed."""
+    if shown(ctx, ended):
+        raise typer.Exit(FAILED)
+
+
+def shown(ctx: typer.Context, ended: Iterable[RunState]) -> int:
+    """Print how runs have come out, and return how many have failed."""
     runs = [_document(state) for state in ended]
     succeeded = sum(run["outcome"] == Outcome.SUCCEEDED for run in runs)
     failed = sum(run["outcome"] not in (None, Outcome.SUCCEEDED) for run in runs)
     document = {"runs": runs, "succeeded": succeeded, "failed": failed, "total": len(runs)}
     emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "No jobs to run.")
-    if failed:
-        raise typer.Exit(FAILED)
+    return failed
 
 
 def given_parameters(texts: Iterable[str] | None) -> dict[str, str]:

@@ -97,7 +97,7 @@ def job(
         made.schedule = schedule
         made.extension = extension
         made.run_on_startup = run_on_startup
-        made.tags = tuple(tags)
+        made.tags = tags
         made.idempotent = idempotent
         made.isolation = isolation
         made.params = params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -89,7 +89,7 @@ class Registry:
             description=str(member(job, "description", "")),
             schedule=str(member(job, "schedule", "") or ""),
             run_on_startup=bool(member(job, "run_on_startup")),
-            tags=tuple(member(job, "tags", ()) or ()),
+            tags=_tags(job, f"{extension}:{name}"),
             idempotent=bool(member(job, "idempotent")),
             isolation=_isolation(job, f"{extension}:{name}"),
             module=source,
@@ -153,6 +153,19 @@ def _isolation(job: Job, title: str) -> Isolation:
         raise RegistryError(
             f"{title}: isolation is {said!r}, which is not a choice", hint="use 'thread' or 'process'"
         ) from None
+
+
+def _tags(job: Job, title: str) -> tuple[str, ...]:
+    said = member(job, "tags", ()) or ()
+    if isinstance(said, str) or not isinstance(said, Collection) or not all(map(_is_word, said)):
+        raise RegistryError(
+            f"{title}: tags is {said!r}, which is not a list of words", hint="use ['nightly']"
+        )
+    return tuple(said)
+
+
+def _is_word(tag: object) -> bool:
+    return isinstance(tag, str) and bool(tag)
 
 
 def _snake(name: str) -> str:

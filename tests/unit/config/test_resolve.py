@@ -15,7 +15,7 @@ from cronledger.domain.definition import DayMatch, Dst, Fold, Gap, JobDefinition
 from cronledger.domain.ids import JobName
 from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import Retry
-from cronledger.errors import ConfigError
+from cronledger.errors import ConfigError, RegistryError
 from cronledger.jobs.api import Job, JobContext
 from cronledger.jobs.registry import Registry
 
@@ -563,3 +563,9 @@ def test_a_day_of_elapsed_time_in_a_zone_is_worth_a_second_look() -> None:
     (warning,) = resolved(text, provided(TIDY)).warnings
 
     assert "a day of elapsed time has 24 hours" in warning
+
+
+@pytest.mark.parametrize("said", ["nightly", ["nightly", ""], [1], 5])
+def test_labels_that_are_no_list_of_words_are_refused(said: object) -> None:
+    with pytest.raises(RegistryError, match=r"core:tidy: tags is .*, which is not a list of words"):
+        provided(Code("tidy", tags=said))
