@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from cronledger.domain import events as e
 from cronledger.domain import job
+from cronledger.domain.calendar import Blackout, Calendar
 from cronledger.domain.catchup import CatchUp
 from cronledger.domain.definition import JobDefinition
+from cronledger.domain.due import AT_ONCE
 from cronledger.domain.ids import InstanceId, JobName, Position, Stream, Term, job_stream, run_stream
 from cronledger.domain.job import JobState
 from cronledger.domain.overlap import Overlap
@@ -30,6 +32,10 @@ schedules = st.sampled_from(
         "every 90m",
     ]
 )
+CLOSED_BY_THE_MINUTE = Calendar(
+    name="minutes", blackout=tuple(Blackout(f"12:{minute:02}", f"12:{minute + 1:02}") for minute in (1, 3, 4))
+)
+CLOSED_FOR_LONG = Calendar(name="long", blackout=(Blackout("12:02", "12:12"),))
 zones = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
 seconds = st.integers(0, 3 * 86_400)
 
@@ -59,11 +65,30 @@ class Fold:
         for event in job.define(self.state, definition, "r"):
             self.record(event, at)
 
-    def decide(self, now: datetime) -> None:
-        assert self.state is not None
-        decision = job.due(self.state, now)
-        for event in (*decision.skips, *decision.triggers):
-            self.record(event, now)
+    def decide(self, now: datetime, at_once: int = AT_ONCE) -> None:
+        is_whole = False
+        while not is_whole:
+            assert self.state is not None
+            decision = job.due(self.state, now, at_once=at_once)
+            is_whole = decision.is_whole
+            assert is_whole or decision.skips
+            for event in (*decision.skips, *decision.triggers):
+                self.record(event, now)
+
+    def becomes(self) -> dict[datetime, str]:
+        """Return what has become of every fire time that was decided."""
+        found: dict[datetime, str] = {}
+        for recorded in self.events:
+            body = recorded.body
+            if isinstance(body, e.RunTriggered) and recorded.fire_at:
+                assert recorded.fire_at not in found
+                found[recorded.fire_at] = "runs"
+            elif isinstance(body, e.FireTimesSkipped) and body.first_at and body.last_at:
+                times = self.times(body.first_at - timedelta(seconds=1), body.last_at)
+                assert body.count == len(times)
+                assert not found.keys() & set(times)
+                found |= dict.fromkeys(times, body.reason)
+        return found
 
     def decided(self) -> list[datetime]:
         """Return every fire time that was triggered or skipped."""
@@ -80,7 +105,7 @@ class Fold:
         assert self.state is not None
         assert self.state.definition is not None
         schedule = schedule_for(self.state.definition)
-        return list(schedule.fire_times(after, until, 10**6)) if schedule else []
+        return list(schedule.ruled(after, until, 10**6)) if schedule else []
 
 
 @given(schedules, zones, seconds, seconds)
@@ -119,6 +144,39 @@ def test_whenever_the_planner_looks_every_fire_time_is_decided_once(
         fold.decide(NOON + timedelta(seconds=look))
 
     assert fold.times(NOON, NOON + timedelta(seconds=max(looks))) == fold.decided()
+
+
+@given(
+    st.builds(
+        JobDefinition,
+        name=st.just(TIDY),
+        schedule=st.sampled_from(["* * * * * *", "*/7 * * * * *", "every 7s", "0 */5 * * * *"]),
+        catch_up=st.sampled_from(CatchUp),
+        overlap=st.sampled_from(Overlap),
+        catch_up_limit=st.integers(1, 20),
+        grace_seconds=st.none() | st.integers(0, 600),
+        calendar=st.none() | st.sampled_from([CLOSED_BY_THE_MINUTE, CLOSED_FOR_LONG]),
+    ),
+    st.lists(st.integers(0, 1200), min_size=1, max_size=3),
+    st.booleans(),
+    st.integers(1, 50),
+)
+def test_many_fire_times_decided_in_portions_become_what_they_become_at_once(
+    definition: JobDefinition, looks: list[int], redefines: bool, at_once: int
+) -> None:
+    whole, parts = Fold(), Fold()
+    for fold, many in ((whole, AT_ONCE), (parts, at_once)):
+        fold.define(definition, NOON)
+        for number, look in enumerate(sorted(looks), 1):
+            at = NOON + timedelta(seconds=look)
+            if redefines:
+                fold.define(msgspec.structs.replace(definition, priority=number), at)
+            if not redefines or number == len(looks):
+                fold.decide(at, many)
+
+    told, told_in_parts = whole.becomes(), parts.becomes()
+    assert told == {at: told_in_parts[at] for at in told}
+    assert {"calendar"} >= {told_in_parts[at] for at in told_in_parts.keys() - told.keys()}
 
 
 @given(

@@ -9,6 +9,8 @@ import anyio
 import pytest
 
 from cronledger.domain import events as e
+from cronledger.domain.catchup import CatchUp
+from cronledger.domain.due import AT_ONCE
 from cronledger.engine import planner
 from cronledger.jobs.decorator import job
 from cronledger.ledger.api import Item, Prepared
@@ -61,6 +63,34 @@ def test_jobs_are_decided_about_as_far_as_there_is_time_and_the_others_after_tha
 
     assert 2 * JOBS == len({each.run_id for each in triggered}) == len(triggered)
     assert max(together) <= planner.CHUNK_SECONDS / LOOK_SECONDS + 1
+
+
+def test_a_backlog_of_one_job_is_decided_in_portions_each_in_its_own_turn() -> None:
+    away = 3 * AT_ONCE
+    cluster = Cluster(
+        [definition("often", schedule="* * * * * *", extension="", job="nothing", catch_up=CatchUp.LATEST)],
+        [nothing],
+    )
+
+    async def lived() -> list[e.Recorded]:
+        async with anyio.create_task_group() as tasks:
+            for life in range(2):
+                tasks.start_soon(cluster.instance)
+                await anyio.sleep(20)
+                cluster.stop(cluster.worlds[life])
+                await anyio.sleep(away * (life == 0))
+        return list(cluster.events())
+
+    events = run(lived)
+    fired = [each.fire_at for each in events if isinstance(each.body, e.RunTriggered) and each.fire_at]
+    skipped = [each.body for each in events if isinstance(each.body, e.FireTimesSkipped)]
+    span = round((max(fired) - min(fired)).total_seconds()) + 1
+
+    assert span > away
+    assert span == len(set(fired)) + sum(body.count for body in skipped)
+    assert len(set(fired)) == len(fired) < 50
+    assert {"misfire"} == {body.reason for body in skipped}
+    assert AT_ONCE >= max(body.count for body in skipped) > AT_ONCE / 2
 
 
 def _types(asked: Item | Prepared) -> set[str]:

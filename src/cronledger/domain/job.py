@@ -8,18 +8,19 @@ planner gets to them. The windows of a pause are skipped as one when the job is 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from cronledger.domain import events as e
 from cronledger.domain import run
-from cronledger.domain.catchup import Skipped, catch_up
+from cronledger.domain.catchup import Skipped
 from cronledger.domain.definition import JobDefinition
+from cronledger.domain.due import AT_ONCE, decide
 from cronledger.domain.ids import JobName, Position, RunId, is_backfill, scheduled_run
-from cronledger.domain.overlap import Overlap, admit
+from cronledger.domain.overlap import Overlap
 from cronledger.domain.schedule import schedule_for
-from cronledger.domain.sifting import Sifting, ranges
+from cronledger.domain.sifting import ranges
 from cronledger.domain.windows import PAUSED, Window, fire_times, parted, passed_over, planned
 
 PLANNER = e.Actor.engine("planner")
@@ -99,11 +100,15 @@ class JobState(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What is decided about due fire times: events for the job's stream, runs, and runs in their way."""
+    """What is decided about due fire times: events for the job's stream, runs, and runs in their way.
+
+    Unless it `is_whole`, more have come, and are decided once these are.
+    """
 
     skips: tuple[e.Event, ...] = ()
     triggers: tuple[e.Event, ...] = ()
     replaced: tuple[RunId, ...] = ()
+    is_whole: bool = True
 
 
 # --- questions and verbs --------------------------------------------------------------------------------
@@ -135,18 +140,30 @@ def next_fire_after(state: JobState, decided: datetime) -> datetime | None:
     return next_fire(_planned_until(state, decided, left))
 
 
-def due(state: JobState, now: datetime) -> Decision:
-    """Decide every undecided fire time at or before `now`: trigger it, or skip it for a reason."""
+def due(state: JobState, now: datetime, *, at_once: int = AT_ONCE) -> Decision:
+    """Decide the undecided fire times at or before `now`: trigger each, or skip it for a reason.
+
+    All of them, unless there are more than can be read `at_once`.
+    """
     skips: list[e.Event] = []
     triggers: list[e.Event] = []
+    is_whole = True
     closed = len(_closed_windows(state))
     for number, window in enumerate(_open_windows(state, now)):
         # A window that a change closed may reach beyond `now` once the ledger's clock was set back.
         come = msgspec.structs.replace(window, until=min(window.until, now))
-        _decide(come, now, skips, triggers, in_flight=state.in_the_way, goes_on=number >= closed)
+        in_flight = len(state.in_the_way) + len(triggers)
+        portion = decide(come, now, in_flight=in_flight, goes_on=number >= closed, at_once=at_once)
+        for skipped in portion.skipped:
+            in_the_way = state.in_the_way[:1] if skipped.reason == "overlap" else ()
+            skips.append(_skipped(state.name, skipped, *in_the_way))
+        triggers += [_triggered(window.definition, fire_at) for fire_at in portion.fire]
+        if not portion.is_whole:
+            is_whole = False
+            break
     definition = state.definition
     replaces = triggers and definition is not None and definition.overlap is Overlap.REPLACE
-    return Decision(tuple(skips), tuple(triggers), state.in_the_way if replaces else ())
+    return Decision(tuple(skips), tuple(triggers), state.in_the_way if replaces else (), is_whole)
 
 
 def forgo(state: JobState, until: datetime) -> tuple[e.Event, ...]:
@@ -239,39 +256,9 @@ def _closed_windows(state: JobState) -> tuple[Window, ...]:
     return parted(state.undecided)[0] if state.paused and not state.retired else state.undecided
 
 
-def _decide(
-    window: Window,
-    now: datetime,
-    skips: list[e.Event],
-    triggers: list[e.Event],
-    *,
-    in_flight: tuple[RunId, ...],
-    goes_on: bool,
-) -> None:
-    definition = window.definition
-    schedule = schedule_for(definition)
-    if window.paused or schedule is None:
-        skips += [_skipped(definition.name, each) for each in ranges(fire_times(window), PAUSED)]
-        return
-    grace = timedelta(seconds=definition.grace_seconds) if definition.grace_seconds is not None else None
-    sifting = Sifting(schedule, window.after, window.until)
-    decided = catch_up(
-        definition.catch_up, sifting.left(), now=now, grace=grace, limit=definition.catch_up_limit
-    )
-    going = len(in_flight) + len(triggers)
-    admitted = admit(definition.overlap, len(decided.fire), in_flight=going)
-    refused = decided.fire[: admitted.start] + decided.fire[admitted.stop :]
-    found = sifting.told(goes_on=goes_on)
-    found = found + [part for skipped in decided.skipped for part in sifting.apart(skipped)]
-    if refused:
-        found += ranges(refused, "overlap", sifting.taken)
-    for skipped in sorted(found, key=lambda each: each.first_at):
-        in_the_way = in_flight[0] if in_flight and skipped.reason == "overlap" else None
-        skips.append(_skipped(definition.name, skipped, in_the_way=in_the_way))
-    for index in admitted:
-        fire_at = decided.fire[index]
-        run_id = scheduled_run(definition.name, fire_at)
-        triggers.append(run.trigger(definition, run_id, e.Cause.SCHEDULE, PLANNER, fire_at=fire_at))
+def _triggered(definition: JobDefinition, fire_at: datetime) -> e.Event:
+    run_id = scheduled_run(definition.name, fire_at)
+    return run.trigger(definition, run_id, e.Cause.SCHEDULE, PLANNER, fire_at=fire_at)
 
 
 def _skipped(

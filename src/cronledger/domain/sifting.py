@@ -16,7 +16,7 @@ from cronledger.domain.fire_times import EPOCH, second_of
 from cronledger.domain.schedule import Schedule
 
 MOST = 10_000_000
-"""More than a per-second job misses in a season; a backlog beyond it is decided in several passes."""
+"""More fire times than a per-second job has in a season: so many are read where nobody waits for it."""
 _SECOND = timedelta(seconds=1)
 
 
@@ -41,11 +41,14 @@ def ranges(times: Iterable[datetime], reason: str, beside: Sequence[Skipped] = (
 
 
 class Sifting:
-    """The fire times later than one instant up to another; `taken`: those a calendar took, as far as read."""
+    """The first `most` fire times later than one instant up to another.
 
-    def __init__(self, schedule: Schedule, after: datetime, until: datetime) -> None:
+    Those a calendar takes are in `taken`, as far as they have been read.
+    """
+
+    def __init__(self, schedule: Schedule, after: datetime, until: datetime, most: int) -> None:
         self._schedule = schedule
-        self._after, self._until = after, until
+        self._after, self._until, self._most = after, until, most
         self._last_left: datetime | None = None
         self.taken: list[Skipped] = []
 
@@ -53,11 +56,11 @@ class Sifting:
         """Yield what the calendar leaves, oldest first."""
         schedule, calendar = self._schedule, self._schedule.calendar
         if calendar is None:
-            yield from schedule.ruled(self._after, self._until, MOST)
+            yield from schedule.ruled(self._after, self._until, self._most)
             return
         end, known_until, is_open, read = second_of(self._until) + 1, 0, True, 0
         found = schedule.first_from(second_of(self._after) + 1)
-        while found < end and read < MOST:
+        while found < end and read < self._most:
             if found >= known_until:
                 _, known_until, is_open = calendar.stretch(found, schedule.zone)
             if is_open:
@@ -65,13 +68,13 @@ class Sifting:
                 yield self._last_left
                 found, read = schedule.first_from(found + 1), read + 1
             else:
-                found, count = self._take(found, min(known_until, end))
+                found, count = self._take(found, min(known_until, end), self._most - read)
                 read += count
 
-    def _take(self, first: int, until: int) -> tuple[int, int]:
+    def _take(self, first: int, until: int, most: int) -> tuple[int, int]:
         """Set aside the fire times from the first before `until`; return the one after them, and how many."""
         found, last, count = first, first, 0
-        while found < until:
+        while found < until and count < most:
             found, last, count = self._schedule.first_from(found + 1), found, count + 1
         before = self.taken.pop() if self._is_taking() else Skipped(_instant(first), EPOCH, 0, "calendar")
         self.taken.append(Skipped(before.first_at, _instant(last), before.count + count, "calendar"))

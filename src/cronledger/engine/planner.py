@@ -199,6 +199,9 @@ class Planner:
             elif isinstance(answer, Appended | Same):
                 for event in decided.claims:
                     claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
+                if not decision.is_whole:
+                    again = True  # the rest of it, once this is folded
+                    continue
                 self._enter(state.name, decided.next_at)
                 if not state.undecided and not decision.skips:
                     self._decided[state.name] = (state.version, decision.triggers[-1].fire_at)
