@@ -98,17 +98,11 @@ class Overlap(Refusal):
 
 
 class SomeRefused(Refusal):
-    """Some of several requests were refused; `runs` is how those of the others stand."""
-
-    MOST_TOLD = 5
+    """Some of several requests were refused, a line for each; `runs` is how those of the others stand."""
 
     def __init__(self, refusals: Sequence[Refusal], runs: Sequence[Any]) -> None:
-        told = [each.message for each in refusals[: self.MOST_TOLD]]
-        if len(refusals) > len(told):
-            told.append(f"and {len(refusals) - len(told)} more were refused")
-        super().__init__("; ".join(told), hint=refusals[0].hint)
-        self.refusals = tuple(refusals)
-        self.runs = tuple(runs)
+        super().__init__("\n".join(each.message for each in refusals), hint=refusals[0].hint)
+        self.runs = runs
 
 
 class Superseded(Refusal):
@@ -180,10 +174,8 @@ class SchemaOutdated(CronledgerError):
 
     def __init__(self, url: str, current: str | None, head: str) -> None:
         state = "has no cronledger schema" if current is None else f"is at schema {current}"
-        super().__init__(
-            f"the database {url} {state}; this version needs {head}",
-            hint="run `cronledger db upgrade`",
-        )
+        message = f"the database {url} {state}; this version needs {head}"
+        super().__init__(message, hint="run `cronledger db upgrade`")
         self.current = current
         self.head = head
 
@@ -390,10 +382,8 @@ class DatabaseNotAvailable(CronledgerError):
     code = "database_not_available"
 
     def __init__(self) -> None:
-        super().__init__(
-            "Database not available",
-            hint="set `application: {database_url: ...}` in the configuration",
-        )
+        hint = "set `application: {database_url: ...}` in the configuration"
+        super().__init__("Database not available", hint=hint)
 
 
 class ServiceNotAvailable(CronledgerError):

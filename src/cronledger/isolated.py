@@ -36,6 +36,11 @@ from cronledger.ledger.normal import ERROR_BYTES, normalised, truncated, worded
 
 T = TypeVar("T")
 _Answer = m.StepBegun | m.StepGiven | m.StepRefused
+MOST_BYTES = 64 * ERROR_BYTES
+"""Of a text that is told: so much more than the ledger keeps that no part of a secret is left of a cut.
+
+The instance hides secrets and shortens after that, when beginning and end are far from the cut.
+"""
 ORPHANED = 1
 _DIE_WITH_PARENT = 1
 _INT64 = 2**63 - 1
@@ -366,7 +371,7 @@ def _name(name: object) -> str:
 
 
 def _text(text: str) -> str:
-    return truncated(text, ERROR_BYTES)
+    return truncated(text, MOST_BYTES)
 
 
 def _end_with(instance: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -40,6 +39,7 @@ from cronledger.ledger.api import Item, Quiet, Write, despite_conflicts, require
 from cronledger.ledger.borrowed import Home, write
 from cronledger.ledger.database import Store
 from cronledger.ledger.normal import MESSAGE_BYTES, cleaned, normalised, truncated
+from cronledger.ledger.parameters import checked_parameters
 from cronledger.projections import job_status
 from cronledger.projections.replay import current
 
@@ -54,9 +54,6 @@ NOBODY_PROVIDES_IT = "no living instance provides it: name its code with --app"
 
 Look = Callable[[Store, Sequence[RunId]], None]
 """What shows runs to somebody who waits for them."""
-MOST_PARAMETERS = 100
-PARAMETER_BYTES = 32 * 1024
-PARAMETER_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -79,6 +76,8 @@ class Request(msgspec.Struct, frozen=True):
 def definition_of(resolution: Resolution, name: str) -> JobDefinition:
     """Find a job by its label or as `extension:job`. Raises UnknownJob with what was probably meant."""
     by_name = {definition.name: definition for definition in resolution.every}
+    if not isinstance(name, str):
+        raise UnknownJob(str(normalised(name)))
     if name in by_name:
         return by_name[name]  # type: ignore[index] # a text that equals a JobName is one
     extension, _, job = name.partition(":")
@@ -102,7 +101,10 @@ def requests(
     reason: str | None = None,
     key: str | None = None,
 ) -> list[Request]:
-    """Return what is asked for. Raises UnknownJob, or UsageError for parameters that do not fit."""
+    """Return what is asked for. Raises UnknownJob, or UsageError for what is no text or does not fit."""
+    for what, text in (("actor", actor), ("reason", reason), ("key", key)):
+        if text is not None and not isinstance(text, str):
+            raise UsageError(f"{what} is {normalised(text)!r}, which is not a text")
     found = scheduler.resolution
     definitions = [each if isinstance(each, JobDefinition) else definition_of(found, each) for each in jobs]
     given = [fitted_parameters(scheduler.registry, each, parameters) for each in definitions]
@@ -113,38 +115,9 @@ def fitted_parameters(
     registry: Registry, definition: JobDefinition, given: Mapping[Any, Any] | None
 ) -> dict[Any, Any]:
     """Return parameters as the code of a job declares them, as far as the code is here. Raises UsageError."""
+    given = checked_parameters(given or {})
     code = registry.code_of(definition.extension, definition.job or definition.name)
-    return fitted(code, definition.name, given or {}, definition.parameters) if code else dict(given or {})
-
-
-def checked_parameters(parameters: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return parameters as the ledger keeps them, none of them shortened.
-
-    Raises UsageError for one that cannot be kept as it is, and for too many or too large ones.
-    """
-    if len(parameters) > MOST_PARAMETERS:
-        raise UsageError(f"a run takes no more than {MOST_PARAMETERS} parameters")
-    for name in parameters:
-        if not isinstance(name, str) or not PARAMETER_NAME.fullmatch(name):
-            raise UsageError(
-                f"{str(name)[:80]!r} is not the name of a parameter",
-                hint="use up to 64 letters, digits, '_', '.' and '-', beginning with a letter, digit or '_'",
-            )
-    plain: dict[str, Any] = {}
-    for name, value in parameters.items():
-        try:
-            plain[name] = normalised(value)
-            is_kept = msgspec.json.encode(plain[name]) == msgspec.json.encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            is_kept = False
-        if not is_kept:
-            raise UsageError(f"the value of parameter '{name}' cannot be kept", hint="use plain JSON values")
-    if len(msgspec.json.encode(plain)) > PARAMETER_BYTES:
-        raise UsageError(
-            f"the parameters together are larger than {PARAMETER_BYTES // 1024} KiB",
-            hint="put large things into a file, and give its name",
-        )
-    return plain
+    return fitted(code, definition.name, given, definition.parameters) if code else given
 
 
 def provided_by_the_living(store: Store) -> frozenset[str]:

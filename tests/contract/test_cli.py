@@ -28,7 +28,9 @@ from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from cronledger.projections.moments import fire_time
 from tests.cli_runner import Cli, run_cli
-from tests.events import RUN, started, step, succeeded, triggered
+from tests.conftest import opened
+from tests.contract.test_rows import tamper
+from tests.events import RUN, plain, started, step, succeeded, triggered
 
 TIDY = JobDefinition(
     name=JobName("tidy"), extension="house", job="tidy", schedule="0 0 3 * * *", tags=("nightly",)
@@ -125,6 +127,38 @@ def test_an_entry_schedules_a_job_before_any_instance_is_up(cli: Cli) -> None:
     assert "At 04:00" == shown["schedule_in_words"]
     assert shown["origin"]["schedule"].startswith("config.yaml:1")
     assert "0 0 4 * * *" == shown["definition"]["schedule"]
+
+
+def test_a_job_that_has_only_run_by_hand_is_as_enabled_as_its_files_say(cli: Cli) -> None:
+    before = cli("jobs", "status", "tidy", "--json").json["jobs"]
+    cli("jobs", "run", "tidy", "--local")
+    after = cli("jobs", "status", "tidy", "--json").json["jobs"]
+
+    assert ([True], [True]) == tuple([job["enabled"] for job in jobs] for jobs in (before, after))
+    assert [1] == [job["succeeded"] for job in after]
+
+
+def test_a_job_that_the_ledger_did_not_know_then_is_unknown_as_of_then(cli: Cli, seeded: Store) -> None:
+    words = ("--as-of", "position:0", "--json")
+
+    assert [0, 3] == [cli("jobs", "status", *name, *words).exit_code for name in ((), ("boom",))]
+
+
+def test_a_name_that_several_jobs_share_is_not_called_unknown(cli: Cli) -> None:
+    entries = [f"{{name: {name}, extension: house, job: tidy}}" for name in ("attic", "cellar")]
+    Path("config.yaml").write_text(f"scheduler: {{jobs: [{', '.join(entries)}]}}\n")
+    Path("config.yaml").chmod(0o600)
+    refused = cli("jobs", "show", "house:tidy", "--json", env={"CRONLEDGER_CONFIG": "config.yaml"})
+
+    assert (2, "usage") == (refused.exit_code, refused.error["code"])
+    assert "'house:tidy' may be 2 jobs: attic, cellar" == refused.error["message"]
+
+
+def test_a_decision_about_a_job_is_called_by_the_name_of_the_job(cli: Cli, seeded: Store) -> None:
+    told = [cli("jobs", verb, "tidy", "-o", "name").stdout for verb in ("pause", "resume", "disable")]
+
+    assert ["tidy\n"] * 3 == told
+    assert "1\n2\n" == cli("ledger", "tail", "-n", "99", "-o", "name").stdout[:4]
 
 
 def test_what_comes_next_is_counted_from_then(
@@ -560,7 +594,33 @@ def test_a_sound_ledger_verifies(cli: Cli, seeded: Store) -> None:
     assert ["ok", "events", "sealed_through", "head", "problems"] == list(document)
     assert (True, head(seeded), []) == (document["ok"], document["events"], document["problems"])
     assert head(seeded) == document["head"]["position"]
-    assert cli("ledger", "verify").stdout.startswith("ok: ")
+    assert (
+        f"ok: {head(seeded)} events, none missing, every body is the one that was committed to\n"
+        == cli("ledger", "verify").stdout
+    )
+
+
+def test_a_ledger_without_its_bodies_does_not_verify(sql_url: str) -> None:
+    """It was said that nothing was missing and nothing changed."""
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 2))
+    tamper(store, "DELETE FROM event_body")
+    store.close()
+    answer = run_cli("--database-url", sql_url, "ledger", "verify", "--json")
+
+    assert 7 == answer.exit_code
+    assert [{"position": at, "problem": "the body is missing"} for at in (1, 2)] == answer.json["problems"]
+
+
+def test_a_body_without_an_event_does_not_verify(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a"))
+    tamper(store, "INSERT INTO event_body SELECT 9, salt, body FROM event_body")
+    store.close()
+    answer = run_cli("--database-url", sql_url, "ledger", "verify", "--json")
+
+    assert 7 == answer.exit_code
+    assert [9] == [each["position"] for each in answer.json["problems"]]
 
 
 def test_the_ledger_is_counted(cli: Cli, seeded: Store) -> None:
@@ -587,7 +647,7 @@ def test_views_are_listed_checked_and_built_anew(cli: Cli, seeded: Store) -> Non
 
     assert {"job_status", "run_history", "step_history", "leadership"} <= {each["name"] for each in listed}
     assert {0} == {each["lag"] for each in listed}
-    assert {"ok": True, "differences": []} == cli("projections", "check", "--json").json
+    assert {"ok": True, "differences": [], "left_out": []} == cli("projections", "check", "--json").json
     with seeded.writing() as connection:
         connection.execute(text("UPDATE job_status SET failed = 99 WHERE name = 'boom'"))
     broken = cli("projections", "check", "--json")
@@ -599,6 +659,23 @@ def test_views_are_listed_checked_and_built_anew(cli: Cli, seeded: Store) -> Non
     ]
     assert head(seeded) == cli("projections", "rebuild", "--json").json["position"]
     assert 0 == cli("projections", "check").exit_code
+
+
+def test_a_check_of_the_views_names_those_that_it_did_not_compare(cli: Cli, seeded: Store) -> None:
+    """It said that every row is what the events say, and had compared none."""
+    cli("jobs", "status")
+    with seeded.writing() as connection:
+        connection.execute(text("UPDATE checkpoint SET version = 0 WHERE projection = 'run_history'"))
+    told, document = cli("projections", "check"), cli("projections", "check", "--json").json
+    with seeded.writing() as connection:
+        connection.execute(text("UPDATE checkpoint SET version = 99 WHERE projection = 'run_history'"))
+    newer = cli("projections", "check")
+
+    assert "ok: every row of 4 views is what the events say\n" == told.stdout
+    assert told.stderr.endswith("folded afresh when they are next asked: run_history\n")
+    assert ["run_history"] == document["left_out"]
+    assert 6 == newer.exit_code
+    assert "folded by version 99" in newer.stderr
 
 
 def test_the_log_shows_what_happened_at_its_level_and_above(cli: Cli, seeded: Store) -> None:

@@ -126,6 +126,22 @@ def test_applying_again_what_an_operator_applied_writes_nothing(cli: Cli, store:
     assert "is already current" in result.stdout
 
 
+def test_taking_over_what_an_engine_applied_is_a_change_and_a_dry_run_says_so_too(
+    cli: Cli, store: Store
+) -> None:
+    """The event was recorded, and the answer was that nothing had changed."""
+    cli("config", "apply")
+    revision = revision_of(cli, "nightly")
+    said(store, ConfigApplied(revision=revision, previous=revision))
+    dry = cli("config", "apply", "--dry-run")
+    taken_over = cli("config", "apply", "--json")
+    again = cli("config", "apply", "--json")
+
+    assert f"configuration {revision} would become current; nothing was changed\n" == dry.stdout
+    assert (True, "config.applied") == (taken_over.json["changed"], lines_of(store)[-1]["type"])
+    assert (False, taken_over.json["position"]) == (again.json["changed"], again.json["position"])
+
+
 def test_a_superseded_file_is_refused_while_a_living_instance_carries_the_current_one(
     cli: Cli, store: Store, come: Callable[..., InstanceId]
 ) -> None:
@@ -169,7 +185,7 @@ def test_jobs_are_not_changed_for_want_of_a_configuration(
     unchanged = store.ledger.head().position
     forced = run_cli("config", "apply", "--force", "--json", env=env)
 
-    assert (2, 0, 0) == (refused.exit_code, dry.exit_code, forced.exit_code)
+    assert (4, 0, 0) == (refused.exit_code, dry.exit_code, forced.exit_code)
     assert "there is no configuration here" in refused.error["message"]
     assert "tidy" in refused.error["message"]
     assert before == unchanged

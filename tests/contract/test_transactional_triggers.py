@@ -168,6 +168,26 @@ def test_the_same_key_names_the_same_run(engine: Engine, sql_url: str) -> None:
 # --- refused --------------------------------------------------------------------------------------------
 
 
+NOT_TEXT: list[tuple[dict[str, Any], type[Exception]]] = [
+    ({"job": "ship", "key": 7}, UsageError),
+    ({"job": "ship", "actor": ["ann"]}, UsageError),
+    ({"job": "ship", "reason": 404}, UsageError),
+    ({"job": "ship", "params": ["order"]}, UsageError),
+    ({"job": 5}, UnknownJob),
+]
+
+
+@pytest.mark.parametrize(("arguments", "problem"), NOT_TEXT)
+def test_what_is_no_text_is_refused_without_a_connection_too(
+    ledger_url: str, arguments: dict[str, Any], problem: type[Exception]
+) -> None:
+    """A reason that was none went into the ledger, and nobody could read it any more."""
+    with pytest.raises(problem):
+        asyncio.run(shop(ledger_url).trigger(**arguments))
+
+    assert [] == lines_of(ledger_url)
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -175,6 +195,7 @@ def test_the_same_key_names_the_same_run(engine: Engine, sql_url: str) -> None:
         ({"job": "ship", "params": {"order": object()}}, UsageError),
         ({"job": "ship", "params": {"": 1}}, UsageError),
         ({"job": "ship", "key": "a\0b"}, UsageError),
+        *NOT_TEXT,
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_written(

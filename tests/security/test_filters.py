@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cronledger.domain.ids import JobName, keyed_run
 from cronledger.errors import UsageError
-from cronledger.manual import checked_parameters
+from cronledger.ledger.parameters import checked_parameters
 from tests.cli_runner import APP, Result, run_cli
 
 TROUBLE = [

@@ -25,6 +25,7 @@ application:
 scheduler:
   jobs:
     - {name: notify, extension: leaky, schedule: "* * * * * *", parameters: {webhook: "${env:HOOK}"}}
+    - {name: apart, extension: leaky, schedule: "* * * * * *", parameters: {webhook: "${env:HOOK}"}}
     - {name: login, extension: leaky, schedule: "* * * * * *"}
     - name: steps
       extension: leaky
@@ -40,7 +41,11 @@ EXPECTED = {expected!r}
 async def notify(ctx):
     ctx.log.warning("posting to %s", ctx.params["webhook"])
     assert ctx.params["webhook"] == EXPECTED, "not revealed"
-    raise RuntimeError("404 for " + ctx.params["webhook"])
+    raise RuntimeError("404 for " + 9 * ctx.params["webhook"] + 4000 * (" or " + ctx.params["webhook"]))
+
+@job(isolation="process")
+async def apart(ctx):
+    raise RuntimeError("405 for " + 4000 * (" or " + ctx.params["webhook"]))
 
 @job
 def login(ctx):
@@ -50,7 +55,7 @@ def login(ctx):
 @job
 async def steps(ctx):
     token = ctx.params["deep"][0]["token"]
-    async with ctx.step("call") as step:
+    async with ctx.step("call " + token) as step:
         step.report(message="with " + token, result={{"sent": [token]}})
     return JobResult.success().with_message("used " + token + ", " + ctx.config["mail"]["passwords"][0])
 """
@@ -133,6 +138,10 @@ def test_no_secret_is_in_the_ledger_a_log_an_output_or_a_file(folder: Path, prog
     outputs = "".join(each.stdout + each.stderr for each in answers)
 
     assert "404 for ***" in ledger
+    assert "405 for  or ***" in ledger
+    assert '"name":"call x-***"' in ledger
+    assert "bytes, shortened to" in ledger
+    assert "https://" not in ledger.replace("https://chat.example.org", "")
     assert "not revealed" not in ledger
     assert "used x-***, ***" in ledger
     assert "posting to ***" in up.stderr

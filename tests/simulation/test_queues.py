@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import anyio
 import pytest
 
 from cronledger.domain.overlap import Overlap
+from cronledger.engine.plan import Plan
 from cronledger.jobs.decorator import job
 from tests.checker import problems, triggered
 from tests.simulation.cluster import Cluster, definition
@@ -94,3 +96,25 @@ def test_of_the_runs_that_wait_for_a_queue_the_one_with_the_highest_priority_is_
 
     assert 5 <= len(triggered(lines, "first"))
     assert ["first", "slow"] * (len(started) // 2) == started
+
+
+def test_of_the_runs_that_are_due_at_once_the_one_with_the_highest_priority_gets_the_place_there_is() -> None:
+    cluster = Cluster(
+        [
+            definition("slow", schedule="*/10 * * * * *"),
+            definition("urgent", job="slow", schedule="*/10 * * * * *", priority=7),
+        ],
+        [slow],
+    )
+
+    async def lived() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(cluster.instance, plan=Plan(max_runs=1)))
+            await anyio.sleep(55)
+            cluster.stop(cluster.worlds[0])
+
+    run(lived)
+    started = [line["job"] for line in exported_lines(cluster) if line["type"] == "run.started"]
+
+    assert 5 <= len(started) // 2
+    assert ["urgent", "slow"] * (len(started) // 2) == started

@@ -19,6 +19,7 @@ from cronledger.domain.backfill import Only, Proposed
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import RunId
 from cronledger.domain.run import Outcome, RunState
+from cronledger.ledger.parameters import checked_parameters
 from cronledger.projections.moments import fire_time
 
 COLUMNS = ("fire_at", "why", "run_id", "of", "outcome")
@@ -63,14 +64,14 @@ def backfill(
         only,
     )
     given = manual.fitted_parameters(opened.registry, asked.definition, given_parameters(parameters))
-    given = manual.checked_parameters(given)
+    given = checked_parameters(given)
     proposed = backfilling.plan(opened.store(), asked)
     states: dict[RunId, RunState] = {}
     if proposed.runs and not dry_run:
         note_switched_off(ctx, found)
         began = _triggered(opened, asked.definition, proposed, parameters=given, reason=reason)
         seen = manual.see_through(opened.scheduler, opened.store(), *began, wait=wait, seconds=seconds)
-        states = {state.run_id: state for state in performed(seen, timeout)}
+        states = {state.run_id: state for state in performed(ctx, seen, timeout)}
     _answer(ctx, asked, proposed, states, dry_run=dry_run)
 
 

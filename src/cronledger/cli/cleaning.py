@@ -62,7 +62,7 @@ def _performed(
         given[parameter] = value
     asked = manual.requests(opened.scheduler, [definition.name], given, actor=opened.operator.name)
     with live(ctx) as look:
-        (run,) = performed(opened.scheduler.perform(asked, look=look), None)
+        (run,) = performed(ctx, opened.scheduler.perform(asked, look=look), None)
     return run, (defaults | definition.parameters | given)[parameter]
 
 

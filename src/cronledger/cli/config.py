@@ -22,7 +22,7 @@ from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
 from cronledger.domain.schedule import schedule_for
-from cronledger.errors import UsageError
+from cronledger.errors import Refusal
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)
@@ -178,7 +178,7 @@ def _refuse_to_change(opened: Application, resolution: Resolution) -> None:
     changes = applying.apply(store, resolution, operator, force=True, dry_run=True).changes
     changed = (*changes.redefined, *changes.retired)
     if changed:
-        raise UsageError(
+        raise Refusal(
             "there is no configuration here, and without one these jobs would be redefined or retired: "
             f"{', '.join(changed[:MOST_SHOWN])}{', ...' if len(changed) > MOST_SHOWN else ''}",
             hint="name a file, or say --force if that is what you want",

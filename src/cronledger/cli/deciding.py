@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-import msgspec
 import typer
 
 from cronledger.cli.arguments import Name, Reason
 from cronledger.cli.context import Application, application
-from cronledger.cli.known_jobs import find_state
+from cronledger.cli.known_jobs import as_defined, find_state
 from cronledger.cli.render import emit, note
 from cronledger.domain import job
 from cronledger.domain.events import Actor, Event, FireTimesSkipped
@@ -94,7 +93,7 @@ def _decided(
         if events:
             ledger.append(Write(job_stream(state.name), tuple(events), expected=state.version))
             state = _found(opened, state.name)
-        return _as_defined(opened, state), events
+        return as_defined(opened, state), events
 
     return despite_conflicts(decide)
 
@@ -102,11 +101,3 @@ def _decided(
 def _found(opened: Application, name: str) -> JobState:
     with opened.views().reading() as connection:
         return find_state(opened, job_status.all_jobs(connection), name)
-
-
-def _as_defined(opened: Application, state: JobState) -> JobState:
-    """Return how a job stands; before any instance has registered it, by the files that are here."""
-    if state.definition is not None:
-        return state
-    here = {each.name: each for each in opened.resolution.every}
-    return msgspec.structs.replace(state, definition=here.get(state.name))

@@ -76,7 +76,8 @@ def retry(
         from_step=from_step,
     )
     with live(ctx) as look:
-        runs = performed(opened.scheduler.perform([asked], wait=wait, timeout=seconds, look=look), timeout)
+        started = opened.scheduler.perform([asked], wait=wait, timeout=seconds, look=look)
+        runs = performed(ctx, started, timeout)
     answer(ctx, runs)
 
 

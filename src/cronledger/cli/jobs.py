@@ -14,7 +14,7 @@ from cronledger.cli.cleaning import cleanup_sessions, log_cleanup
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
-from cronledger.cli.known_jobs import KnownJob, find, find_state, known_jobs
+from cronledger.cli.known_jobs import KnownJob, as_defined, find, find_state, known_jobs
 from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
@@ -82,7 +82,9 @@ def status(
     views = opened.views(as_of)
     with views.reading() as connection:
         states, position = job_status.all_jobs(connection), fold.standing(connection)
-    wanted = [find_state(opened, states, name) for name in names] if names else list(states.values())
+    wanted = [find_state(opened, states, each, as_of=as_of) for each in names] if names else states.values()
+    if as_of is None:
+        wanted = [as_defined(opened, state) for state in wanted]
     chosen = {state.name: state for state in wanted}.values()
     document = job_status.document(chosen, position=position, now=opened.viewed_at(as_of))
     far = _add_progress(opened, views, document) if as_of is None else []
@@ -92,7 +94,7 @@ def status(
     if as_of is None:
         note(ctx, _leadership(opened))
     if names:
-        note(ctx, f"definition: cronledger infra jobs show {wanted[0].name}")
+        note(ctx, f"definition: cronledger infra jobs show {next(iter(chosen)).name}")
 
 
 @app.command("next")

@@ -18,7 +18,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import JobName, Position
 from cronledger.domain.job import JobState
 from cronledger.domain.schedule import schedule_for
-from cronledger.errors import UnknownJob
+from cronledger.errors import UnknownJob, UsageError
 from cronledger.projections import job_status
 
 
@@ -76,31 +76,49 @@ def find(known: Known, name: str) -> KnownJob:
     return known.jobs[label]
 
 
-def find_state(application: Application, states: Mapping[JobName, JobState], name: str) -> JobState:
+def find_state(
+    application: Application, states: Mapping[JobName, JobState], name: str, *, as_of: str | None = None
+) -> JobState:
     """Return how a job stands in the ledger; one that is only defined here has not begun.
 
-    Raises UnknownJob with what was probably meant.
+    Raises UnknownJob with what was probably meant; as of an earlier moment, the ledger alone knows jobs.
     """
     in_ledger = [state.definition or JobDefinition(name=state.name) for state in states.values()]
     label = named(name, in_ledger)
     if label is not None:
         return states[label]
-    definitions = {definition.name: definition for definition in application.resolution.every}
+    every = application.resolution.every if as_of is None else ()
+    definitions = {definition.name: definition for definition in every}
     label = named(name, definitions.values())
     if label is None:
         raise unknown(name, [*states, *definitions])
     return states.get(label) or JobState(name=label, definition=definitions[label])
 
 
+def as_defined(application: Application, state: JobState) -> JobState:
+    """Return how a job stands; before any instance has registered it, by the files that are here."""
+    if state.definition is not None:
+        return state
+    here = {each.name: each for each in application.resolution.every}
+    return msgspec.structs.replace(state, definition=here.get(state.name))
+
+
 def named(name: str, definitions: Iterable[JobDefinition]) -> JobName | None:
-    """Return the label of the job that a text names: as it stands, or as the only `extension:job`."""
+    """Return the label of the job that a text names: as it stands, or as the only `extension:job`.
+
+    Raises UsageError if there are several of those.
+    """
     found: list[JobName] = []
     for definition in definitions:
         if definition.name == name:
             return definition.name
         if f"{definition.extension}:{definition.job or definition.name}" == name:
             found.append(definition.name)
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1:
+        raise UsageError(
+            f"'{name}' may be {len(found)} jobs: {', '.join(found)}", hint="name one of them as it is called"
+        )
+    return found[0] if found else None
 
 
 def unknown(name: str, candidates: Iterable[str]) -> UnknownJob:

@@ -26,7 +26,7 @@ _UNSAFE = re.compile(
 )
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NO_MORE = "no fire time lies ahead"
-_IDENTITY = ("position", "run_id", "name")
+_IDENTITY = ("run_id", "name", "position")
 _MANY = ("jobs", "runs", "events", "instances", "projections", "logs", "checks", "results")
 """What a document is about that is about many."""
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -264,7 +264,8 @@ def _names(document: object, rows: Sequence[Mapping[str, object]] | None) -> lis
 def _identity(thing: object) -> str | None:
     if not isinstance(thing, Mapping):
         return None
-    named = next((str(thing[key]) for key in _IDENTITY if key in thing), None)
+    keys = ("position",) if "stream" in thing else _IDENTITY  # an event may be of a run
+    named = next((str(thing[key]) for key in keys if key in thing), None)
     first = next(iter(thing.values()), None)
     return named or (_identity(first) if isinstance(first, Mapping) else None)
 

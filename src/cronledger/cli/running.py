@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +18,7 @@ from cronledger.cli.arguments import Reason, Timeout
 from cronledger.cli.context import Application, application
 from cronledger.cli.known_jobs import KnownJob, find, known_jobs
 from cronledger.cli.live import live
+from cronledger.cli.options import Output
 from cronledger.cli.render import emit, note
 from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
@@ -71,19 +77,67 @@ def run(
     try:
         with live(ctx) as look:
             started = opened.scheduler.perform(asked, local=local, wait=wait, timeout=seconds, look=look)
-            runs = performed(started, timeout)
+            runs = performed(ctx, started, timeout)
     except SomeRefused as refused:
         shown(ctx, refused.runs)
         raise
     answer(ctx, runs)
 
 
-def performed(runs: Coroutine[Any, Any, list[RunState]], timeout: str | None) -> list[RunState]:
-    """Perform runs, or wait for them, and return how they stand then; raises TimeoutPassed."""
+def performed(
+    ctx: typer.Context, runs: Coroutine[Any, Any, list[RunState]], timeout: str | None
+) -> list[RunState]:
+    """Perform runs, or wait for them, and return how they stand then; raises TimeoutPassed.
+
+    SIGTERM and a lost terminal end them as Ctrl-C does: runs that are performed here must not stay behind.
+    """
     try:
-        return asyncio.run(runs)
+        with _ended_as_by_ctrl_c(), _printed_aside(ctx.obj.output):
+            return asyncio.run(runs)
     except TimeoutError:
         raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=STILL) from None
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Take signals that would end the process at once for Ctrl-C, unless somebody has said otherwise."""
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        ending = (signal.SIGTERM, signal.SIGHUP)
+        taken = [number for number in ending if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _printed_aside(output: Output) -> Iterator[None]:
+    """Let what jobs print go to standard error where a program reads the answer from standard output."""
+    kept = None if output is Output.TABLE else _duplicate(1)
+    if kept is None:
+        yield
+        return
+    sys.stdout.flush()
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _duplicate(descriptor: int) -> int | None:
+    try:
+        os.fstat(2)
+        return os.dup(descriptor)
+    except OSError:  # closed by whoever has called: then nobody reads it
+        return None
 
 
 def answer(ctx: typer.Context, ended: Iterable[RunState]) -> None:

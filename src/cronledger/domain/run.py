@@ -175,21 +175,23 @@ def lose(run: RunState, definition: JobDefinition, actor: e.Actor, *, now: datet
     """Give up an attempt whose instance fell silent: try again if the job may be repeated.
 
     At once after the first loss; after another the job itself is suspect, and the pauses of `retry` apply.
+    Not a run that is bound to the instance: nobody else may perform it.
     """
     if run.phase is not Phase.RUNNING:
         return []
     error = f"instance {run.instance} fell silent during attempt {run.attempt}"
-    if definition.idempotent and run.losses < definition.recovery_attempts and not run.cancel_requested:
+    may_repeat = definition.idempotent and run.bound_to is None and not run.cancel_requested
+    if may_repeat and run.losses < definition.recovery_attempts:
         claim_from = now + pause(definition.retry, run.run_id, run.losses) if run.losses else None
         return [about(run, e.AttemptLost(error=error, claim_from=claim_from), actor)]
     return [about(run, e.RunLost(error=error), actor)]
 
 
 def interrupt(run: RunState, definition: JobDefinition, actor: e.Actor) -> list[e.Event]:
-    """Hand back a run at shutdown: it waits if the job may be repeated, otherwise it ends cancelled."""
+    """Hand back a run at shutdown: it waits if another instance may repeat it, else it ends cancelled."""
     if run.phase is not Phase.RUNNING:
         return []
-    if definition.idempotent:
+    if definition.idempotent and run.bound_to is None:
         return [about(run, e.AttemptInterrupted(reason="drain"), actor)]
     return [about(run, e.RunCancelled(reason="drain"), actor)]
 
@@ -208,11 +210,11 @@ def cancel_waiting(run: RunState, actor: e.Actor) -> list[e.Event]:
     return [about(run, e.RunCancelled(reason=run.reason), actor)]
 
 
-def withdraw(run: RunState, actor: e.Actor) -> list[e.Event]:
-    """End a run that waits for a process that goes: nobody else may perform it."""
+def withdraw(run: RunState, actor: e.Actor, reason: str = "drain") -> list[e.Event]:
+    """End a run that waits for a process that goes, or is gone: nobody else may perform it."""
     if run.phase is not Phase.WAITING or run.bound_to is None:
         return []
-    return [about(run, e.RunCancelled(reason="drain"), actor)]
+    return [about(run, e.RunCancelled(reason=reason), actor)]
 
 
 def expire(

@@ -44,12 +44,15 @@ class Dispatcher:
         self._only = only
 
     def may_claim(self, state: JobState, taken: int) -> bool:
-        """Whether a run of the job that is about to be triggered could be performed here at once."""
+        """Whether a run of the job that is about to be triggered could be performed here at once.
+
+        Where there might not be room for those that wait as well, they are claimed together, by priority.
+        """
         definition = state.definition
         return (
             definition is not None
             and self._only is None
-            and self._room() > taken
+            and self._room() > taken + len(self._board.waiting)
             and self._provides(definition)
             and definition.queue_limit is None
             and not state.in_flight

@@ -35,7 +35,7 @@ from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.registry import is_built_in
 from cronledger.jobs.together import PlainGroup
 from cronledger.ledger.api import Item, Write
-from cronledger.ledger.normal import ERROR_BYTES, MESSAGE_BYTES, truncated, worded
+from cronledger.ledger.normal import MESSAGE_BYTES, truncated, worded
 
 log = logging.getLogger("cronledger.run")
 _NOTHING_TO_SAY = JobResult.success()
@@ -205,7 +205,7 @@ class Executor:
         except BaseException as error:
             if self.are_ending and is_cancellation(error):
                 raise
-            return _raised(error)
+            return _failed_in_the_end(attempt, definition, _raised(error))
         return _stopped(attempt, definition)
 
     def _leaver(self, attempt: Attempt, definition: JobDefinition) -> Callable[[], None] | None:
@@ -270,7 +270,7 @@ class Executor:
         level = logging.INFO if ended.error is None else logging.ERROR
         if not log.isEnabledFor(level):
             return
-        why = f": {self._provision.hide(truncated(ended.error, MESSAGE_BYTES))}" if ended.error else ""
+        why = f": {truncated(self._provision.hide(ended.error), MESSAGE_BYTES)}" if ended.error else ""
         about = {"job": attempt.run.job, "run_id": attempt.run.run_id}
         text = "%s %s after %s ms%s"
         log.log(level, text, attempt.run.run_id, ended.outcome.value, ended.duration_ms, why, extra=about)
@@ -334,6 +334,17 @@ def _stopped(attempt: Attempt, definition: JobDefinition) -> Ended:
     return Ended(outcome=Outcome.CANCELLED)
 
 
+def _failed_in_the_end(attempt: Attempt, definition: JobDefinition, failed: Ended) -> Ended:
+    """Say how code came out that has raised, if only when it was told to stop."""
+    if attempt.code.has_timed_out:
+        late = _stopped(attempt, definition)
+        return replace(late, error=f"{late.error}; then it failed: {failed.error}")
+    if attempt.is_draining and definition.idempotent and not attempt.run.cancel_requested:
+        log.warning("%s failed when it was told to stop; it is handed back", attempt.run.run_id)
+        return _stopped(attempt, definition)
+    return failed
+
+
 def _raised(error: BaseException) -> Ended:
     return _failed(told(error))
 
@@ -347,8 +358,7 @@ def told(error: BaseException) -> str:
 
 
 def _failed(error: str) -> Ended:
-    text = truncated(error, ERROR_BYTES)
-    return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=text)
+    return Ended(outcome=Outcome.FAILED, retry_on=RetryOn.ERROR, error=error)
 
 
 def _first_of_chain(state: RunState) -> RunId:

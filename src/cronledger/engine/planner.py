@@ -6,6 +6,7 @@ and the append, one item per job: a job whose item conflicts is read and decided
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -20,12 +21,15 @@ from cronledger.domain.foresight import foresee
 from cronledger.domain.ids import JobName, Position, Term, job_stream, run_stream
 from cronledger.domain.job import Decision, JobState
 from cronledger.domain.overlap import Overlap
+from cronledger.domain.schedule import unreadable
 from cronledger.engine.agenda import Agenda
 from cronledger.engine.board import Board
 from cronledger.engine.foresight import AHEAD, MANY, Decided, Foresight
 from cronledger.engine.world import Answers, World
 from cronledger.errors import Early, Fenced
 from cronledger.ledger.api import Appended, Item, Quiet, Same, Write
+
+log = logging.getLogger("cronledger.engine")
 
 CHUNK = 250
 """Jobs decided in one append: small enough that the first of a thousand need not wait for the last."""
@@ -64,6 +68,7 @@ class Planner:
         self._decided: dict[JobName, tuple[int, datetime | None]] = {}
         self._not_before: datetime | None = None
         self._foresight = Foresight()
+        self._unreadable: set[tuple[JobName, str]] = set()
 
     def next_due(self) -> datetime | None:
         """Return the earliest instant at which there is something to decide, or to look ahead."""
@@ -87,7 +92,7 @@ class Planner:
         """
         self._refresh()
         self._not_before = None
-        due = deque(self._agenda.take(now, JOBS_AT_ONCE))
+        due = deque(sorted(self._agenda.take(now, JOBS_AT_ONCE), key=self._after_more_urgent))
         again = len(due) == JOBS_AT_ONCE
         asked: deque[_Asked] = deque()
         until = self._world.clock.monotonic() + SECONDS_AT_ONCE
@@ -113,7 +118,8 @@ class Planner:
             return
         self._foresight.begin(fire_at)
         room = 0
-        for number, name in enumerate(self._agenda.at(fire_at)[:JOBS_AT_ONCE]):
+        names = sorted(self._agenda.at(fire_at)[:JOBS_AT_ONCE], key=self._after_more_urgent)
+        for number, name in enumerate(names):
             if number % FORESEEN_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
                 if self._world.now() >= fire_at:
@@ -126,6 +132,10 @@ class Planner:
             if decided is not None:
                 room += len(decided.claims)
                 self._foresight.keep(decided._replace(prepared=self._world.prepare(decided.item)))
+
+    def _after_more_urgent(self, name: JobName) -> int:
+        state = self._board.jobs.get(name)
+        return -state.definition.priority if state and state.definition else 0
 
     def _deserves_a_look(self, fire_at: datetime) -> bool:
         """Whether many jobs share a fire time that nobody has looked ahead to."""
@@ -140,7 +150,17 @@ class Planner:
             decided = self._decided.pop(name, None)
             if state and (state.version, state.planned_until) == decided:
                 continue  # nothing but what was decided here: what comes after it is known
-            self._enter(name, job.next_fire(state) if state else None)
+            fire_at = job.next_fire(state) if state else None
+            if state and fire_at is None:
+                self._warn_of(state)
+            self._enter(name, fire_at)
+
+    def _warn_of(self, state: JobState) -> None:
+        """Say once for each reason that a job is not planned here, since its schedule cannot be read."""
+        why = unreadable(state.definition) if state.is_active and state.definition else None
+        if why is not None and (state.name, why) not in self._unreadable:
+            self._unreadable.add((state.name, why))
+            log.warning("job %s is not planned here, its schedule cannot be read: %s", state.name, why)
 
     def _enter(self, name: JobName, fire_at: datetime | None) -> None:
         if fire_at is not None:

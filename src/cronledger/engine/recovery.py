@@ -1,7 +1,8 @@
 """Recovery: the leader ends or hands on what nobody is looking after.
 
-A run whose instance is dead is lost; a waiting run that somebody cancelled ends; a run that no living
-instance has been able to claim for too long ends too. One run's refusal does not hold up the others.
+A run whose instance is dead is lost; a waiting run that somebody cancelled ends, and one that waits for an
+instance that is gone; a run that no living instance provides ends too after a while. One run's refusal does
+not hold up the others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from cronledger.ledger.api import Item, Write
 
 ACTOR = e.Actor.engine("recovery")
 
+UNTIL_REGISTERED = timedelta(seconds=30)
+"""So soon a process that has triggered a run for itself is on the list of instances."""
 FORGET_SECONDS = 600.0
 FORGOTTEN_AFTER = timedelta(days=1)
 """How long an instance that went without a goodbye stays in the list of instances."""
@@ -62,16 +65,20 @@ class Recovery:
             definition = known.definition if known else None
             if state.phase is Phase.WAITING:
                 ended = run.cancel_waiting(state, ACTOR)
+                if not ended and state.bound_to and now >= state.triggered_at + UNTIL_REGISTERED:
+                    living = await self._living() if living is None else living
+                    if _is_gone(state.bound_to, living):
+                        ended = run.withdraw(state, ACTOR, f"instance {state.bound_to} is gone")
                 if not ended and (known is None or not known.running):  # else it stands in line
                     free_since = known.last_ended_at if known else None
                     ended = run.expire(state, definition, now, ACTOR, free_since=free_since)
-                    if ended and definition is not None and definition.queue_limit is not None:
+                    if ended:
                         living = await self._living() if living is None else living
                         ended = [] if _waits_its_turn(state, living) else ended
                 decided.append((state, ended))
             elif state.instance != self._world.instance:
                 living = await self._living() if living is None else living
-                if _is_lost(state.instance, living):
+                if _is_gone(state.instance, living):
                     known_as = definition or JobDefinition(name=state.job)
                     decided.append((state, run.lose(state, known_as, ACTOR, now=now)))
         return decided
@@ -91,10 +98,10 @@ class Recovery:
 
 
 def _waits_its_turn(state: RunState, living: Sequence[Instance]) -> bool:
-    """Whether it is for its queue that a run waits: somebody alive could perform it."""
+    """Whether it is for a place that a run waits: somebody alive could perform it."""
     return any(state.job in each.jobs and state.bound_to in (None, each.id) for each in living)
 
 
-def _is_lost(instance: InstanceId | None, living: Sequence[Instance]) -> bool:
-    """Whether the instance that claimed a run is gone: its row is, or it is dead."""
+def _is_gone(instance: InstanceId | None, living: Sequence[Instance]) -> bool:
+    """Whether the instance of a run is gone: its row is, or it is dead."""
     return all(each.id != instance for each in living)

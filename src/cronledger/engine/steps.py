@@ -154,7 +154,7 @@ class Recorder:
 
     def _claim(self, name: object) -> str:
         """Take a name, as the ledger keeps it, for one step of this attempt."""
-        text = truncated(worded(name) or "", MESSAGE_BYTES)
+        text = truncated(self._attempt.discreet(worded(name) or ""), MESSAGE_BYTES)
         if text in self._names:
             self._refuse(DuplicateStep(text))
         self._names.add(text)

@@ -84,6 +84,9 @@ _DECODERS: dict[tuple[str, int], Callable[[str], Body]] = {
     (tag, body.schema): msgspec.json.Decoder(body).decode for tag, body in BODIES.items()
 }
 """For each type and the shape that it has today: what reads it."""
+_READERS: dict[type[Body], Callable[[bytes], Body]] = {
+    body: msgspec.json.Decoder(body).decode for body in BODIES.values()
+}
 _CAUSES = {None: None} | {str(cause): cause for cause in Cause}
 _COUNT = 2**63
 _STAMP_BYTES = 6
@@ -103,6 +106,7 @@ def prepared(item: Item, entropy: Entropy, now: datetime) -> Prepared:
 def seal(event: Event, entropy: Entropy, stamp: bytes) -> Sealed:
     """Give an event its id, its salt and its commitment; what jobs supplied is bounded first.
 
+    Raises LedgerDamaged for a body that nobody could read again: one such event would stop every reader.
     The id begins with the stamp, the milliseconds of the intention, and the rest is random: ids that grow
     with time stand side by side in their index, where random ones would change a page of it each.
     """
@@ -110,6 +114,7 @@ def seal(event: Event, entropy: Entropy, stamp: bytes) -> Sealed:
     if encoded is None:
         event = msgspec.structs.replace(event, body=bounded(event.body))
         encoded = encode(event.body)
+    _require_readable(event.body, encoded)
     salt, event_id = entropy.token(), stamp + entropy.token()[_STAMP_BYTES:]
     return Sealed(event, event_id, salt, encoded.decode(), sha256(salt + encoded).digest())
 
@@ -124,6 +129,15 @@ def _as_it_stands(body: Body) -> bytes | None:
     except (TypeError, ValueError, RecursionError):
         return None
     return None if len(encoded) > MESSAGE_BYTES or rb"\u0000" in encoded else encoded
+
+
+def _require_readable(body: Body, encoded: bytes) -> None:
+    read = _READERS.get(type(body))
+    try:
+        if read is not None:
+            read(encoded)
+    except msgspec.ValidationError as error:
+        raise LedgerDamaged(f"nobody could read this {body.type} again: {error}") from None
 
 
 def _triggered_with(body: Any) -> bool:
@@ -225,8 +239,8 @@ def recorded(stored: Stored) -> Recorded:
 def recorded_rows(rows: Iterable[Sequence[Any]]) -> list[Recorded]:
     """Return events of their columns: those of the table up to `cause`, and the body.
 
-    Raises LedgerDamaged if a stored text is not what its type says. All rows in one loop, and bodies of
-    today's shapes without a call in between: that is a third of the time.
+    Raises LedgerDamaged if a stored text or instant is not what its type says. All rows in one loop, and
+    bodies of today's shapes without a call in between: that is a third of the time.
     """
     events: list[Recorded] = []
     position = 0
@@ -256,7 +270,7 @@ def recorded_rows(rows: Iterable[Sequence[Any]]) -> list[Recorded]:
                 decode(tag, schema, text) if decoder is None else decoder(text),
             )
             events.append(event)
-    except (msgspec.MsgspecError, KeyError, ValueError) as error:
+    except (msgspec.MsgspecError, KeyError, ValueError, LedgerDamaged) as error:
         raise LedgerDamaged(
             f"the event at position {position} cannot be read: {error}",
             hint="run `cronledger ledger verify`",

@@ -89,6 +89,22 @@ async def hang_in_finally() -> None:
 
 
 @job(extension="hostile", run_on_startup=True, idempotent=True)
+async def raise_in_finally() -> None:
+    """Fail to tidy up."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        raise OSError("could not tidy up")
+
+
+@job(extension="hostile")
+def print_a_line() -> None:
+    """Say something where the answer of a command is said."""
+    print("one for the eye")  # noqa: T201 - that is what it is about
+    os.write(1, b"one past the interpreter\n")
+
+
+@job(extension="hostile", run_on_startup=True, idempotent=True)
 async def thread_that_drains() -> None:
     """Be at work when the process is told to stop, in a thread."""
     await anyio.to_thread.run_sync(threading.Event().wait, abandon_on_cancel=True)

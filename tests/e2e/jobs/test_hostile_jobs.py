@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -159,6 +160,65 @@ def test_code_that_does_not_stop_is_left_behind_and_the_drain_ends(
     assert "threads or coroutines run code whose run has ended" in child.log.read_text()
 
 
+def test_code_that_fails_when_it_is_told_to_stop_has_been_stopped_all_the_same(
+    sqlite_url: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Why it was told to is what counts: `retry` may be for time-outs, and a drained run is handed back."""
+    timed = {"name": "timed", "job": "raise_in_finally", "timeout_seconds": 1}
+    configure(tmp_path, timed, {"name": "raise_in_finally"})
+    child = nursery.start(tmp_path, sqlite_url, *UP)
+    timed_out = eventually_within(60, lambda: ends(lines_of(sqlite_url))["timed", "run.timed_out"] == 1)
+    exit_code = stopped(child, 30)
+    lines = [line for line in lines_of(sqlite_url) if line["job"] in ("timed", "raise_in_finally")]
+    (late,) = [line["body"]["error"] for line in lines if line["type"] == "run.timed_out"]
+
+    assert timed_out, child.log.read_text()
+    assert 0 == exit_code, child.log.read_text()
+    assert "took longer than timeout_seconds (1); then it failed: OSError: could not tidy up" == late
+    assert ["raise_in_finally"] == [line["job"] for line in lines if line["type"] == "attempt.interrupted"]
+    assert [] == [line for line in lines if line["type"] == "run.failed"]
+
+
+def command(folder: Path, url: str, *words: str) -> list[str]:
+    """Return the words of a command that has the jobs."""
+    config = ("--config", str(folder / "config.yaml"), "--database-url", url)
+    return [sys.executable, "-m", "cronledger", *config, *UP[:2], *words]
+
+
+def test_what_a_job_prints_is_no_part_of_an_answer(sqlite_url: str, tmp_path: Path) -> None:
+    configure(tmp_path)
+    done = subprocess.run(
+        command(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "print_a_line", "--local"),
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    assert 1 == json.loads(done.stdout)["succeeded"]
+    assert {"one for the eye", "one past the interpreter"} <= set(done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_ends_the_runs_that_it_performs(
+    sqlite_url: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    """One that stayed behind kept its job from running until an instance came up."""
+    configure(tmp_path)
+    child = subprocess.Popen(
+        command(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_that_drains", "--local"), cwd=ROOT
+    )
+    has_begun = eventually_within(
+        30, lambda: "run.started" in [line["type"] for line in lines_of(sqlite_url)]
+    )
+    child.send_signal(number)
+    exit_code = child.wait(30)
+
+    assert has_begun
+    assert 130 == exit_code
+    assert ["run.triggered", "run.started", "run.cancelled"] == [
+        line["type"] for line in lines_of(sqlite_url) if line["run_id"]
+    ]
+
+
 def test_a_plain_function_that_never_ends_keeps_neither_its_instance_nor_a_command(
     sqlite_url: str, tmp_path: Path, nursery: Nursery
 ) -> None:
@@ -171,10 +231,8 @@ def test_a_plain_function_that_never_ends_keeps_neither_its_instance_nor_a_comma
     assert timed_out, child.log.read_text()
     assert 0 == exit_code, child.log.read_text()
 
-    config = ("--config", str(tmp_path / "config.yaml"), "--database-url", sqlite_url)
-    run = ("infra", "jobs", "run", "thread_for_ever", "--local")
     done = subprocess.run(
-        [sys.executable, "-m", "cronledger", *config, *UP[:2], *run],
+        command(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_for_ever", "--local"),
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

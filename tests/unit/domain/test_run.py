@@ -167,6 +167,13 @@ def test_a_drained_run_is_handed_back_or_cancelled() -> None:
     assert [said(e.AttemptInterrupted(reason="drain"))] == run.interrupt(state, REPEATABLE, ENGINE)
 
 
+def test_a_run_that_one_instance_alone_may_perform_ends_with_it() -> None:
+    state = msgspec.structs.replace(given(TRIGGERED, STARTED), bound_to=HERE)
+
+    assert ["run.lost"] == [each.body.type for each in run.lose(state, REPEATABLE, ENGINE, now=NOON)]
+    assert [said(e.RunCancelled(reason="drain"))] == run.interrupt(state, REPEATABLE, ENGINE)
+
+
 def test_a_late_result_is_told_in_full_and_never_changes_the_outcome() -> None:
     lost = said(e.RunLost(error="silent"))
     state = given(TRIGGERED, STARTED, lost, said(e.RunStarted(), 2))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from cronledger.domain.definition import JobDefinition
@@ -15,7 +16,7 @@ from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Term
 from cronledger.domain.job import JobState
 from cronledger.domain.run import Phase, RunState
 from cronledger.engine.board import Board
-from cronledger.engine.recovery import FORGET_SECONDS, FORGOTTEN_AFTER, Recovery
+from cronledger.engine.recovery import FORGET_SECONDS, FORGOTTEN_AFTER, UNTIL_REGISTERED, Recovery
 from cronledger.engine.world import Instance
 from cronledger.ledger.api import Answer, Appended, Item
 from cronledger.testing import ManualClock
@@ -95,11 +96,11 @@ def test_they_are_looked_for_now_and_then() -> None:
         (1, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), False),
         (1, instance("here", silent_for=SECOND, is_dead=False), True),
         (1, instance("here", silent_for=SECOND, is_dead=True, jobs=["tidy"]), True),
-        (None, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), True),
+        (None, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), False),
     ],
-    ids=["waits its turn", "nobody has the code", "who had it is dead", "no limit"],
+    ids=["waits its turn", "nobody has the code", "who had it is dead", "waits for room"],
 )
-def test_a_run_that_waits_for_its_queue_is_not_given_up(
+def test_a_run_that_waits_for_a_place_is_not_given_up(
     queue_limit: int | None, provider: Instance, *, ends: bool
 ) -> None:
     """However long the others take: somebody alive will perform it."""
@@ -111,6 +112,30 @@ def test_a_run_that_waits_for_its_queue_is_not_given_up(
     anyio.run(Recovery(world, board).tick, NOON, Term(1))
 
     assert ends is bool(world.appended)
+
+
+@pytest.mark.parametrize(
+    ("age", "is_dead", "told"),
+    [
+        (UNTIL_REGISTERED, True, ["run.cancelled"]),
+        (UNTIL_REGISTERED, False, []),
+        (UNTIL_REGISTERED - SECOND, True, []),
+    ],
+    ids=["its instance is gone", "its instance lives", "its instance may not be listed yet"],
+)
+def test_a_run_that_waits_for_an_instance_that_is_gone_is_ended(
+    age: timedelta, told: list[str], *, is_dead: bool
+) -> None:
+    """It would keep its job from running for an hour, and nobody else may perform it."""
+    board = Board()
+    waiting = msgspec.structs.replace(a_run("tidy!1"), bound_to=InstanceId("it"), triggered_at=NOON - age)
+    board.runs[waiting.run_id] = waiting
+    world: Any = StubWorld(instance("it", silent_for=SECOND, is_dead=is_dead, jobs=["tidy"]))
+    anyio.run(Recovery(world, board).tick, NOON, Term(1))
+
+    events = [each.body for item in world.appended for write in item.writes for each in write.events]
+    assert told == [body.type for body in events]
+    assert ["instance it is gone"] * len(told) == [body.reason for body in events]
 
 
 @pytest.mark.parametrize(

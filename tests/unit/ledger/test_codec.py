@@ -211,6 +211,13 @@ def test_parameters_of_a_definition_are_normalised() -> None:
     assert body.definition == msgspec.structs.replace(definition, parameters={"a": "Infinity", "b": {"1": 2}})
 
 
+@pytest.mark.parametrize("reason", [404, True, 1.5, [], {}])
+def test_a_body_that_nobody_could_read_again_is_refused(reason: Any) -> None:
+    """One in the ledger would stop every reader for good."""
+    with pytest.raises(LedgerDamaged, match=r"nobody could read this run.triggered again"):
+        sealed_body(RunTriggered(reason=reason))
+
+
 def test_an_ordinary_body_is_sealed_as_it_is() -> None:
     event = succeeded()
 
@@ -278,11 +285,23 @@ def test_an_old_shape_is_lifted_step_by_step() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"body": "{"}, {"type": "step.started", "body": '{"name":5}'}, {"cause": "whim"}, {"actor": "god:x"}],
+    [
+        {"body": "{"},
+        {"type": "step.started", "body": '{"name":5}'},
+        {"cause": "whim"},
+        {"actor": "god:x"},
+        {"recorded_at": -(2**63)},
+        {"fire_at": 2**63 - 1},
+    ],
 )
 def test_what_cannot_be_read_is_damage_at_its_position(changes: dict[str, object]) -> None:
     with pytest.raises(LedgerDamaged, match="position 18"):
         codec.recorded(stored(**changes))
+
+
+def test_an_instant_that_no_calendar_has_is_not_exported() -> None:
+    with pytest.raises(LedgerDamaged, match="no calendar has: 9223372036854775807"):
+        codec.exported(stored(recorded_at=2**63 - 1))
 
 
 def test_the_run_is_derived_from_the_stream() -> None:
