@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Connection
 
-from cronledger.domain.ids import InstanceId, JobName, Position, RunId
+from cronledger.domain.events import Body, Event
+from cronledger.domain.ids import InstanceId, JobName, Position, RunId, Stream
 from cronledger.domain.line import Line
 from cronledger.errors import UsageError
 from cronledger.ledger import instances, logs
+from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from cronledger.ledger.export import export
 from cronledger.ledger.instances import Instance
 from cronledger.ledger.logs import Wanted
-from cronledger.ledger.verify import Problem, verify
+from cronledger.ledger.schema import INSTANCE
+from cronledger.ledger.verify import Problem, stray_bodies, verify
 from tests.conftest import opened
 from tests.contract.test_ledger_reading import remove
-from tests.events import HERE, JOB, NOON, RUN, THERE, plain, trigger
+from tests.events import HERE, JOB, NOON, PLANNER, RUN, THERE, plain, trigger
 
 SECOND = timedelta(seconds=1)
 
@@ -33,6 +36,18 @@ def instance(name: InstanceId, **changes: object) -> Instance:
         "started_at": NOON, "beat_at": NOON,
     }  # fmt: skip
     return Instance(**fields | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("names", ["{", "5", "", '["a", 5]'])
+def test_an_instance_whose_names_cannot_be_read_has_none(store: Store, names: str) -> None:
+    """One edited row kept every instance from coming up."""
+    with store.writing() as connection:
+        instances.register(connection, instance(HERE, jobs=(JOB,), features=("x",)))
+        connection.execute(INSTANCE.update().values(jobs=names, features=names))
+    with store.reading() as connection:
+        (found,) = instances.known(connection)
+
+    assert ((), ()) == (found.jobs, found.features)
 
 
 def test_instances_live_while_they_beat(store: Store) -> None:
@@ -162,6 +177,18 @@ TAMPERINGS = [
     ("UPDATE event SET recorded_at = 1 WHERE position = 2", 2, "recorded before"),
     ("UPDATE head SET position = 2", 3, "beyond the head"),
     ("UPDATE head SET position = 4", 4, "the head is at 4"),
+    ("DELETE FROM event_body WHERE position = 2", 2, "the body is missing"),
+    ("UPDATE event SET cause = 'moon' WHERE position = 2", 2, "cannot be read"),
+    ("UPDATE event SET actor = 'nobody' WHERE position = 2", 2, "cannot be read"),
+    (f"UPDATE event SET fire_at = {2**63 - 1} WHERE position = 2", 2, "cannot be read"),
+    (f"UPDATE event SET recorded_at = {2**63 - 1} WHERE position = 3", 3, "cannot be read"),
+    ("UPDATE event SET id = commitment WHERE position = 2", 2, "has not 16 bytes"),
+    ("UPDATE event SET position = 0 WHERE position = 1", 0, "in front of the first position"),
+    (
+        f"UPDATE event SET position = {-(2**62)} WHERE position = 3",
+        -(2**62),
+        "in front of the first position",
+    ),
 ]
 
 
@@ -169,9 +196,7 @@ TAMPERINGS = [
 def test_tampering_is_found(sql_url: str, statement: str, position: int, problem: str) -> None:
     store = opened(sql_url)
     store.ledger.append(plain("a", 3))
-    unlock(store)
-    with store.writing() as connection:
-        connection.exec_driver_sql(statement)
+    tamper(store, statement)
     report = verify(store.ledger)
 
     assert not report.ok
@@ -189,27 +214,68 @@ def test_a_missing_event_is_found(sql_url: str) -> None:
     store.close()
 
 
-def unlock(store: Store) -> None:
+@pytest.mark.parametrize("position", [-7, 4, 5000])
+def test_a_body_without_an_event_is_found(sql_url: str, position: int) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 3))
+    before = verify(store.ledger, stray=stray_bodies(store.reading))
+    tamper(store, f"INSERT INTO event_body SELECT {position}, salt, body FROM event_body WHERE position = 1")
+    after = verify(store.ledger, stray=stray_bodies(store.reading))
+
+    assert before.ok
+    assert (Problem(position, "a body stands here without an event"),) == after.problems
+    store.close()
+
+
+def test_bodies_are_compared_with_events_page_by_page(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 2500))
+    tamper(store, "DELETE FROM event WHERE position IN (1000, 1001, 2500)")
+
+    assert [1000, 1001, 2500] == list(stray_bodies(store.reading))
+    store.close()
+
+
+def tamper(store: Store, statement: str) -> None:
+    """Change what is recorded, as who may write the file, or owns the database, can."""
     with store.writing() as connection:
         for table in ("event", "event_body"):
             if store.kind == "sqlite":
-                connection.exec_driver_sql(f"DROP TRIGGER {table}_UPDATE")
+                for verb in ("UPDATE", "DELETE"):
+                    connection.exec_driver_sql(f"DROP TRIGGER {table}_{verb}")
             else:
                 connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER immutable")
+        connection.exec_driver_sql(statement)
+
+
+class Erased(Body, frozen=True, kw_only=True):
+    type: ClassVar[str] = "body.erased"
+    position: int = 0
 
 
 def test_an_erased_body_is_no_problem(sql_url: str) -> None:
     store = opened(sql_url)
     store.ledger.append(plain("a", 3))
-    with store.writing() as connection:
-        if store.kind == "sqlite":
-            connection.exec_driver_sql("DROP TRIGGER event_body_DELETE")
-        else:
-            connection.exec_driver_sql("ALTER TABLE event_body DISABLE TRIGGER immutable")
-        connection.exec_driver_sql("DELETE FROM event_body WHERE position = 2")
+    tamper(store, "DELETE FROM event_body WHERE position = 2")
     lines = list(export(store.ledger))
+    missing = verify(store.ledger)
+    store.ledger.append(Write(Stream("ledger"), (Event(body=Erased(position=2), actor=PLANNER),)))
+    erased = verify(store.ledger)
 
-    assert verify(store.ledger).ok
+    assert (Problem(2, "the body is missing"),) == missing.problems
+    assert () == erased.problems
     assert b'"body":null,"salt":null,' in lines[1]
-    assert ["x", "", "x"] == [each.body.name for each in store.ledger.read_all(Position(0), 10)]  # type: ignore[attr-defined]
+    assert ["x", "", "x"] == [each.body.name for each in store.ledger.read_all(Position(0), 3)]  # type: ignore[attr-defined]
+    store.close()
+
+
+def test_an_erasure_that_names_nothing_is_a_problem(sql_url: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(plain("a", 3))
+    body = '\'{"position":"2"}\''
+    tamper(store, f"UPDATE event_body SET body = {body} WHERE position = 3")
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE event SET type = 'body.erased' WHERE position = 3")
+
+    assert any("Expected `int`" in each.problem for each in verify(store.ledger).problems)
     store.close()

@@ -12,7 +12,7 @@ from threading import Event
 
 import psycopg
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from cronledger import migrations
@@ -22,8 +22,11 @@ from cronledger.entropy import SystemEntropy
 from cronledger.errors import LedgerDamaged, LedgerUnreachable, SchemaOutdated, UsageError
 from cronledger.ledger.api import Item
 from cronledger.ledger.database import Store, open_store, safe_url
+from cronledger.ledger.missing_tables import NoSuchTable
 from cronledger.ledger.schema import LOG_LINE
 from cronledger.ledger.sqlite import require_sqlite
+from cronledger.migrations.obstacles import NamesTaken
+from cronledger.projections import fold, tables
 from tests.conftest import opened
 from tests.events import HERE, plain, trigger
 from tests.waiting import LIMIT_SECONDS
@@ -58,6 +61,103 @@ def test_a_database_without_a_schema_is_outdated(empty_sql_url: str) -> None:
         store.ledger.head()
 
     assert migrations.current(store) is None
+    store.close()
+
+
+FOREIGN = ["event", "instance", "inbox", "run_progress", "leadership"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_table_of_somebody_else_is_not_taken_over(empty_sql_url: str, name: str) -> None:
+    """An application's own `event` was given the triggers that make the ledger immutable."""
+    store = opened(empty_sql_url)
+    with store.writing() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE {name} (id integer, title text)")
+        connection.exec_driver_sql(f"INSERT INTO {name} VALUES (1, 'concert')")
+    with pytest.raises(NamesTaken, match=f"no cronledger schema, but .* as one: {name}; nothing") as refused:
+        migrations.upgrade(store)
+    with store.writing() as connection:
+        found = inspect(connection).get_table_names()
+        changed = connection.exec_driver_sql(f"UPDATE {name} SET title = 'x'").rowcount
+
+    assert (6, (name,)) == (refused.value.exit_code, refused.value.names)
+    assert ([name], 1) == (found, changed)
+    assert migrations.current(store) is None
+    store.close()
+
+
+def test_a_ledger_that_has_lost_its_revision_is_not_made_anew(sql_url: str) -> None:
+    """It was an error of the database about the head's key."""
+    store = opened(sql_url)
+    store.ledger.append(plain("a"))
+    with store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM cronledger_version")
+    with pytest.raises(NamesTaken, match="event, event_body, head"):
+        migrations.upgrade(store)
+
+    assert 1 == store.ledger.head().position
+    store.close()
+
+
+def test_a_ledger_lives_beside_other_tables_in_a_schema_of_its_own(empty_postgres_url: str) -> None:
+    with psycopg.connect(empty_postgres_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE event (title text); CREATE SCHEMA cron")
+        beside = opened(f"{empty_postgres_url}?options=-csearch_path%3Dcron%2Cpublic")
+        with pytest.raises(NamesTaken):
+            migrations.upgrade(beside)
+        own = opened(f"{empty_postgres_url}?options=-csearch_path%3Dcron")
+        migrations.upgrade(own)
+        own.ledger.append(plain("a"))
+        changed = owner.execute("DELETE FROM public.event").rowcount
+    own.close()
+    beside.close()
+
+    assert 0 == changed
+
+
+@pytest.mark.parametrize(
+    ("table", "todo"),
+    [
+        ("head", "restore the database from a backup"),
+        ("event_body", "restore the database from a backup"),
+        ("inbox", "restore the database from a backup"),
+        ("run_history", "run `cronledger projections rebuild`"),
+        ("checkpoint", "run `cronledger projections rebuild`"),
+    ],
+)
+def test_a_table_that_was_dropped_is_named(sql_url: str, table: str, todo: str) -> None:
+    """It was said that there was no schema, and by `db upgrade` that it was the newest one."""
+    store = opened(sql_url)
+    store.ledger.append(plain("a"))
+    with store.writing() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    with (
+        pytest.raises(NoSuchTable, match=f"has no table {table}$") as refused,
+        store.reading() as connection,
+    ):
+        connection.exec_driver_sql(f"SELECT * FROM {table}")
+
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith(todo)
+    assert (6, table) == (refused.value.exit_code, refused.value.table)
+    store.close()
+
+
+@pytest.mark.parametrize("table", sorted(tables.METADATA.tables))
+def test_a_view_that_was_dropped_is_made_anew(sql_url: str, table: str) -> None:
+    store = opened(sql_url)
+    store.ledger.append(trigger())
+    fold.catch_up(store)
+    with store.writing() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    with pytest.raises(NoSuchTable):
+        fold.check(store)
+    fold.rebuild(store)
+    with store.reading() as connection:
+        indexes = {each["name"] for each in inspect(connection).get_indexes(table)}
+
+    assert [] == fold.check(store)
+    assert {index.name for index in tables.METADATA.tables[table].indexes} == indexes
     store.close()
 
 

@@ -22,6 +22,7 @@ from cronledger.errors import LedgerDamaged, NotFound, UsageError
 from cronledger.ledger.api import Ledger, Stored
 from cronledger.ledger.codec import exported
 from cronledger.ledger.export import export as exported_lines
+from cronledger.ledger.verify import stray_bodies
 from cronledger.ledger.verify import verify as verified
 from cronledger.projections.event_lines import line_of
 from cronledger.projections.moments import moment
@@ -108,11 +109,13 @@ def show(ctx: typer.Context, position: At) -> None:
 @app.command()
 def verify(ctx: typer.Context) -> None:
     """Check every event: positions, versions, times and commitments; exit code 7 if something is wrong."""
-    report = verified(application(ctx).existing().ledger)
+    store = application(ctx).existing()
+    report = verified(store.ledger, stray=stray_bodies(store.reading))
     document = msgspec.to_builtins(report)
     document = {field: document[field] for field in ("ok", "events", "sealed_through", "head", "problems")}
     problems = document["problems"]
-    text = None if problems else f"ok: {report.events} events, none missing, none changed"
+    good = f"ok: {report.events} events, none missing, every body is the one that was committed to"
+    text = None if problems else good
     emit(ctx, document, columns=("position", "problem"), rows=problems or None, text=text)
     if not report.ok:
         raise typer.Exit(LedgerDamaged.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -14,17 +15,18 @@ from cronledger.errors import (
     CronledgerError,
     LedgerDamaged,
     LedgerUnreachable,
-    SchemaOutdated,
     UsageError,
     WriterOutdated,
 )
 from cronledger.ledger.api import WRITER
 from cronledger.ledger.connecting import BoundedConnection, met, server_of
-from cronledger.ledger.schema import REVISION
+from cronledger.ledger.missing_tables import without_table
 
 _DAMAGED = "CL001"
 _IMMUTABLE = "CL002"
 _WRITER_OUTDATED = "CL003"
+_QUOTED = re.compile(r'["«„»“]\s*(?:\w+\.)?(\w+)')
+"""A name as a server quotes it, in whatever language it speaks."""
 
 
 def problem(url: str, error: BaseException, *, secret: str | None = None) -> CronledgerError | None:
@@ -42,7 +44,7 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
         case _ if error.sqlstate in (_DAMAGED, _WRITER_OUTDATED):
             return _told_by_function(error, words)
         case errors.UndefinedTable() | errors.UndefinedFunction() | errors.InvalidSchemaName():
-            return SchemaOutdated(url, None, REVISION)
+            return without_table(url, _table_of(error, words))
         case errors.InsufficientPrivilege():
             return LedgerUnreachable(f"the ledger {url} may not be used so by this user: {words}")
         case errors.ReadOnlySqlTransaction():
@@ -60,6 +62,12 @@ def problem(url: str, error: BaseException, *, secret: str | None = None) -> Cro
 
 def _is_ours(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.DataError | psycopg.IntegrityError) or error.sqlstate == _IMMUTABLE
+
+
+def _table_of(error: psycopg.Error, words: str) -> str | None:
+    """Return which table is not there, if it is a table and the server names it."""
+    named = _QUOTED.search(words) if isinstance(error, errors.UndefinedTable) else None
+    return None if named is None else named[1]
 
 
 def _told_by_function(error: psycopg.Error, words: str) -> CronledgerError:

@@ -8,9 +8,9 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from cronledger.errors import CronledgerError, LedgerDamaged, LedgerUnreachable, SchemaOutdated
+from cronledger.errors import CronledgerError, LedgerDamaged, LedgerUnreachable
 from cronledger.ledger.failures import safe_url
-from cronledger.ledger.schema import REVISION
+from cronledger.ledger.missing_tables import without_table
 from cronledger.ledger.sqlite_connections import BUSY_SECONDS
 
 log = logging.getLogger("cronledger.ledger")
@@ -54,7 +54,7 @@ def problem(url: str, error: BaseException, path: Path | None = None) -> Cronled
         column = words.partition(" with text ")[0]
         return LedgerDamaged(f"{shown} holds something that is no text: {column}")
     if "no such table" in words:
-        return SchemaOutdated(shown, None, REVISION)
+        return without_table(shown, words.rpartition(": ")[2].rpartition(".")[2])
     if "locked" in words:
         return _locked(shown, None if path is None else writer_of(path))
     for sign, sentence in _SENTENCES.items():

@@ -1,13 +1,16 @@
-"""One upgrade at a time, with short waits; and who is in the way when they are not enough."""
+"""One upgrade at a time, with short waits, and beside nobody's tables; and who is in the way of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from cronledger.errors import CronledgerError
 from cronledger.ledger.database import Store
+from cronledger.ledger.schema import METADATA
+from cronledger.projections import tables
 
 UPGRADE_SECONDS = 300
 LOCK_SECONDS = 2
@@ -31,6 +34,34 @@ _HOLDERS = text(
     "OR max(extract(epoch FROM clock_timestamp() - a.xact_start)) > 1 "
     "ORDER BY seconds DESC LIMIT 5"
 )
+
+
+class NamesTaken(CronledgerError):
+    """Somebody else's tables have the names of the ledger's; nothing was changed."""
+
+    code = "names_taken"
+    exit_code = 6
+
+    def __init__(self, url: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"the database {url} has no cronledger schema, but tables of the same names as one: "
+            f"{', '.join(names)}; nothing was changed",
+            hint="use another database, or on PostgreSQL a schema made for the ledger, by "
+            "`?options=-csearch_path%3DNAME` in the URL; a ledger whose cronledger_version was emptied is "
+            "restored from a backup",
+        )
+        self.names = tuple(names)
+
+
+def require_free_names(connection: Connection, url: str) -> None:
+    """Raise NamesTaken if a table is there already that the ledger would make: it is not the ledger's.
+
+    All schemas of the search path count, as they do for every statement that follows.
+    """
+    found = inspect(connection)
+    taken = [name for name in sorted({*METADATA.tables, *tables.METADATA.tables}) if found.has_table(name)]
+    if taken:
+        raise NamesTaken(url, taken)
 
 
 def take_turn(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from cronledger.clock import SystemClock
 from cronledger.errors import LedgerUnreachable, MigrationBlocked, SchemaOutdated
 from cronledger.ledger.database import Store
 from cronledger.ledger.schema import REVISION
-from cronledger.migrations.obstacles import obstacles, take_turn
+from cronledger.migrations.obstacles import obstacles, require_free_names, take_turn
 
 log = logging.getLogger("cronledger.migrations")
 
@@ -61,7 +61,8 @@ def upgrade(store: Store, *, seconds: float = DEADLINE_SECONDS, steps: Steps | N
     """Bring a ledger to the revision that this version needs; nothing happens if it is there or further.
 
     An attempt gives up after two seconds of waiting for a lock, so that nobody waits long behind it, and
-    is repeated. Raises MigrationBlocked after `seconds`, naming who was in the way; nothing is changed then.
+    is repeated. Raises MigrationBlocked after `seconds`, naming who was in the way, and NamesTaken at once if
+    others have tables of the same names; nothing is changed then.
     """
     wanted = steps or Steps()
     clock, pause = SystemClock(), Event()
@@ -86,8 +87,11 @@ def _attempt(store: Store, steps: Steps) -> None:
 
     with store.writing() as connection:
         take_turn(connection)
-        if _has_reached(current(store), steps.head):
+        found = current(store)
+        if _has_reached(found, steps.head):
             return
+        if found is None:
+            require_free_names(connection, store.url)
         config = Config()
         config.set_main_option("script_location", "cronledger:migrations")
         if steps.further:

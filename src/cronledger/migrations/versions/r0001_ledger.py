@@ -27,8 +27,9 @@ _IMMUTABLE = (
 def upgrade() -> None:
     """Create everything."""
     connection = op.get_bind()
-    METADATA.create_all(connection, [each for each in METADATA.sorted_tables if "since" not in each.info])
-    tables.METADATA.create_all(connection)
+    ours = [each for each in METADATA.sorted_tables if "since" not in each.info]
+    METADATA.create_all(connection, ours, checkfirst=False)
+    tables.METADATA.create_all(connection, checkfirst=False)
     if connection.dialect.name == "sqlite":
         _protect(connection)
     else:
