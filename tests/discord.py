@@ -23,6 +23,7 @@ class Discord:
         self.messages: list[dict[str, Any]] = []
         self.posted: list[dict[str, Any]] = []
         self.is_silent = False
+        self.drips = False
         self.speaks = threading.Event()
 
     def take(self, path: str, body: bytes) -> Said | None:
@@ -46,6 +47,11 @@ def discord() -> Iterator[Discord]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             said = there.take(self.path, body)
+            if there.drips:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                while not there.speaks.wait(0.05):
+                    self.wfile.write(b"y")
+                return
             if said is None:
                 return
             self.send_response(said[0])

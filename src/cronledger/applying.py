@@ -59,6 +59,7 @@ def apply(
     unless `force`; Conflict if others go on changing what this changes.
     """
     conflicts = 0
+    changed = False
     done: list[e.Event] = []
     before = standing(store)
     now = before
@@ -67,7 +68,7 @@ def apply(
             _refuse_superseded(store, now.revisions, resolution.revision)
         events, writes = _asked(resolution, now, actor, reason=reason, done=done)
         if dry_run or not writes:
-            return _outcome(store, resolution, before, [*done, *events], changed=bool(done or writes))
+            return _outcome(store, resolution, before, [*done, *events], changed=changed or bool(writes))
         try:
             store.ledger.append(*writes)
         except Conflict:
@@ -75,6 +76,7 @@ def apply(
             if conflicts == TRIES:
                 raise
         else:
+            changed = True
             done += events[:JOBS_PER_ITEM]
         now = standing(store)
 

@@ -19,11 +19,12 @@ from cronledger.domain.backfill import FIRE_TIMES_AT_MOST, Facts, Only, Proposal
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import InstanceId, RunId, job_stream, run_stream
 from cronledger.domain.job import JobState
-from cronledger.domain.schedule import schedule_for
-from cronledger.errors import Conflict, UsageError
+from cronledger.domain.schedule import schedule_for, unreadable
+from cronledger.errors import ConfigError, Conflict, UsageError
 from cronledger.ledger.api import Item, Write, require_current
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, run_history
+from cronledger.projections.moments import moment
 from cronledger.projections.replay import current
 
 CHUNK = 250
@@ -42,7 +43,8 @@ class Range(msgspec.Struct, frozen=True):
 def plan(store: Store, asked: Range) -> Proposed:
     """Decide which runs are to be triggered, and append nothing.
 
-    Raises UsageError for a job without a schedule, an empty range, or more than 10,000 fire times.
+    Raises UsageError for a job without a schedule, an empty range, or more than 10,000 fire times;
+    ConfigError for a schedule that cannot be read here.
     """
     times = _fire_times(asked, store.ledger.head().clock)
     name = asked.definition.name
@@ -92,6 +94,8 @@ def trigger(
 def _fire_times(asked: Range, now: datetime) -> list[datetime]:
     definition = asked.definition
     schedule = schedule_for(definition)
+    if schedule is None and (why := unreadable(definition)):
+        raise ConfigError([f"the schedule of job '{definition.name}' cannot be read here: {why}"])
     if schedule is None:
         raise UsageError(
             f"job '{definition.name}' has no schedule, so there are no fire times to make up for",
@@ -99,7 +103,7 @@ def _fire_times(asked: Range, now: datetime) -> list[datetime]:
         )
     if asked.since >= asked.until:
         raise UsageError(
-            f"the range is empty: {asked.since.isoformat()} is not before {asked.until.isoformat()}",
+            f"the range is empty: {moment(asked.since)} is not before {moment(asked.until)}",
             hint="--from is the earlier instant, --to the later one, itself not included",
         )
     last = min(asked.until - _INSTANT, now)
@@ -107,6 +111,6 @@ def _fire_times(asked: Range, now: datetime) -> list[datetime]:
     if len(times) > FIRE_TIMES_AT_MOST:
         raise UsageError(
             f"job '{definition.name}' has more than {FIRE_TIMES_AT_MOST} fire times in this range",
-            hint=f"take shorter ranges, one after the other; the first may end at {times[-1].isoformat()}",
+            hint=f"take shorter ranges, one after the other; the first may end at {moment(times[-1])}",
         )
     return times

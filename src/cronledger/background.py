@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 
 import anyio
 
+from cronledger.jobs.together import together
+
 log = logging.getLogger("cronledger.instance")
 
 
@@ -24,10 +26,20 @@ def beside(running: Callable[[], AbstractAsyncContextManager[object]]) -> Iterat
     failure: list[BaseException] = []
 
     async def serve() -> None:
+        stopped = anyio.Event()
+
+        async def listen() -> None:
+            await asyncio.get_running_loop().run_in_executor(None, stop.wait)
+            stopped.set()
+            if not ready.is_set():
+                tasks.cancel_scope.cancel()
+
         try:
-            async with running():
-                ready.set()
-                await asyncio.get_running_loop().run_in_executor(None, stop.wait)
+            async with together() as tasks:
+                tasks.start_soon(listen)
+                async with running():
+                    ready.set()
+                    await stopped.wait()
         except BaseException as error:
             failure.append(error)
             if ready.is_set():
@@ -36,13 +48,14 @@ def beside(running: Callable[[], AbstractAsyncContextManager[object]]) -> Iterat
             ready.set()
 
     thread = threading.Thread(target=lambda: anyio.run(serve), name="cronledger", daemon=True)
-    thread.start()
-    ready.wait()
     try:
+        thread.start()
+        ready.wait()
         if not failure:
             yield
     finally:
         stop.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
     if failure:
         raise failure[0]

@@ -20,7 +20,7 @@ from cronledger.config.sources import Sources
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG
 from cronledger.engine.definitions import ACTOR, compared
-from cronledger.errors import ConfigError, Conflict, LedgerUnreachable, Outdated
+from cronledger.errors import ConfigError, Conflict, CronledgerError, LedgerUnreachable, Outdated
 from cronledger.jobs.registry import Registry
 from cronledger.ledger.api import START, Item, Write
 from cronledger.strict_yaml.problem import recordable
@@ -90,6 +90,9 @@ class Reloader:
             settings, resolution = await anyio.to_thread.run_sync(self._read)
         except ConfigError as error:
             refused = error
+        except (CronledgerError, OSError, RecursionError, ValueError) as error:
+            # Nothing in the files may end the instance; the message itself may hold a secret of theirs.
+            refused = ConfigError([f"the files cannot be read: {type(error).__name__}"])
         if not await anyio.to_thread.run_sync(self._sources.are_as_read):
             return  # they were written to meanwhile: they are read again once they have come to rest
         if refused is not None:
@@ -100,7 +103,7 @@ class Reloader:
             log.info("the files say what they said before: configuration %s", resolution.revision)
 
     def _read(self) -> tuple[Settings, Resolution]:
-        settings = self._sources.load(again=True)
+        settings = self._sources.load()
         return settings, resolve(settings, self._registry)
 
     def _accept(self, settings: Settings, resolution: Resolution) -> None:

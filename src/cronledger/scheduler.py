@@ -122,7 +122,7 @@ class Scheduler:
 
     @cached_property
     def _sources(self) -> Sources:
-        return Sources(self._config, self._profile, Path.cwd())
+        return Sources(self._config, self._profile)
 
     @cached_property
     def registry(self) -> Registry:
@@ -300,6 +300,7 @@ class Scheduler:
     def _provision(self) -> Provision:
         said = None if self._db is not None else self.settings.application_database_url
         url = self._secrets.reveal(said) if said else None
+        history = LedgerRuns(self._ask, lambda: self.resolution.every)
         return Provision(
             open_own_db=OwnDatabase(self.database_url).open,
             find=self.registry.code_of,
@@ -308,7 +309,7 @@ class Scheduler:
             **self._application(),
             db=application_engine(url) if url else self._db,
             database_url=url,
-            services=(*self._services, *self.registry.services, LedgerRuns(self._ask)),
+            services=(*self._services, *self.registry.services, history),
         )
 
     def _application(self) -> dict[str, Any]:

@@ -20,10 +20,14 @@ from typing import Any
 import msgspec
 
 from cronledger.clock import Clock, SystemClock
+from cronledger.config.model import Settings
+from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import instance_id
 from cronledger.domain.run import RunState
 from cronledger.entropy import SeededEntropy, SystemEntropy
+from cronledger.errors import UnknownJob
 from cronledger.jobs.api import Job, member
+from cronledger.jobs.decorator import FunctionJob
 from cronledger.jobs.registry import is_built_in
 from cronledger.ledger.database import open_store
 from cronledger.ledger.memory import MemoryLedger
@@ -84,8 +88,8 @@ async def perform(
 ) -> RunState:
     """Perform a job once on a ledger in memory and return the run with its outcome, counts and error.
 
-    `config`: a configuration file, for the job's entry, `ctx.config` and `ctx.root`. `clock`: what
-    `ctx.now()` reads.
+    `config`: a configuration file, for the job's entry, `ctx.config` and `ctx.root`; without it no file is
+    read. `clock`: what `ctx.now()` reads.
     """
     return (
         await perform_with_steps(job, params=params, db=db, services=services, config=config, clock=clock)
@@ -118,10 +122,34 @@ async def perform_with_steps(
     url = f"memory://perform-{entropy.token().hex()}"
     given = [] if is_built_in(job) else [job]
     scheduler = Scheduler(database_url=url, jobs=given, db=db, services=services, config=config, clock=clock)
+    if config is None:
+        scheduler.settings = Settings()
     reader = instance_id("reader", 0, entropy.token().hex()[:12])
     with closing(open_store(url, instance=reader, clock=SystemClock(), entropy=entropy)) as store:
-        (run,) = await scheduler.run_manually(
-            [str(member(job, "name"))], parameters=params, actor="test", local=True
-        )
+        label = _definition(scheduler, job).name
+        (run,) = await scheduler.run_manually([label], parameters=params, actor="test", local=True)
         with current(store) as views, views.reading() as connection:
             return Performed(run, step_history.of_run(connection, run.run_id))
+
+
+def _definition(scheduler: Scheduler, job: Job) -> JobDefinition:
+    """Return what is configured for a job: its entry, be it for another object of the same class and name."""
+    name = str(member(job, "name"))
+
+    def rank(definition: JobDefinition) -> tuple[bool, bool, bool]:
+        return not definition.scheduled, _code(scheduler, definition) is not job, definition.name != name
+
+    found = [each for each in scheduler.resolution.every if _provides(_code(scheduler, each), job, name)]
+    if not found:
+        raise UnknownJob(name)
+    return min(found, key=rank)
+
+
+def _code(scheduler: Scheduler, definition: JobDefinition) -> Job | None:
+    return scheduler.registry.code_of(definition.extension, definition.job or definition.name)
+
+
+def _provides(code: Job | None, job: Job, name: str) -> bool:
+    if code is job or isinstance(job, FunctionJob):
+        return code is job
+    return type(code) is type(job) and name == str(member(code, "name"))

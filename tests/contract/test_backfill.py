@@ -27,7 +27,7 @@ from cronledger.domain.events import (
 )
 from cronledger.domain.ids import JobName, RunId, job_stream, run_stream, scheduled_run
 from cronledger.entropy import SystemEntropy
-from cronledger.errors import Overlap, UsageError
+from cronledger.errors import ConfigError, Overlap, UsageError
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import Store
 from tests.cli_runner import APP, Cli, run_cli
@@ -163,6 +163,13 @@ def test_a_job_without_a_schedule_has_nothing_to_make_up_for(cli: Cli, seeded: S
 
     assert 2 == refused.exit_code
     assert "has no schedule" in refused.stderr
+
+
+def test_a_schedule_that_cannot_be_read_is_not_called_none(store: Store) -> None:
+    abroad = msgspec.structs.replace(TIDY, timezone="Mars/Olympus_Mons")
+
+    with pytest.raises(ConfigError, match="schedule of job 'tidy' cannot be read here: unknown time zone"):
+        backfill.plan(store, Range(abroad, at(0), at(6)))
 
 
 def test_an_operator_is_not_refused_because_backfill_waits(seeded: Store) -> None:

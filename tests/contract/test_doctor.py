@@ -166,6 +166,24 @@ def test_an_instance_that_has_gone_or_runs_by_hand_is_not_asked(
     assert [OLD] == [each["instance"] for each in check(result, "instances")["instances"]]
 
 
+def test_a_job_whose_schedule_cannot_be_read_here_is_named(
+    store: Store, doctor: Callable[[], Result]
+) -> None:
+    fine = check(doctor(), "schedules")
+    for name, enabled in (("mars", True), ("venus", False)):
+        definition = JobDefinition(
+            name=JobName(name), schedule="0 0 9 * * *", timezone="Mars/Olympus_Mons", enabled=enabled
+        )
+        body = JobRegistered(definition=definition, revision="r2")
+        event = Event(body=body, actor=ENGINE, job=definition.name)
+        store.ledger.append(Write(job_stream(definition.name), (event,)))
+    found = check(doctor(), "schedules")
+
+    assert ("ok", []) == (fine["status"], fine["unreadable"])
+    assert "warn" == found["status"]
+    assert [{"name": "mars", "reason": "unknown time zone 'Mars/Olympus_Mons'"}] == found["unreadable"]
+
+
 # --- the cluster ----------------------------------------------------------------------------------------
 
 

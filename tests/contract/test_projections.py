@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -26,7 +27,7 @@ from cronledger.projections import (
     unrecognized,
 )
 from cronledger.projections.outdated import ViewNewer
-from cronledger.projections.tables import CHECKPOINT, JOB_STATUS, METADATA, RUN_HISTORY
+from cronledger.projections.tables import CHECKPOINT, JOB_STATUS, METADATA, RUN_HISTORY, Checkpoint
 from tests.unit.projections.streams import (
     JOBS,
     START,
@@ -107,6 +108,16 @@ class ReadOnly:
 
     def writing(self, *, relaxed: bool = False) -> Any:
         raise LedgerUnreachable("the ledger may not be written by this user")
+
+
+def put_checkpoints(store: Store, position: int, *names: str) -> None:
+    marks = [
+        Checkpoint(projection=each.name, position=Position(position), version=each.version)
+        for each in fold.PROJECTIONS
+        if each.name in names
+    ]
+    with store.writing() as connection:
+        CHECKPOINT.put(connection, marks)
 
 
 def status(store: Store, name: str = TIDY) -> dict[str, Any]:
@@ -209,10 +220,12 @@ def test_a_view_of_older_rules_is_folded_again_from_the_start(store: Store) -> N
         connection.execute(
             update(CHECKPOINT.table).where(CHECKPOINT.table.c.projection == "run_history").values(version=0)
         )
+    left_out = fold.left_out(store)
     trigger(store.ledger, 9)
     fold.catch_up(store)
 
-    assert [] == fold.check(store)
+    assert ["run_history"] == left_out
+    assert ([], []) == (fold.check(store), fold.left_out(store))
 
 
 def test_a_view_of_newer_rules_is_left_alone_until_somebody_rebuilds_it(store: Store) -> None:
@@ -224,12 +237,64 @@ def test_a_view_of_newer_rules_is_left_alone_until_somebody_rebuilds_it(store: S
         )
     with pytest.raises(ViewNewer, match="job_status") as caught:
         fold.catch_up(store)
+    for ask in (fold.check, fold.left_out):
+        with pytest.raises(ViewNewer, match="job_status"):
+            ask(store)
     entry = status(store)
     fold.rebuild(store)
 
     assert (99, job_status.PROJECTION.version) == (caught.value.found, caught.value.own)
     assert 1 == entry["succeeded"]
     assert store.ledger.head().position == fold.catch_up(store)
+
+
+@pytest.mark.parametrize("position", [9999, -5])
+@pytest.mark.parametrize("names", [("job_status",), tuple(each.name for each in fold.PROJECTIONS)], ids=len)
+def test_a_view_that_stands_where_the_ledger_has_no_event_is_folded_afresh(
+    store: Store, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], position: int
+) -> None:
+    """Nothing was folded any more, nobody said so, and `jobs run` waited for ever."""
+    a_day(store)
+    fold.catch_up(store)
+    put_checkpoints(store, position, *names)
+    behind = {name for name, lag in fold.lag(store).items() if lag == store.ledger.head().position}
+    found = [each for each in fold.check(store) if each.field == "checkpoint"]
+    trigger(store.ledger, 9)
+    head = store.ledger.head().position
+    with caplog.at_level(logging.WARNING, "cronledger.views"):
+        reached = fold.catch_up(store)
+
+    assert head == reached
+    assert set(names) == behind == {each.projection for each in found}
+    assert {position} == {each.row for each in found}
+    assert [] == fold.check(store)
+    assert 1 == len(caplog.messages)
+    assert f"job_status at {position}" in caplog.text
+
+
+def test_views_of_a_ledger_that_was_emptied_are_emptied_too(store: Store) -> None:
+    with store.writing() as connection:
+        connection.execute(text("INSERT INTO unrecognized VALUES ('job.invented', 1, 1, 1)"))
+    put_checkpoints(store, 9999, *(each.name for each in fold.PROJECTIONS))
+    fold.catch_up(store)
+    with store.reading() as connection:
+        left, standing = unrecognized.seen(connection), fold.standing(connection)
+
+    assert ([], 0) == (left, standing)
+
+
+def test_views_that_are_moved_while_they_are_looked_at_are_left_alone(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    a_day(store)
+    fold.catch_up(store)
+    put_checkpoints(store, 9999, "job_status")
+    with caplog.at_level(logging.WARNING, "cronledger.views"):
+        reached = fold.catch_up(Rival(store))
+
+    assert store.ledger.head().position == reached
+    assert 1 == len(caplog.messages)
+    assert [] == fold.check(store)
 
 
 def test_an_event_of_an_unknown_type_is_folded_past_and_counted(store: Store) -> None:

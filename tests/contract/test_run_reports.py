@@ -60,6 +60,27 @@ def test_runs_are_counted_by_job_and_outcome(store: Store, history: RunHistory) 
     assert {} == told.of("unheard-of").outcomes
 
 
+def test_items_are_summed_beyond_what_a_column_holds(store: Store, history: RunHistory) -> None:
+    """SQLite answered with an integer overflow."""
+    most, least = 2**63 - 1, -(2**63)
+    counted = e.RunSucceeded(items_processed=most, items_failed=least)
+    first, _, last = [perform(store.ledger, hour, counted) for hour in range(3)]
+    told = history.between(ended_at(store, first), ended_at(store, last) + MOMENT)
+
+    assert (3 * most, 3 * least) == (told.of(TIDY).items_processed, told.of(TIDY).items_failed)
+
+
+def test_runs_are_found_by_the_code_that_they_are_of(store: Store, history: RunHistory) -> None:
+    define(store.ledger, TIDY, extension="house", job="sweep")
+    first = perform(store.ledger, 1, e.RunSucceeded())
+    last = perform(store.ledger, 2, e.RunFailed(error="boom"), name=SWEEP)
+    told = history.between(ended_at(store, first), ended_at(store, last) + MOMENT)
+
+    assert [("tidy", "house", "sweep")] == [
+        (each.job, each.extension, each.code) for each in told.provided_by("house", "sweep")
+    ]
+
+
 def test_the_period_has_its_first_instant_and_not_its_last(store: Store, history: RunHistory) -> None:
     first = ended_at(store, perform(store.ledger, 1, e.RunSucceeded()))
     last = ended_at(store, perform(store.ledger, 2, e.RunSucceeded()))
@@ -140,6 +161,7 @@ def test_a_job_finds_the_runs_of_its_own_ledger(ledger_url: str) -> None:
 
     assert [{}, {"succeeded": 1}] == [told.outcomes for told in ask.told]
     assert 5 == ask.told[1].of("ask").items_processed
+    assert ["ask"] == [each.job for each in ask.told[1].provided_by("test_run_reports", "ask")]
     assert ["ask"] == [run.job for run in ask.told[0].unfinished]
 
 

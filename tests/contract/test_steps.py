@@ -703,6 +703,8 @@ def is_there(url: str, what: str) -> bool:
         (lambda: Pipeline([("a", fine)], on_error="maybe"), "on_error is 'maybe'"),
         (lambda: Pipeline([PipelineStep("a", fine, on_error="maybe")]), "on_error is 'maybe'"),
         (lambda: Pipeline([("a", fine)], max_parallel=0), "max_parallel is 0"),
+        (lambda: Pipeline([("a", fine)], max_parallel=1.5), "max_parallel is 1.5"),  # type: ignore[arg-type]
+        (lambda: Pipeline([("a", fine)], max_parallel=True), "max_parallel is True"),
         (lambda: Pipeline([("a", Coded)]), "step 'a' is given the class Coded"),
         (lambda: Pipeline([("a", "fine")]), "step 'a' is given a value of type str"),
         (lambda: Pipeline([("", fine)]), "a step of the pipeline has no name"),

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from cronledger.domain import events as e
 from cronledger.domain.ids import Position
 from cronledger.errors import LedgerRegressed
+from cronledger.ledger.api import Head
 from cronledger.ledger.database import Store
 from cronledger.projections import fold, tail
+from cronledger.projections.tables import CHECKPOINT
 from tests.unit.projections.streams import JOBS, define, elect, opened, perform
 
 JOB = JOBS[0]
@@ -39,6 +42,9 @@ class Watched:
     def read_all(self, after: Position, limit: int) -> list[e.Recorded]:
         self.read.append((after, limit))
         return self._store.ledger.read_all(after, limit)
+
+    def head(self) -> Head:
+        return self._store.ledger.head()
 
 
 def since(store: Store, position: int) -> list[e.Recorded]:
@@ -96,6 +102,19 @@ def test_views_that_are_further_already_stay(store: Store) -> None:
 
     assert head == tail.catch_up(watched, followed.take())
     assert [] == watched.read
+
+
+def test_views_that_are_further_than_the_ledger_are_folded_afresh(store: Store) -> None:
+    """A running instance took them for somebody else's work, and folded nothing any more."""
+    followed, position = following(store)
+    runs(store, 1)
+    followed.follow(since(store, position))
+    with store.writing() as connection:
+        connection.execute(update(CHECKPOINT.table).values(position=9999))
+    reached = tail.catch_up(store, followed.take())
+
+    assert store.ledger.head().position == reached
+    assert [] == fold.check(store)
 
 
 def test_what_came_before_it_is_read(store: Store) -> None:

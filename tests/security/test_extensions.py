@@ -93,6 +93,26 @@ def test_code_in_a_folder_that_is_ours_is_run(folder: Path) -> None:
     assert 0 == check("--app", "planted").exit_code
 
 
+@pytest.mark.parametrize("code", ["", "0", "3"])
+def test_code_that_exits_when_it_is_imported_is_refused_and_named(folder: Path, code: str) -> None:
+    """It ended the program without a word, with whatever exit code it had."""
+    (folder / "planted.py").write_text(f"import sys\nsys.exit({code})\n")
+    result = check("--app", "planted")
+
+    assert 5 == result.exit_code
+    assert "cannot import 'planted': SystemExit: " in result.stderr
+
+
+def test_a_current_folder_that_has_been_removed_is_no_place_to_import_from(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    folder.rmdir()
+    result = run_cli("--config", str(tmp_path / "config.yaml"), "config", "check")
+
+    assert 0 == result.exit_code, result.stderr
+
+
 def test_the_current_folder_is_not_importable_if_everybody_may_add_to_it(folder: Path) -> None:
     """Item 6: a module of the wanted name might be anybody's, as in /tmp."""
     (folder / "planted.py").write_text(MODULE)

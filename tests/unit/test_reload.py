@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
+from cronledger.config.model import Settings
 from cronledger.config.resolve import resolve
 from cronledger.config.sources import Sources
-from cronledger.errors import WriterOutdated
+from cronledger.errors import UnknownZone, WriterOutdated
 from cronledger.jobs.registry import Registry
 from cronledger.ledger.database import Store
 from cronledger.reload import Reloader
@@ -43,16 +45,34 @@ def wrong(path: Path, word: str) -> None:
     path.write_text(f"scheduler: {{{word}: 1}}")
 
 
+class Failing(Sources):
+    """Files that fail in a way that nobody has thought of, from the second time on."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(path, None)
+        self._error: Exception | None = None
+        self._next = error
+
+    def load(self) -> Settings:
+        settings = super().load()
+        if self._error is not None:
+            raise self._error
+        self._error = self._next
+        return settings
+
+
 async def reloading(
     url: str,
     path: Path,
     append: Callable[[], Awaitable[None]],
     script: Callable[[], Awaitable[None]],
     adopt: Callable[[], None] = lambda: None,
+    *,
+    of: Callable[[Path], Sources] = lambda path: Sources(path, None),
 ) -> None:
     """Reload, under a limit, while a script goes on."""
     files(path, 5)
-    sources = Sources(path, None, path.parent)
+    sources = of(path)
     settings, store = sources.load(), opened(url)
     reloader = Reloader(
         sources,
@@ -113,3 +133,28 @@ def test_files_are_reloaded_also_where_only_newer_versions_may_say_so(
         await reloading(memory_url, path, append, script, adopted.set)
 
     asyncio.run(program())
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), RecursionError(), ValueError("x"), UnknownZone("X")]
+)
+def test_whatever_keeps_files_from_being_read_is_a_rejection_and_not_the_end_of_the_instance(
+    memory_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    path = tmp_path / "config.yaml"
+
+    async def program() -> None:
+        told = anyio.Event()
+
+        async def append() -> None:
+            told.set()
+
+        async def script() -> None:
+            files(path, 6)
+            await told.wait()
+
+        await reloading(memory_url, path, append, script, of=lambda path: Failing(path, error))
+
+    asyncio.run(program())
+
+    assert f"the files cannot be read: {type(error).__name__}\n" in caplog.text

@@ -14,6 +14,7 @@ from cronledger.cli.finding import Finding, counted
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import ConfigApplied, FeatureEnabled, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
+from cronledger.domain.schedule import unreadable
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
 from cronledger.errors import CronledgerError
 from cronledger.ledger import inbox
@@ -177,6 +178,25 @@ def clock_off(offset: timedelta, uncertain: timedelta) -> Finding:
     )
 
 
+def schedules(opened: Application, store: Store) -> Finding:
+    """Name the jobs for which nothing would be planned here, because their schedule cannot be read."""
+    del opened
+    found = {each.name: why for each in _active(store) if (why := unreadable(each))}
+    details = {"unreadable": [{"name": name, "reason": why} for name, why in sorted(found.items())]}
+    if not found:
+        message = "the schedule of every job can be read here"
+        return Finding(check="schedules", status="ok", message=message, details=details)
+    return Finding(
+        check="schedules",
+        status="warn",
+        message=f"{counted(len(found), 'schedule')} cannot be read here: nothing is planned for them by a "
+        "leader like this",
+        hint="bring this version and its time-zone data to those of the other instances",
+        details=details,
+        lines=tuple(f"{name}: {why}" for name, why in sorted(found.items())),
+    )
+
+
 def fire_times(opened: Application, store: Store) -> Finding:
     """Compare when jobs fire next under the time-zone rules that each instance recorded at its start."""
     del opened
@@ -185,9 +205,7 @@ def fire_times(opened: Application, store: Store) -> Finding:
     if not parties:
         message = "no instance is up whose time zones could be compared"
         return Finding(check="fire_times", status="ok", message=message)
-    with current_views(store) as views, views.reading() as connection:
-        states = job_status.all_jobs(connection).values()
-    active = [state.definition for state in states if state.definition and state.is_active]
+    active = _active(store)
     parties.append(Party(HERE, str(tz_database.in_use()), rules_for(active, now)))
     return _compared(active, parties, now)
 
@@ -200,6 +218,7 @@ CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
     "revisions": revisions,
     "events": events,
     "clock": clock,
+    "schedules": schedules,
     "fire_times": fire_times,
 }
 """Every check that needs a ledger at the schema of this version, in the order in which they are told."""
@@ -216,6 +235,12 @@ def _revision_here(opened: Application) -> str | None:
 
 
 # --- fire times -----------------------------------------------------------------------------------------
+
+
+def _active(store: Store) -> list[JobDefinition]:
+    with current_views(store) as views, views.reading() as connection:
+        states = job_status.all_jobs(connection).values()
+    return [state.definition for state in states if state.definition and state.is_active]
 
 
 def _party(store: Store, instance: Instance) -> Party:

@@ -52,7 +52,7 @@ def blackouts(value: Value) -> tuple[Blackout, ...]:
     """Accept a list of mappings of `from`, `to` and perhaps `days`."""
     if value.data is not None and not isinstance(value.data, list):
         raise Wrong(f"must be a list, not {plain.spelled(value)}")
-    return tuple(dict.fromkeys(_blackout(item) for item in value.data or ()))
+    return tuple(dict.fromkeys(plain.all_of(_blackout, value.data or ())))
 
 
 def _blackout(item: Value) -> Blackout:
@@ -76,7 +76,7 @@ def _part(key: str, value: Value, kind: Check) -> Any:
     try:
         return kind(value)
     except Wrong as wrong:
-        raise Wrong(f"{key}: {wrong.message}", wrong.hint, at=wrong.at or value) from None
+        raise wrong.within(f"{key}: ", value) from None
 
 
 def time(value: Value) -> str:

@@ -14,6 +14,7 @@ from cronledger.domain.calendar import Calendar, joined
 from cronledger.errors import InvalidSchedule
 from cronledger.strict_yaml.problem import Problems, meant, quoted
 
+DEEPEST = 50
 RULES = ("exclude", "only", "weekdays", "blackout")
 
 
@@ -58,7 +59,13 @@ def _resolve(
             shown = " -> ".join(circle[circle.index(base) :])
             problems.add(place, f"{entry.title}extend: calendars extend each other in a circle: {shown}")
         else:
-            below = _resolve(base, entries, known, chain=(*chain, name), problems=problems)
+            below = None
+            if len(chain) < DEEPEST - 1:
+                below = _resolve(base, entries, known, chain=(*chain, name), problems=problems)
+            if below is None or below.depth == DEEPEST:
+                what = f"extend: more than {DEEPEST} calendars extend one another in a row"
+                problems.add(place, f"{entry.title}{what}")
+                continue
             try:
                 found = _joined(found, below)
             except InvalidSchedule as error:
@@ -73,15 +80,19 @@ def _own(entry: NamedEntry) -> KnownCalendar:
     values["weekdays"] = tuple(dict.fromkeys(day for days in values.get("weekdays", ()) for day in days))
     return KnownCalendar(
         calendar=Calendar(name=entry.name, **values),
-        origins={key: written.origin for key, written in said.items()},
+        origins={key: (written.origin,) for key, written in said.items()},
     )
 
 
 def _joined(found: KnownCalendar, below: KnownCalendar) -> KnownCalendar:
-    origins = dict(below.origins)
-    for key, origin in found.origins.items():
-        origins[key] = f"{origins[key]}, {origin}" if key in origins else origin
-    return KnownCalendar(calendar=joined(found.calendar, below.calendar), origins=origins)
+    keys = (*below.origins, *found.origins)
+    return KnownCalendar(
+        calendar=joined(found.calendar, below.calendar),
+        origins={
+            key: tuple(dict.fromkeys(below.origins.get(key, ()) + found.origins.get(key, ()))) for key in keys
+        },
+        depth=max(found.depth, below.depth + 1),
+    )
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cronledger.config.reference import is_well_formed
 from cronledger.domain.ids import NAME, is_name
-from cronledger.strict_yaml.check import Check, Schema, Wrong, described, filled, spelled, text
+from cronledger.strict_yaml.check import Check, Schema, Wrong, all_of, described, filled, spelled, text
 from cronledger.strict_yaml.problem import quoted
 from cronledger.strict_yaml.text import Value
 
@@ -72,10 +72,11 @@ def bootstrap(value: Value) -> str:
 def undefined(what: str) -> Check:
     """Refuse names of things that nothing defines."""
 
+    def refuse(item: Value) -> None:
+        raise Wrong(f"unknown {what} {quoted(filled(item))} (none is defined)")
+
     def check(value: Value) -> None:
-        items = value.data if isinstance(value.data, list) else [value]
-        for item in items:
-            raise Wrong(f"unknown {what} {quoted(filled(item))} (none is defined)", at=item)
+        all_of(refuse, value.data if isinstance(value.data, list) else [value])
 
     return described(check, {"type": "array", "maxItems": 0})
 
@@ -84,9 +85,9 @@ def free(value: Value) -> Any:
     """Accept anything that JSON can hold; texts may refer to secrets."""
     match value.data:
         case list(items):
-            return [free(item) for item in items]
+            return all_of(free, items)
         case dict(entries):
-            return {key: free(entry) for key, entry in entries.items()}
+            return dict(zip(entries, all_of(free, entries.values()), strict=True))
         case str(found):
             if value.is_doubtful:
                 what = f"{quoted(found)} is read differently by different readers of YAML"

@@ -147,6 +147,7 @@ def keep(fields: Fields, key: str, value: Value, kind: Check, *, title: str, pro
     try:
         fields[key] = Written(kind(value), value.place)
     except Wrong as wrong:
-        place = (wrong.at or value).place
-        if not problems.stand_at(place):
-            problems.add(place, f"{title}{key}: {wrong.message}", wrong.hint)
+        for each in (wrong, *wrong.others):
+            place = (each.at or value).place
+            if not problems.stand_at(place):
+                problems.add(place, f"{title}{key}: {each.message}", each.hint)

@@ -14,6 +14,7 @@ from cronledger.strict_yaml.problem import Place, Problems, quoted
 from cronledger.strict_yaml.text import MOST_BYTES, Value, parse
 
 MOST_FILES = 100
+_SILENT = "the file is empty or holds comments only, as if it was just being written"
 
 Mark = tuple[int, ...]
 Marks = dict[Path, Mark | None]
@@ -30,10 +31,12 @@ class Document(msgspec.Struct, frozen=True):
 class Reading:
     """Reads files, each once, in the order in which they name each other: a file, then what it includes."""
 
-    def __init__(self, problems: Problems, marks: Marks | None = None, *, may_be_empty: bool = True) -> None:
+    def __init__(
+        self, problems: Problems, marks: Marks | None = None, spoken: set[Path] | None = None
+    ) -> None:
         self._problems = problems
         self._marks = marks if marks is not None else {}
-        self._may_be_empty = may_be_empty
+        self._spoken = spoken if spoken is not None else set()
         self._seen: set[Path] = set()
 
     def read(self, path: Path, *, includes: bool) -> list[Document]:
@@ -83,12 +86,14 @@ class Reading:
                 f"chmod o-w {culprit if is_folder else file}",
             )
             return None
-        if not data.strip() and not self._may_be_empty:
-            self._problems.add(Place(file, 1, 1), "the file is empty, as if it was just being written")
-            return None
         document = parse(data, file, self._problems)
         if document is None:
+            return None
+        if document.data is None:
+            if path in self._spoken and not self._problems.stand_at(document.place):
+                self._problems.add(document.place, _SILENT, "write {} if it is to say nothing")
             return Document(file, {})
+        self._spoken.add(path)
         if not isinstance(document.data, dict):
             self._problems.add(document.place, "the file must be a mapping of keys to values")
             return None
@@ -122,7 +127,7 @@ def mark_of(path: Path) -> Mark | None:
 def _identity(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
-    except ValueError:  # a NUL in the name; opening it will say so
+    except (OSError, ValueError):  # no current folder, or a NUL in the name; opening it will say so
         return path
 
 
@@ -158,5 +163,13 @@ def shown(path: Path) -> str:
     'services/scheduler/config.yaml'
     """
     plain = Path(os.path.normpath(path))
-    here = Path.cwd()
-    return str(plain.relative_to(here)) if plain.is_relative_to(here) else str(plain)
+    folder = here()
+    return str(plain.relative_to(folder)) if plain.is_relative_to(folder) else str(plain)
+
+
+def here() -> Path:
+    """Return the current folder, `.` if it has been removed: then nothing is found in it."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()

@@ -20,7 +20,7 @@ PROFILE_FILE = "profile.yaml"
 
 
 def load(
-    config: Path | None, profile: Path | None, *, marks: Marks | None = None, may_be_empty: bool = True
+    config: Path | None, profile: Path | None, *, marks: Marks | None = None, spoken: set[Path] | None = None
 ) -> Settings:
     """Read the configuration and what it includes, then the profile.
 
@@ -28,10 +28,11 @@ def load(
     ()
 
     Raises ConfigError with all problems of all files. `marks` learns what each file looked like, also where
-    it could not be read; `may_be_empty`: whether a file without a word is taken for one.
+    it could not be read; `spoken` holds those that have said something before, and learns of more: such a
+    file is refused once it says nothing.
     """
     problems = Problems()
-    reading = Reading(problems, marks, may_be_empty=may_be_empty)
+    reading = Reading(problems, marks, spoken)
     merge = _Merge(problems)
     files: list[str] = []
     for document in reading.read(config, includes=True) if config else ():
@@ -47,13 +48,24 @@ def load(
 
 def find_config(folder: Path) -> Path | None:
     """Return the configuration of a project: the first of the usual places that exists."""
-    return next((folder / name for name in CONFIG_FILES if (folder / name).exists()), None)
+    return next((folder / name for name in CONFIG_FILES if _is_there(folder / name)), None)
 
 
 def find_profile(config: Path | None, folder: Path) -> Path | None:
     """Return `profile.yaml` beside the configuration, else the one in the folder, if there is one."""
     folders = [config.parent, folder] if config else [folder]
-    return next((each / PROFILE_FILE for each in folders if (each / PROFILE_FILE).exists()), None)
+    return next((each / PROFILE_FILE for each in folders if _is_there(each / PROFILE_FILE)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or nobody can tell: whoever reads it then says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class _Merge:

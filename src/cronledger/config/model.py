@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cronledger.config.files import here
 from cronledger.domain.calendar import Calendar
 from cronledger.domain.definition import DayMatch
 from cronledger.strict_yaml.problem import Place
@@ -76,10 +77,14 @@ class NamedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownCalendar(msgspec.Struct, frozen=True, kw_only=True):
-    """A calendar with all that it extends, and where each of its rules was written."""
+    """A calendar with all that it extends, and where each of its rules was written.
+
+    `depth` says how many calendars stand below one another in it.
+    """
 
     calendar: Calendar
-    origins: dict[str, str]
+    origins: dict[str, tuple[str, ...]]
+    depth: int = 1
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +138,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         >>> str(Settings(files=("/srv/shop/config.yaml",), application={"root": "site"}).root)
         '/srv/shop/site'
         """
-        home = Path(self.files[0]).absolute().parent if self.files else Path.cwd()
+        home = (here() / self.files[0]).parent if self.files else here()
         named = (each.parent for each in (home, *home.parents) if each.name == "services")
         return next(named, home) / str(self.application.get("root", ""))

@@ -103,7 +103,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         definition = _definition(pair, fields, startup, calendar)
         is_spare = pair.entry is None and is_built_in(pair.code.job) and pair.name not in booted
         (spare if is_spare else definitions).append(definition)
-        rules = {f"calendar.{rule}": place for rule, place in calendar.origins.items()} if calendar else {}
+        rules = _origins_of(calendar) if calendar else {}
         origins[pair.name] = {**_origins(fields), **rules, "startup": origin}
         warnings += _advice(pair, fields, definition, booted.get(pair.name))
         warnings += _advice_on_queue(settings, fields, definition)
@@ -202,6 +202,10 @@ def _origins(fields: Fields) -> dict[str, str]:
         if field in _FIELDS:
             origins[key] = origins[field] = sys.intern(written.origin)
     return origins
+
+
+def _origins_of(calendar: KnownCalendar) -> dict[str, str]:
+    return {f"calendar.{rule}": sys.intern(", ".join(places)) for rule, places in calendar.origins.items()}
 
 
 def _check_isolation(settings: Settings, pair: Pair, fields: Fields, problems: Problems) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cronledger.config.files import Mark, Marks, mark_of
+from cronledger.config.files import Mark, Marks, here, mark_of
 from cronledger.config.load import CONFIG_FILES, PROFILE_FILE, find_config, find_profile, load
 from cronledger.config.model import Settings
 
@@ -20,15 +20,16 @@ class Sources:
     configuration. A profile may come and go.
     """
 
-    def __init__(self, config: Path | None, profile: Path | None, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, config: Path | None, profile: Path | None, folder: Path | None = None) -> None:
+        self._folder = folder or here()
         self._config = config
         self._profile = profile
         self._read: Marks = {}
         self._seen: Marks = {}
+        self._spoken: set[Path] = set()
 
-    def load(self, *, again: bool = False) -> Settings:
-        """Read all files; `again`: while an instance runs by them, so that an empty one is a mistake.
+    def load(self) -> Settings:
+        """Read all files; one that has said something before and says nothing now is a mistake.
 
         Raises ConfigError with all problems.
         """
@@ -36,7 +37,7 @@ class Sources:
         self._config = self._config or find_config(self._folder)
         profile = self._profile or find_profile(self._config, self._folder)
         try:
-            return load(self._config, profile, marks=marks, may_be_empty=not again)
+            return load(self._config, profile, marks=marks, spoken=self._spoken)
         finally:
             self._read = self._seen = marks
 

@@ -7,11 +7,13 @@ left out.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from cronledger.domain.ids import RunId
+
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,18 +43,24 @@ def amount(value: object) -> float | None:
 
 
 def percent(progress: Progress) -> float | None:
-    """Return how much is done, in percent to one place, rounded down; None without a total."""
+    """Return how much is done, in percent to one place, rounded down.
+
+    None without a total, and where so much is done of so little that no number says it.
+    """
     if not progress.total:
         return None
-    return math.floor(1000 * (progress.done / progress.total)) / 10
+    tenths = 1000 * (progress.done / progress.total)
+    return math.floor(tenths) / 10 if math.isfinite(tenths) else None
 
 
 def seconds_left(progress: Progress, started_at: datetime | None) -> int | None:
     """Return how long the rest takes if it goes on as fast as it has gone since the attempt began.
 
-    Counted from the last report. None where there is no total, or nothing done yet.
+    Counted from the last report. None where there is no total, or nothing done yet, and where it would take
+    longer than there are dates.
     """
     if progress.total is None or progress.done == 0 or started_at is None:
         return None
     elapsed = (progress.at - started_at).total_seconds()
-    return max(0, round(elapsed * ((progress.total - progress.done) / progress.done)))
+    left = max(0.0, elapsed * ((progress.total - progress.done) / progress.done))
+    return round(left) if left < (_LAST - progress.at).total_seconds() else None

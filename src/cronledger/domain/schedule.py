@@ -108,7 +108,7 @@ class Schedule(msgspec.Struct, frozen=True, gc=False):
         """Return the first second from one on that the rule names; beyond LAST_SECOND there is none."""
         return self.rule.first_from(second, self.zone, self.dst)
 
-    def _open(self, second: int, give_up_at: int = LAST_SECOND) -> Iterator[int]:
+    def _open(self, second: int, give_up_at: int = LAST_SECOND + 1) -> Iterator[int]:
         """Yield the seconds that the calendar leaves, from one on, and what it takes from `give_up_at` on."""
         assert self.calendar is not None
         closed = known_until = 0
@@ -151,17 +151,33 @@ def schedule_of(
 
 
 def schedule_for(definition: JobDefinition) -> Schedule | None:
-    """Return the schedule of a definition; None for manual only, or if this version cannot read it."""
+    """Return the schedule of a definition; None for manual only, or if it is `unreadable` here."""
     try:
-        return schedule_of(
-            definition.schedule,
-            timezone=definition.timezone,
-            day_match=definition.day_match,
-            dst=definition.dst,
-            calendar=definition.calendar,
-        )
+        return _schedule_for(definition)
     except CronledgerError:
         return None
+
+
+def unreadable(definition: JobDefinition) -> str | None:
+    """Say why the schedule of a definition cannot be read here; None if it can.
+
+    What is written by a newer version may be of a kind, and in a zone, that this one does not know.
+    """
+    try:
+        _schedule_for(definition)
+    except CronledgerError as error:
+        return error.message
+    return None
+
+
+def _schedule_for(definition: JobDefinition) -> Schedule | None:
+    return schedule_of(
+        definition.schedule,
+        timezone=definition.timezone,
+        day_match=definition.day_match,
+        dst=definition.dst,
+        calendar=definition.calendar,
+    )
 
 
 def describe(text: str, *, timezone: str = "UTC", day_match: DayMatch = DayMatch.OR) -> str:

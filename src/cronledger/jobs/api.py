@@ -293,10 +293,10 @@ def check_work(name: str, work: object) -> None:
 
 
 @overload
-def member(job: Job, name: str) -> Any: ...
+def member(owner: object, name: str) -> Any: ...
 @overload
-def member(job: Job, name: str, default: Any) -> Any: ...
-def member(job: Job, name: str, default: Any = None) -> Any:
-    """Read a member of a job that may be written as an attribute or as a method."""
-    value = getattr(job, name, default)
+def member(owner: object, name: str, default: Any) -> Any: ...
+def member(owner: object, name: str, default: Any = None) -> Any:
+    """Read a member of a job or an extension that may be written as an attribute or as a method."""
+    value = getattr(owner, name, default)
     return value() if callable(value) and name != "params" else value

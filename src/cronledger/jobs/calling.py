@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from types import FunctionType, TracebackType
 from typing import Any
@@ -60,9 +61,10 @@ async def call(function: Callable[..., Any], *args: Any, threads: Threads | None
     """Call a function, in a thread unless it is async, and return or raise what it does.
 
     A thread cannot be stopped: when the caller is cancelled it is left behind and its result is dropped.
+    Raises TypeError for what makes a generator: a call performs none of its code.
     """
     if _is_async(function):
-        return await function(*args)
+        return _done(await function(*args))
     perform = threads.perform if threads else _outcome
     limiter = threads.limiter if threads else None
     returned, error = await anyio.to_thread.run_sync(
@@ -70,7 +72,24 @@ async def call(function: Callable[..., Any], *args: Any, threads: Threads | None
     )
     if error is not None:
         raise error
-    return await returned if inspect.isawaitable(returned) else returned
+    return _done(await returned if inspect.isawaitable(returned) else returned)
+
+
+def makes_generator(function: Callable[..., Any]) -> bool:
+    """Whether a `yield` in a function keeps a call from performing it.
+
+    >>> def numbers():
+    ...     yield 1
+    >>> makes_generator(numbers), makes_generator(print)
+    (True, False)
+    """
+    codes = (function, type(function).__call__)
+    return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in codes)
+
+
+def within(seconds: float) -> AbstractContextManager[object]:
+    """Return a block of which TimeoutError is raised if it takes longer."""
+    return anyio.fail_after(seconds)
 
 
 class Stoppable:
@@ -170,6 +189,12 @@ def kept_of(error: BaseException) -> str:
         return said(wrapped if isinstance(wrapped, BaseException) else error)
     except BaseException:  # noqa: BLE001 - as above
         return said(error)
+
+
+def _done(returned: Any) -> Any:
+    if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        raise TypeError(f"{returned.__qualname__} is a generator: none of it was performed; use `return`")
+    return returned
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 from cronledger.domain.result import JobResult
 from cronledger.jobs.api import Job, JobContext, member
 from cronledger.jobs.calling import call
-from cronledger.jobs.registry import default_extension
+from cronledger.jobs.registry import default_extension, refuse_generator
 
 NOTES = "__cronledger_jobs__"
 Function = Callable[..., Any]
@@ -32,8 +32,10 @@ class FunctionJob(Job):
         self.name = name or getattr(function, "__name__", "")
         documented = inspect.getdoc(function) or ""
         self.description = description if description is not None else documented.partition("\n")[0]
-        self._takes_context = bool(inspect.signature(function).parameters)
         self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        refuse_generator(function, f"{self.__module__}: job '{self.name}'")
+        self._takes_context = bool(inspect.signature(function).parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, as if it were not decorated."""
@@ -84,6 +86,8 @@ def job(
     params: type[msgspec.Struct] | None = None,
 ) -> FunctionJob | Callable[[Function], FunctionJob]:
     """Make a job of a function; the name defaults to the function's, the extension to the module's last name.
+
+    Raises RegistryError for a function with a `yield`: a call would perform none of it.
 
     >>> @job(schedule="0 0 3 * * *", tags=["nightly"])
     ... def tidy():

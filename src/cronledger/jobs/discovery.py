@@ -11,6 +11,7 @@ import importlib.util
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from typing import Any
 
 from cronledger.errors import RegistryError
 from cronledger.file_rights import writable_by_everyone
-from cronledger.jobs.api import Job
+from cronledger.jobs.api import Job, member
 from cronledger.jobs.decorator import NOTES
 from cronledger.jobs.registry import Extension, Registry, default_extension
 
@@ -32,7 +33,8 @@ def discover(registry: Registry, *, extensions: Sequence[str] = (), app: Sequenc
     """
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         add(registry, _loaded(point.value), f"entry point {point.name}")
-    _make_importable(Path.cwd())
+    with suppress(FileNotFoundError):  # the current folder has been removed: nothing is imported from it
+        _make_importable(Path.cwd())
     for reference in (*extensions, *app):
         _refuse_writable_by_others(reference)
         add(registry, _loaded(reference), reference)
@@ -50,7 +52,8 @@ def add(registry: Registry, provider: Any, source: str) -> None:
     elif isinstance(provider, type) and issubclass(provider, Extension):
         registry.add_extension(provider())
     elif isinstance(provider, Job):
-        registry.add(provider, str(provider.extension or default_extension(type(provider).__module__)))
+        extension = member(provider, "extension") or default_extension(provider.__module__)
+        registry.add(provider, str(extension))
     elif isinstance(provider, list | tuple):
         for each in provider:
             add(registry, each, source)
@@ -105,7 +108,9 @@ def _loaded(reference: str) -> Any:
     module_name, _, attribute = reference.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except RegistryError:  # a job there cannot be one, and the message says which
+        raise
+    except (Exception, SystemExit) as error:
         raise RegistryError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}",
             hint="the current folder is importable, unless everybody may write it; check the name, and what "

@@ -36,6 +36,8 @@ class JobRuns(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one job that ended in a period.
 
     Attributes:
+        job: What its entry calls it; `extension` and `code` are what provides it and its name there, None
+            where the ledger does not know.
         outcomes: How many there were of each outcome; those that did not occur are left out.
         items_processed, items_failed: What its runs have counted, together.
         error: What the newest run that did not go well said.
@@ -50,6 +52,8 @@ class JobRuns(msgspec.Struct, frozen=True, kw_only=True):
     items_processed: int = 0
     items_failed: int = 0
     error: str | None = None
+    extension: str | None = None
+    code: str | None = None
 
     @property
     def ended(self) -> int:
@@ -95,6 +99,15 @@ class RunsSummary(msgspec.Struct, frozen=True, kw_only=True):
     def of(self, job: str) -> JobRuns:
         """Return the runs of one job; none of it may have ended."""
         return next((each for each in self.jobs if each.job == job), JobRuns(job=job, outcomes={}))
+
+    def provided_by(self, extension: str, code: str) -> tuple[JobRuns, ...]:
+        """Return the runs of every entry for a job in code, whatever the entries call it."""
+        return tuple(
+            each
+            for each in self.jobs
+            if (each.extension, each.code) in ((extension, code), (None, None))
+            and (each.code or each.job) == code
+        )
 
 
 class RunHistory:

@@ -58,8 +58,8 @@ class Pipeline(Job):
         self.steps = [_step(step) for step in steps]
         self.order = [Needs(step.name, tuple(step.needs)) for step in self.steps]
         check_order(self.order)
-        if max_parallel is not None and max_parallel < 1:
-            raise UsageError(f"max_parallel is {max_parallel}", hint="use 1 or more")
+        if max_parallel is not None and not (type(max_parallel) is int and max_parallel >= 1):
+            raise UsageError(f"max_parallel is {max_parallel!r}", hint="use a whole number, 1 or more")
         self.on_error = on_error_of(on_error)
         self.max_parallel = max_parallel or (max(1, len(self.steps)) if parallel else 1)
         self.name = name or self.name

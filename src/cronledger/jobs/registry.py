@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, get_origin
 
 import msgspec
 
@@ -13,6 +13,7 @@ from cronledger.domain.definition import Isolation
 from cronledger.domain.ids import is_name
 from cronledger.errors import RegistryError
 from cronledger.jobs.api import Job, member
+from cronledger.jobs.calling import makes_generator
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,8 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 class Extension:
     """An installable set of jobs under one name. Subclass it and define `jobs`, or pass them.
 
+    Members of a subclass may be attributes or methods, as those of a job.
+
     >>> class Tidy(Job):
     ...     name = "tidy"
     >>> [job.name for job in Extension(name="house", jobs=[Tidy()]).jobs()]
@@ -40,6 +43,8 @@ class Extension:
     """
 
     name: Any = ""
+    services: Any = ()
+    _jobs: Iterable[Job] = ()
 
     def __init__(
         self, name: str | None = None, jobs: Iterable[Job] = (), services: Sequence[object] = ()
@@ -47,7 +52,8 @@ class Extension:
         if name is not None:
             self.name = name
         self._jobs = list(jobs)
-        self.services: Sequence[object] = tuple(services)
+        if services:
+            self.services = tuple(services)
 
     def jobs(self) -> Iterable[Job]:
         """Return the jobs this extension provides."""
@@ -65,10 +71,12 @@ class Registry:
     def add(self, job: Job, extension: str) -> None:
         """Register one job under an extension's name; the same object twice is once.
 
-        Raises RegistryError if the name is unusable or another job has it.
+        Raises RegistryError for what is no job or could not be performed, if the name is unusable, and if
+        another job has it.
         """
+        _require_job(job, extension)
         name = str(member(job, "name") or "")
-        source = type(job).__module__
+        source = job.__module__
         for what, text in (("extension", extension), ("job", name)):
             if not is_name(text):
                 raise RegistryError(
@@ -82,6 +90,8 @@ class Registry:
                 f"one in {known.module}, one in {source}",
                 hint="rename one of them, or give it another extension",
             )
+        refuse_generator(job.execute, f"{source}: `execute` of job '{name}'")
+        _require_struct(job, f"{extension}:{name}")
         self._extensions.setdefault(extension, None)
         self._jobs[extension, name] = Registered(
             extension=extension,
@@ -98,13 +108,14 @@ class Registry:
 
     def add_extension(self, extension: Extension) -> None:
         """Register an extension's jobs and services."""
-        name = str(extension.name() if callable(extension.name) else extension.name)
+        name = str(member(extension, "name"))
         if not name:
             name = _snake(type(extension).__name__.removesuffix("Extension"))
         self._extensions.setdefault(name, extension)
-        for job in extension.jobs():
+        for job in member(extension, "jobs"):
             self.add(job, name)
-        self.services.extend(service for service in extension.services if service not in self.services)
+        provided = member(extension, "services")
+        self.services.extend(service for service in provided if service not in self.services)
 
     def registered(self) -> list[Registered]:
         """Return every job, by extension and name."""
@@ -143,6 +154,35 @@ def default_extension(module: str) -> str:
         path = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
         name = re.split(r"[/\\]", str(path))[-1].removesuffix(".py")
     return _snake(name)
+
+
+def refuse_generator(code: Callable[..., Any], title: str) -> None:
+    """Raise RegistryError for code that a call would not perform."""
+    if makes_generator(code):
+        raise RegistryError(
+            f"{title} has a `yield`: it is a generator, and a call would perform none of it",
+            hint="return the result; what goes through items one by one uses a loop, or steps",
+        )
+
+
+def _require_job(job: object, extension: str) -> None:
+    if isinstance(job, Job):
+        return
+    if isinstance(job, type):
+        what, hint = f"the class {job.__name__}", f"give it a job: {job.__name__}()"
+    else:
+        what, hint = f"a value of type {type(job).__name__}", "make a job of a function with @job"
+    raise RegistryError(f"extension '{extension}' is given {what}, which is not a job", hint=hint)
+
+
+def _require_struct(job: Job, title: str) -> None:
+    said: Any = job.params
+    kind = get_origin(said) or said
+    if said is not None and not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        raise RegistryError(
+            f"{title}: params is {said!r}, which is not a msgspec struct",
+            hint="declare the parameters as `class Limits(msgspec.Struct): ...`, and give the class",
+        )
 
 
 def _isolation(job: Job, title: str) -> Isolation:

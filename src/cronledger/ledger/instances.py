@@ -21,7 +21,7 @@ LATE_AFTER = timedelta(seconds=6)
 Kind = Literal["service", "oneshot"]
 State = Literal["starting", "ready", "draining"]
 
-_names = msgspec.json.Decoder(tuple[str, ...]).decode
+_decoded = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +98,14 @@ def _column(value: object) -> object:
             return encode(value).decode()
         case _:
             return value
+
+
+def _names(kept: str) -> tuple[str, ...]:
+    """Return names that a row holds; none if somebody has edited it: coordination may be lost."""
+    try:
+        return _decoded(kept)
+    except msgspec.MsgspecError:
+        return ()
 
 
 def _instance(row: Row[Any]) -> Instance:

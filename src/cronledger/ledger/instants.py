@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from cronledger.errors import LedgerDamaged
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -21,8 +23,14 @@ def to_micros(at: datetime) -> int:
 
 @lru_cache(maxsize=1024)  # the events of one append share their instant
 def from_micros(micros: int) -> datetime:
-    """Return the instant, aware and in UTC, of microseconds since 1970."""
-    return EPOCH + timedelta(0, 0, micros)
+    """Return the instant, aware and in UTC, of microseconds since 1970; LedgerDamaged if there is none."""
+    try:
+        return EPOCH + timedelta(0, 0, micros)
+    except OverflowError as error:
+        raise LedgerDamaged(
+            f"an instant is stored that no calendar has: {micros} microseconds since 1970",
+            hint="run `cronledger ledger verify`; somebody has edited the database",
+        ) from error
 
 
 def rfc3339(micros: int) -> str:

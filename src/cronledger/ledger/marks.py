@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,7 +25,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """The newest event that a ledger had acknowledged; `history` is empty while nothing was ever lost."""
 
     lineage: str = ""
-    position: int = 0
+    position: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     id: bytes = bytes(ID_BYTES)
     history: str = ""
 

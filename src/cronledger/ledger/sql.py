@@ -16,7 +16,7 @@ from cronledger.clock import Clock
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import InstanceId, Position, Stream, Term
 from cronledger.entropy import Entropy
-from cronledger.errors import LedgerGap
+from cronledger.errors import LedgerDamaged, LedgerGap
 from cronledger.ledger.admission import settled
 from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
 from cronledger.ledger.bulk import fetched
@@ -103,7 +103,7 @@ class SqlLedger:
         with self._reading() as connection:
             rows = fetched(connection.execute(_ALL, {"after": after, "limit": limit}))
             last = after + len(rows)
-            end: int = last if len(rows) == limit else connection.execute(_HEAD).scalar_one()
+            end = last if len(rows) == limit else _end(connection)
         if rows and rows[-1][0] != last:
             expected, row = next(each for each in enumerate(rows, after + 1) if each[1][0] != each[0])
             raise LedgerGap(expected, row[0])
@@ -136,7 +136,7 @@ class SqlLedger:
         """
         wanted = to_micros(instant)
         with self._reading() as connection:
-            end: int = connection.execute(_HEAD).scalar_one()
+            end = _end(connection)
             start: int = connection.execute(_FIRST).scalar_one() or 1
             low, high = start - 1, end
             while low < high:
@@ -146,6 +146,13 @@ class SqlLedger:
                     raise LedgerGap(middle, middle + 1)
                 low, high = (middle, high) if at <= wanted else (low, middle - 1)
         return Position(0 if low < start else low)
+
+
+def _end(connection: Connection) -> int:
+    end: int | None = connection.execute(_HEAD).scalar_one_or_none()
+    if end is None:
+        raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+    return end
 
 
 def head_of(row: Sequence[Any], clock: datetime, *, has_requests: bool = False) -> Head:

@@ -7,6 +7,7 @@ event is applied twice, however many instances and commands fold at once.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from enum import Enum, auto
@@ -19,6 +20,7 @@ from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
 from cronledger.domain.understanding import understood
 from cronledger.errors import LedgerGap, NotUnderstood
+from cronledger.ledger.api import Ledger
 from cronledger.ledger.bulk import Row
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
@@ -31,14 +33,18 @@ __all__ = [
     "PROJECTIONS",
     "Difference",
     "Projection",
+    "advance",
     "catch_up",
     "check",
     "checkpoints",
     "fold",
     "fold_ledger",
     "lag",
+    "left_out",
     "rebuild",
 ]
+
+log = logging.getLogger("cronledger.views")
 
 PAGE = 1000
 """Events read at once: as many as processors keep close at hand."""
@@ -96,13 +102,35 @@ class Source(Protocol):
         """Give a connection whose changes are committed together at the end."""
 
 
-def catch_up(store: Source, *, limit: int | None = None) -> Position:
+class Complete(Source, Protocol):
+    """A source of which it is known where the ledger ends."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+
+
+def catch_up(store: Complete, *, limit: int | None = None) -> Position:
     """Fold what was appended before into every view, at most `limit` events; return up to where they stand.
 
-    Raises LedgerGap if an event is missing, an `Outdated` if only a newer version may go on, and
-    LedgerUnreachable if this user may not write: `replay.current` then folds in memory.
+    A view that stands where the ledger has no event is folded afresh. Raises LedgerGap if an event is
+    missing, an `Outdated` if only a newer version may go on, and LedgerUnreachable if this user may not
+    write: `replay.current` then folds in memory.
     """
-    marks, known = _standing(store), _NOTHING
+    marks = _standing(store)
+    head = store.ledger.head().position  # after the checkpoints: a view may not have gone further meanwhile
+    starts = {each.name: _start(each, marks) for each in PROJECTIONS}
+    astray = [name for name, start in starts.items() if not 0 <= start <= head]
+    if astray:
+        _forget(store, marks, astray, head)
+    elif all(start == head for start in starts.values()):
+        return head
+    return advance(store, None if astray else marks, limit=limit)
+
+
+def advance(store: Source, marks: Marks | None = None, *, limit: int | None = None) -> Position:
+    """Do the same as far as there are events to be read, whether or not the ledger ends there."""
+    marks, known = marks or _standing(store), _NOTHING
     start = min(_start(each, marks) for each in PROJECTIONS)
     is_afresh = start == 0
     most = (PAGES_FROM_START if is_afresh else PAGES) * PAGE
@@ -138,7 +166,7 @@ def lag(store: Store) -> dict[str, int]:
     with store.reading() as connection:
         marks = checkpoints(connection)
     head = store.ledger.head().position
-    return {name: max(0, head - mark.position) for name, mark in marks.items()}
+    return {name: head - (mark.position if 0 <= mark.position <= head else 0) for name, mark in marks.items()}
 
 
 def rebuild(store: Store) -> Position:
@@ -151,29 +179,42 @@ def rebuild(store: Store) -> Position:
     with store.writing() as connection:
         METADATA.create_all(connection)
         marks = _locked(connection)
-        CHECKPOINT.put(connection, [msgspec.structs.replace(mark, version=0) for mark in marks.values()])
+        CHECKPOINT.put(connection, [Checkpoint(projection=name) for name in marks])
         for each in () if has_events else PROJECTIONS:
             connection.execute(delete(each.rows.table))
     return catch_up(store)
 
 
 def check(store: Store) -> list[Difference]:
-    """Compare every row with a fresh fold of the events up to the same position.
+    """Compare every row with a fresh fold of the events up to the same position, and that with the ledger.
 
-    A view that an older version folded is left out: it is rebuilt when it is next caught up.
+    Those that are `left_out` are not compared. Raises ViewNewer.
     """
     with store.reading() as connection:
         marks = checkpoints(connection)
-        current = [each for each in PROJECTIONS if marks[each.name].version == each.version]
+        current = [each for each in PROJECTIONS if _is_current(each, marks)]
         found = {each.name: _raw(connection, each) for each in current}
     differences: list[Difference] = []
     for position in sorted({marks[each.name].position for each in current}):
         here = [each for each in current if marks[each.name].position == position]
-        folded, _ = fold_ledger(store.ledger, here, position)
+        folded, reached = fold_ledger(store.ledger, here, position)
         for each in here:
+            if reached != position:
+                differences.append(
+                    Difference(projection=each.name, key=(), field="checkpoint", row=position, fold=reached)
+                )
             expected = {key: each.rows.dump(state) for key, state in folded[each.name].items()}
             differences += _differences(each, found[each.name], expected)
     return differences
+
+
+def left_out(store: Store) -> list[str]:
+    """Return the views that are not checked: what stands there is folded afresh when they are next caught up.
+
+    Older rules have folded them, or nobody has begun to. Raises ViewNewer.
+    """
+    marks = _standing(store)
+    return [each.name for each in PROJECTIONS if not _is_current(each, marks)]
 
 
 # --- private --------------------------------------------------------------------------------------------
@@ -192,10 +233,28 @@ def _marks(kept: list[Checkpoint]) -> Marks:
 
 def _start(projection: Projection[Any], marks: Marks) -> Position:
     """Return after which position a projection goes on: from the beginning, if its rules have changed."""
+    return marks[projection.name].position if _is_current(projection, marks) else Position(0)
+
+
+def _is_current(projection: Projection[Any], marks: Marks) -> bool:
+    """Whether the rows of a view are folded by the rules of this version."""
     mark = marks[projection.name]
     if mark.version > projection.version:
         raise ViewNewer(projection.name, mark.version, projection.version)
-    return mark.position if mark.version == projection.version else Position(0)
+    return mark.version == projection.version
+
+
+def _forget(store: Source, marks: Marks, names: list[str], head: Position) -> None:
+    """Begin views anew that stand where the ledger has no event, unless somebody has moved a checkpoint."""
+    with store.writing() as connection:
+        if _locked(connection) != marks:
+            return
+        for each in PROJECTIONS:
+            if each.name in names:
+                connection.execute(delete(each.rows.table))
+        CHECKPOINT.put(connection, [Checkpoint(projection=name) for name in names])
+    at = ", ".join(f"{name} at {marks[name].position}" for name in names)
+    log.warning("the ledger ends at position %s: views that stand elsewhere are folded afresh (%s)", head, at)
 
 
 def _locked(connection: Connection) -> Marks:

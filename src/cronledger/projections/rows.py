@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from cronledger.errors import LedgerDamaged
 from cronledger.ledger.bulk import Bulk, Kind, bulk_of, fetched
 from cronledger.ledger.instants import from_micros, to_micros
 from cronledger.ledger.schema import BIG, KEY
@@ -73,12 +74,18 @@ class Rows(Generic[T]):
         return tuple(values)
 
     def load(self, row: Sequence[Any]) -> T:
-        """Return the state that a row stands for."""
+        """Return the state that a row stands for; raises LedgerDamaged if it stands for none."""
         values = list(row)
-        for at, convert in self._loads:
-            value = values[at]
-            if value is not None:
-                values[at] = convert(value)
+        try:
+            for at, convert in self._loads:
+                value = values[at]
+                if value is not None:
+                    values[at] = convert(value)
+        except (KeyError, ValueError, LedgerDamaged) as error:
+            raise LedgerDamaged(
+                f"a row of the view {self.table.name} cannot be read: its {self.names[at]} is {value!r}",
+                hint="run `cronledger projections rebuild`",
+            ) from error
         return self._made(*values)
 
     def read(self, connection: Connection, statement: Select[Any]) -> list[T]:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from cronledger.domain.definition import JobDefinition
+from cronledger.domain.ids import JobName
 from cronledger.jobs.history import FAILING, EndedRun, JobRuns, RunsSummary, UnfinishedRun
 from cronledger.ledger.instants import from_micros, to_micros
 from cronledger.projections.run_history import triggered_before
-from cronledger.projections.tables import RUN_HISTORY, UNFINISHED
+from cronledger.projections.tables import JOB_STATUS, RUN_HISTORY, UNFINISHED
 
 LOOKS_BACK = timedelta(days=31)
 """A run that took longer than this is not found: there is no index by the time of the end."""
 
 SLOWEST = 5
 UNFINISHED_SHOWN = 20
+_HALF = 2**32
+"""Items are summed in halves: a sum of SQLite's may not be longer than what it adds up."""
 
 _c = RUN_HISTORY.table.c
 _Where = Sequence[ColumnElement[bool]]
 
 
-def between(connection: Connection, since: datetime, until: datetime) -> RunsSummary:
-    """Return the runs that ended from `since` to before `until`, and those that have not ended."""
+def between(
+    connection: Connection, since: datetime, until: datetime, own: Mapping[JobName, JobDefinition]
+) -> RunsSummary:
+    """Return the runs that ended from `since` to before `until`, and those that have not ended.
+
+    `own` are the definitions of whoever asks, for jobs of which no instance has told the ledger.
+    """
     where = (
         _c.position > triggered_before(since - LOOKS_BACK, "since"),
         _c.ended_at >= to_micros(since),
@@ -33,28 +43,50 @@ def between(connection: Connection, since: datetime, until: datetime) -> RunsSum
     return RunsSummary(
         since=since,
         until=until,
-        jobs=_jobs(connection, where),
+        jobs=_with_code(connection, _jobs(connection, where), own),
         slowest=_slowest(connection, where),
         unfinished=_unfinished(connection),
         unfinished_total=connection.execute(going).scalar_one(),
     )
 
 
-def _jobs(connection: Connection, where: _Where) -> tuple[JobRuns, ...]:
+def _jobs(connection: Connection, where: _Where) -> dict[JobName, JobRuns]:
     errors = _newest_errors(connection, where)
-    items = [func.coalesce(func.sum(each), 0) for each in (_c.items_processed, _c.items_failed)]
+    items = [
+        func.coalesce(func.sum(part), 0)
+        for each in (_c.items_processed, _c.items_failed)
+        for part in (each // _HALF, each % _HALF)
+    ]
     counting = select(_c.job, _c.outcome, func.count(), *items).where(*where).group_by(_c.job, _c.outcome)
-    found: dict[str, JobRuns] = {}
-    for job, outcome, count, processed, failed in connection.execute(counting.order_by(_c.job, _c.outcome)):
+    found: dict[JobName, JobRuns] = {}
+    for job, outcome, count, *parts in connection.execute(counting.order_by(_c.job, _c.outcome)):
+        processed, rest_processed, failed, rest_failed = map(int, parts)
         before = found.get(job) or JobRuns(job=job, outcomes={}, error=errors.get(job))
         found[job] = JobRuns(
             job=job,
             outcomes=before.outcomes | {outcome: count},
-            items_processed=before.items_processed + int(processed),
-            items_failed=before.items_failed + int(failed),
+            items_processed=before.items_processed + processed * _HALF + rest_processed,
+            items_failed=before.items_failed + failed * _HALF + rest_failed,
             error=before.error,
         )
-    return tuple(found.values())
+    return found
+
+
+def _with_code(
+    connection: Connection, found: Mapping[JobName, JobRuns], own: Mapping[JobName, JobDefinition]
+) -> tuple[JobRuns, ...]:
+    """Say which job in code the runs are of, as far as anybody knows."""
+    known = JOB_STATUS.find(connection, [(name,) for name in found])
+    told: list[JobRuns] = []
+    for name, runs in found.items():
+        state = known.get((name,))
+        definition = (state.definition if state else None) or own.get(name)
+        told.append(runs if definition is None else _of(definition, runs))
+    return tuple(told)
+
+
+def _of(definition: JobDefinition, runs: JobRuns) -> JobRuns:
+    return replace(runs, extension=definition.extension, code=definition.job or definition.name)
 
 
 def _newest_errors(connection: Connection, where: _Where) -> dict[str, str]:

@@ -50,13 +50,18 @@ class Tail:
         self._events = None
 
 
-def catch_up(store: fold.Source, followed: list[Recorded]) -> Position:
+def catch_up(store: fold.Complete, followed: list[Recorded]) -> Position:
     """Bring the views up, as `fold.catch_up`, to where the ledger was followed; without that, to the head.
 
-    What is appended meanwhile is left for the next time: it will have been followed then. Raises
-    LedgerRegressed, and writes nothing, if the ledger does not hold what was followed any more.
+    What is appended meanwhile is left for the next time: it will have been followed then. Views that are
+    further already are asked whether the ledger is as well. Raises LedgerRegressed, and writes nothing, if
+    the ledger does not hold what was followed any more.
     """
-    return fold.catch_up(_Remembered(store, followed) if followed else store)
+    if followed:
+        reached = fold.advance(_Remembered(store, followed))
+        if reached <= followed[-1].position:
+            return reached
+    return fold.catch_up(store)
 
 
 class _Remembered:

@@ -14,13 +14,21 @@ Schema = dict[str, Any]
 
 
 class Wrong(Exception):
-    """A value is not what its field expects."""
+    """A value is not what its field expects; in a list `others` say what else is not."""
 
-    def __init__(self, message: str, hint: str | None = None, *, at: Value | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, at: Value | None = None, others: Iterable[Wrong] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.at = at
+        self.others = tuple(others)
+
+    def within(self, title: str, part: Value) -> Wrong:
+        """Return the same, said of a part of the value."""
+        others = [each.within(title, part) for each in self.others]
+        return Wrong(f"{title}{self.message}", self.hint, at=self.at or part, others=others)
 
 
 def spelled(value: Value) -> str:
@@ -126,16 +134,25 @@ def several(check: Check) -> Check:
             return ()
         if not isinstance(value.data, list):
             raise Wrong(f"must be a list, not {spelled(value)}")
-        return tuple(dict.fromkeys(_item(check, item) for item in value.data))
+        return tuple(dict.fromkeys(all_of(check, value.data, "each item ")))
 
     return described(check_all, {"type": ["array", "null"], "items": schema_of(check)})
 
 
-def _item(check: Check, item: Value) -> Any:
-    try:
-        return check(item)
-    except Wrong as wrong:
-        raise Wrong(f"each item {wrong.message}", wrong.hint, at=wrong.at or item) from None
+def all_of(check: Check, items: Iterable[Value], title: str = "") -> list[Any]:
+    """Return what all items pass their check as; raises Wrong with all that do not."""
+    found: list[Any] = []
+    wrongs: list[Wrong] = []
+    for item in items:
+        try:
+            found.append(check(item))
+        except Wrong as wrong:
+            said = wrong.within(title, item)
+            wrongs += [said, *said.others]
+    if wrongs:
+        first, *others = wrongs
+        raise Wrong(first.message, first.hint, at=first.at, others=others)
+    return found
 
 
 def known_entries(value: Value, known: frozenset[str], title: str, problems: Problems) -> dict[str, Value]:

@@ -9,6 +9,7 @@ neither depth nor size of a hostile file costs more than reading its first lines
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterator
@@ -65,7 +66,9 @@ class _Unreadable(Exception):
 
 
 def parse(data: bytes, file: str, problems: Problems) -> Value | None:
-    """Return the document in a file, or None if it is empty or unreadable; add what is wrong to `problems`.
+    """Return the document in a file, or None if it is unreadable; add what is wrong to `problems`.
+
+    Nothing but blanks and comments is a document, too: one without data.
 
     >>> document = parse(b"scheduler: {enabled: on}", "config.yaml", Problems())
     >>> document.data["scheduler"].data["enabled"].is_doubtful
@@ -82,10 +85,11 @@ def parse(data: bytes, file: str, problems: Problems) -> Value | None:
 def _decode(data: bytes, file: str) -> str:
     if len(data) > MOST_BYTES:
         raise _Unreadable(Place(file, 1, 1), f"the file is larger than {MOST_BYTES // 1024} KiB")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace")
+        before = data[: error.start].decode()
         place = _place_of(before, len(before), file)
         raise _Unreadable(place, "the file is not UTF-8") from None
     if found := _FORBIDDEN.search(text):
@@ -110,20 +114,20 @@ class _Document:
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
         self._values = 0
 
-    def read(self) -> Value | None:
+    def read(self) -> Value:
         try:
             event = self._next()
             while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
                 event = self._next()
             if isinstance(event, yaml.StreamEndEvent):
-                return None
+                return Value(None, Place(self._file, 1, 1))
             document = self._value(event, 1)
             self._next()
             if isinstance(after := self._next(), yaml.DocumentStartEvent):
                 self._problems.add(self._place(after.start_mark), "only one document is allowed in a file")
         except yaml.YAMLError as error:
             raise self._explain(error) from None
-        return None if document.data is None else document
+        return document
 
     def _next(self) -> yaml.Event:
         return next(self._events)

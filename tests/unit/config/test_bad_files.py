@@ -69,6 +69,14 @@ BAD = {
         "4:14: error: control character U+0000 in a text",
     ),
     "not UTF-8": (b"scheduler:\n  timezone: \xff", "2:13: error: the file is not UTF-8"),
+    "not UTF-8 behind a byte order mark": (
+        b"\xef\xbb\xbfscheduler:\n  timezone: \xff",
+        "2:13: error: the file is not UTF-8",
+    ),
+    "not UTF-8 directly behind a byte order mark": (
+        b"\xef\xbb\xbf\xff",
+        "1:1: error: the file is not UTF-8",
+    ),
     "UTF-16": ("scheduler: {}".encode("utf-16"), "1:1: error: the file is not UTF-8"),
     "a large file": ("# " + "x" * 256 * 1024, "1:1: error: the file is larger than 256 KiB"),
     "a deep file": ("[" * 6000, "1:21: error: nested deeper than 20 levels"),
@@ -375,6 +383,36 @@ def test_all_problems_of_all_files_are_told_at_once() -> None:
         "profile.yaml:3:17:",
         "profile.yaml:3:7:",
     ] == sorted(set(heads))
+
+
+def test_all_wrong_items_of_a_list_are_told_at_once() -> None:
+    """Lists stopped at their first wrong item."""
+    Path("a.yaml").write_text(
+        """\
+application: {mirrors: [on, {eu: off, us: fine}]}
+scheduler:
+  extensions: ["a b", fine, 5]
+  calendars:
+    a: {exclude: ["2026-02-30", x], blackout: [night, {from: "22:00", to: "06:00", days: [MUN, TUS]}]}
+"""
+    )
+    with pytest.raises(ConfigError) as refused:
+        load(Path("a.yaml"), None)
+
+    assert [
+        "1:25: error: application.mirrors: 'on'",
+        "1:34: error: application.mirrors: 'off'",
+        "3:16: error: extensions: each item must be module",
+        "3:29: error: extensions: each item must be text:",
+        "5:19: error: calendars.a: exclude: each item must be a date",
+        "5:33: error: calendars.a: exclude: each item must be a date",
+        "5:48: error: calendars.a: blackout: each item must be a mapping",
+        "5:91: error: calendars.a: blackout: days: each item must be a weekday",
+        "5:96: error: calendars.a: blackout: days: each item must be a weekday",
+    ] == [
+        " ".join(each.removeprefix("a.yaml:").split()[:length])
+        for each, length in zip(refused.value.problems, (4, 4, 8, 8, 10, 10, 10, 11, 11), strict=True)
+    ]
 
 
 def test_a_circle_of_includes_is_refused_with_its_chain() -> None:

@@ -246,6 +246,35 @@ def test_a_calendar_is_defined_once() -> None:
     )
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_calendars_extend_one_another_fifty_deep_in_whatever_order_they_stand(order: int) -> None:
+    """A thousand of them ended a running instance with a RecursionError."""
+    links = [f"c{number}: {{extend: c{number + 1}}}" for number in range(49)]
+    deep = [*links, "c49: {exclude: [2030-01-01]}"]
+    deeper = [*links, "c49: {extend: c50}", "c50: {}"]
+    (problem,) = refused(calendars(*deeper[::order]))
+
+    assert resolved(calendars(*deep[::order]))
+    assert "extend: more than 50 calendars extend one another in a row" in problem
+    assert refused(
+        calendars(*(f"c{number}: {{extend: c{number + 1}}}" for number in range(1000)), "c1000: {}")
+    )
+
+
+def test_what_is_extended_by_many_ways_is_one_place() -> None:
+    """The places doubled from level to level: 34 levels of two took all memory."""
+    levels = [
+        f"{name}{level}: {{extend: [a{level + 1}, b{level + 1}]}}" for level in range(34) for name in "ab"
+    ]
+    base = ["a34: {exclude: [2030-01-01]}", "b34: {exclude: [2030-01-02]}"]
+    job = '{name: tidy, schedule: "0 0 23 * * *", calendar: a0}'
+
+    assert (
+        "c.yaml:72, c.yaml:71"
+        == (resolved(calendars(*levels, *base, job=job)).origins[TIDY]["calendar.exclude"])
+    )
+
+
 # --- what is worth a second look ---
 
 

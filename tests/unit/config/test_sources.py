@@ -69,12 +69,12 @@ def test_a_profile_may_come_and_go(files: Path) -> None:
     sources = read(files)
     (files / "profile.yaml").write_text("scheduler: {max_runs: 9}")
     came = [sources.have_settled(), sources.have_settled()]
-    with_profile = sources.load(again=True).max_runs
+    with_profile = sources.load().max_runs
     (files / "profile.yaml").unlink()
     went = [sources.have_settled(), sources.have_settled()]
 
     assert [[False, True]] * 2 == [came, went]
-    assert (9, 5) == (with_profile, sources.load(again=True).max_runs)
+    assert (9, 5) == (with_profile, sources.load().max_runs)
 
 
 def test_a_configuration_that_goes_is_an_error_and_not_an_empty_one(
@@ -89,17 +89,67 @@ def test_a_configuration_that_goes_is_an_error_and_not_an_empty_one(
 
     assert 5 == loaded
     with pytest.raises(ConfigError, match="no such file"):
-        sources.load(again=True)
+        sources.load()
 
 
-@pytest.mark.parametrize("text", ["", " \n\n"])
-def test_an_empty_file_is_refused_while_an_instance_runs_by_it(files: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("", "1:1"), (" \n\n", "1:1"), ("# made by a tool", "1:1"), ("---\n", "2:1"), ("# x\nnull", "2:1")],
+)
+@pytest.mark.parametrize("name", ["config.yaml", "more.yaml"])
+def test_a_file_that_says_nothing_any_more_is_refused_while_an_instance_runs_by_it(
+    files: Path, name: str, text: str, place: str
+) -> None:
+    """A configuration of which a comment was left retired every job."""
     sources = read(files)
-    (files / "more.yaml").write_text(text)
+    (files / name).write_text(text)
 
-    with pytest.raises(ConfigError, match=r"more\.yaml:1:1: error: the file is empty"):
-        sources.load(again=True)
-    assert 30 > sources.load().drain_seconds
+    with pytest.raises(ConfigError, match=rf"{name}:{place}: error: the file is empty or holds comments"):
+        sources.load()
+    assert read(files).are_as_read()
+
+
+def test_a_file_that_never_said_anything_may_go_on_like_that(files: Path) -> None:
+    (files / "more.yaml").write_text("# nothing yet")
+    sources = read(files)
+    (files / "config.yaml").write_text("includes: [more.yaml]\nscheduler: {max_runs: 6}")
+
+    assert 6 == sources.load().max_runs
+
+
+def test_a_file_may_say_that_it_says_nothing(files: Path) -> None:
+    sources = read(files)
+    (files / "more.yaml").write_text("{}")
+
+    assert 5 == sources.load().max_runs
+
+
+# --- where nothing can be found -------------------------------------------------------------------------
+
+
+def test_files_are_read_although_the_current_folder_has_been_removed(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FileNotFoundError ended the instance of a release that had been removed."""
+    gone = files / "release"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    settings = Sources(files / "config.yaml", None).load()
+
+    assert ((f"{files}/config.yaml", f"{files}/more.yaml"), files) == (settings.files, settings.root)
+    assert () == Sources(None, None).load().files
+    with pytest.raises(ConfigError, match=r"^c\.yaml:1:1: error: no such file"):
+        Sources(Path("c.yaml"), None).load()
+
+
+def test_a_profile_that_nobody_can_look_for_is_a_problem_with_its_place(files: Path) -> None:
+    """PermissionError ended the instance; a loop of links is what root cannot look into either."""
+    sources = read(files)
+    (files / "profile.yaml").symlink_to("profile.yaml")
+
+    with pytest.raises(ConfigError, match=r"profile\.yaml:1:1: error: cannot be read: Too many levels"):
+        sources.load()
 
 
 # --- what is kept of a problem --------------------------------------------------------------------------

@@ -120,6 +120,19 @@ def test_what_a_calendar_takes_forever_is_never_found_and_decided_within_a_month
     assert at("2026-04-01T23:00") == schedule.next_to_decide(at("2026-03-01T12:00"))
 
 
+@pytest.mark.parametrize("text", ["* * * * * *", "59 59 23 31 12 *", "every 1s"])
+def test_the_last_second_of_all_is_no_fire_time_where_the_calendar_leaves_none(text: str) -> None:
+    """It was made up for schedules that fire in it."""
+    found = schedule_of(text, calendar=Calendar(name="gone", only=("2020-11-24",)))
+    open_to_the_end = schedule_of(text, calendar=Calendar(name="end", only=("9999-12-31",)))
+    assert found is not None
+    assert open_to_the_end is not None
+
+    assert found.next_after(at("2026-01-01T00:00")) is None
+    assert [] == list(found.fire_times(at("9999-12-31T23:00"), datetime.max.replace(tzinfo=UTC), 9))
+    assert at("9999-12-31T23:59:59") == open_to_the_end.next_after(at("9999-12-31T23:59:58"))
+
+
 def test_a_fire_time_is_one_that_the_calendar_leaves() -> None:
     schedule = schedule_of("0 0 * * * *", calendar=Calendar(name="night", blackout=(NIGHT,)))
     assert schedule is not None

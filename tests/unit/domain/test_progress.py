@@ -63,3 +63,17 @@ def test_without_a_total_or_a_beginning_nobody_knows_how_long_it_takes(
 
 def test_a_clock_that_went_back_makes_no_estimate_below_zero() -> None:
     assert 0 == seconds_left(progress(1, 4), NOON + timedelta(seconds=30))
+
+
+@pytest.mark.parametrize(("done", "total"), [(1e-300, 1e300), (5e-324, 1.0), (1e-9, 1e30)])
+def test_what_takes_longer_than_there_are_dates_is_not_estimated(done: float, total: float) -> None:
+    """Such a word of a running job ended `jobs status` and `runs show`."""
+    report = progress(done, total)
+
+    assert seconds_left(report, NOON - timedelta(seconds=5)) is None
+    assert 0 == seconds_left(report, NOON + timedelta(seconds=5))
+    assert 0 == percent(report)
+
+
+def test_so_much_of_so_little_is_no_percentage() -> None:
+    assert percent(progress(1e300, 1e-300)) is None

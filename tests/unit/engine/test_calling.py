@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, kept_of, said
+from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, call, kept_of, said
 from tests.simulation.loop import run
 
 
@@ -153,3 +154,22 @@ def test_of_a_statement_that_fails_only_what_the_database_says_is_kept() -> None
             connection.execute(insert, {"name": "Ann"})
 
     assert "UNIQUE constraint failed: person.name" == kept_of(caught.value)
+
+
+def numbers() -> Any:
+    yield 1
+
+
+async def later_numbers() -> Any:
+    yield 1
+
+
+async def numbers_after_all() -> Any:
+    return numbers()
+
+
+@pytest.mark.parametrize("function", [numbers, later_numbers, partial(numbers), numbers_after_all])
+def test_what_only_makes_a_generator_has_not_done_its_work(function: Any) -> None:
+    """The run or step was recorded as succeeded, and not a line was performed."""
+    with pytest.raises(TypeError, match="numbers is a generator: none of it was performed"):
+        asyncio.run(call(function))

@@ -15,7 +15,7 @@ from cronledger.ledger.database import Store
 from cronledger.ledger.marks import Mark, read_mark
 from tests.conftest import bring_to_head, opened
 from tests.e2e.sqlite.test_files import backup, put
-from tests.events import plain
+from tests.events import NOON, plain
 
 
 @pytest.fixture
@@ -154,7 +154,17 @@ def test_a_ledger_without_its_head_is_damaged(store: Store) -> None:
         store.ledger.head,
         lambda: store.ledger.append(plain("a")),
         lambda: store.ledger.renew(Term(0), timedelta(0)),
+        lambda: store.ledger.read_all(Position(0), 10),
+        lambda: store.ledger.position_at(NOON),
     ):
         with pytest.raises(LedgerDamaged, match="the ledger has no head"):
             use()
     assert [] == store.ledger.read_stored(Position(0), 1)
+
+
+def test_a_head_of_an_instant_that_no_calendar_has_is_damage(store: Store) -> None:
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE head SET recorded_at = 9223372036854775807")
+
+    with pytest.raises(LedgerDamaged, match="no calendar has"):
+        store.ledger.head()

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateTable
 from cronledger.domain.job import JobState
 from cronledger.domain.leadership import TermState
 from cronledger.domain.run import RunState
+from cronledger.errors import LedgerDamaged
 from cronledger.projections.rows import Rows
 from cronledger.projections.step_state import StepRow
 from cronledger.projections.tables import JOB_STATUS, LEADERSHIP, METADATA, RUN_HISTORY, STEP_HISTORY
@@ -96,6 +97,19 @@ def test_rows_are_put_found_replaced_and_only_added_where_nothing_stands() -> No
     assert {("a", 2**60): newer, ("c", 1): Thing(name="c", number=1)} == found
     assert [newer, other, Thing(name="c", number=1)] == everything
     assert {} == nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("colour", "bogus"), ("since", 2**63 - 1), ("parts", "{"), ("parts", "5")]
+)
+def test_a_row_that_stands_for_nothing_says_so(name: str, value: object) -> None:
+    rows = things()
+    row = list(rows.dump(FULL))
+    row[rows.names.index(name)] = value
+    with pytest.raises(LedgerDamaged, match=f"view thing cannot be read: its {name} is {value!r}") as caught:
+        rows.load(row)
+
+    assert "cronledger projections rebuild" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ TABLES = ("users", "user_sessions", "markdown_content", "logs")
 PERIOD = "summary"
 """What stands in `report_period`, where traffic reports have `am` and `pm`."""
 
-REMOVING = {"users": "cleanup_anonymous_users", "contexts": "cleanup_empty_contexts"}
+REMOVING = {"users": ("core", "cleanup_anonymous_users"), "contexts": ("core", "cleanup_empty_contexts")}
 """The jobs whose counts say what was removed."""
 
 _DAY = timedelta(days=1)
@@ -54,10 +54,14 @@ def _compiled(ctx: JobContext, at: datetime) -> dict[str, Any]:
         return {
             "since": since.isoformat(),
             "runs": _runs(runs, str(ctx.run.id)),
-            "removed": {what: runs.of(job).items_processed for what, job in REMOVING.items()},
+            "removed": {what: _processed(runs, *code) for what, code in REMOVING.items()},
             **_counted(connection, found, since, at),
             "log_errors": _log_errors(connection, found, since, at),
         }
+
+
+def _processed(runs: RunsSummary, extension: str, code: str) -> int:
+    return sum(each.items_processed for each in runs.provided_by(extension, code))
 
 
 def _runs(runs: RunsSummary, own: str) -> dict[str, Any]:

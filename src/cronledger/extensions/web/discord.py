@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from cronledger import JobContext
+from cronledger.jobs.calling import within
 from cronledger.strict_yaml.problem import meant
 
 HOSTS = frozenset({"discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"})
@@ -79,13 +80,19 @@ class Webhook:
 
         Raises NotPosted if nobody could be reached, NoAnswer if none came within 10 seconds.
         """
+        is_sent = False
+
+        async def trace(event: str, _about: Any) -> None:
+            nonlocal is_sent
+            is_sent |= event.endswith("send_request_headers.started")
+
         httpx = _client()
         request = httpx.Request(
             "POST",
             self._url.copy_merge_params({"wait": "true"}),
             content=msgspec.json.encode(message),
             headers={"Content-Type": "application/json", "User-Agent": "cronledger"},
-            extensions={"timeout": httpx.Timeout(TIMEOUT_SECONDS).as_dict()},
+            extensions={"trace": trace},
         )
         try:
             opened = httpx.AsyncHTTPTransport()
@@ -94,14 +101,22 @@ class Webhook:
                 f"no connection can be made: {error.strerror}: are the certificates there?"
             ) from None
         try:
-            async with opened as transport:
-                response = await transport.handle_async_request(request)
-                await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            with within(TIMEOUT_SECONDS):  # a limit of the client's begins anew with every byte
+                async with opened as transport:
+                    response = await transport.handle_async_request(request)
+                    await response.aclose()
+        except httpx.ConnectError as error:
             raise NotPosted(f"Discord cannot be reached: {type(error).__name__}") from None
         except httpx.TransportError as error:
             raise NoAnswer(f"no answer from Discord ({type(error).__name__})") from None
-        return Answer(response.status_code, _seconds(response.headers.get("Retry-After"), now))
+        except TimeoutError:
+            if not is_sent:
+                raise NotPosted(f"Discord cannot be reached within {TIMEOUT_SECONDS:g} s") from None
+            raise NoAnswer(f"no answer from Discord within {TIMEOUT_SECONDS:g} s") from None
+        answer = Answer(response.status_code)
+        if not answer.is_passing:
+            return answer
+        return Answer(answer.status, _seconds(response.headers.get("Retry-After"), now))
 
 
 def webhook(ctx: JobContext) -> Webhook | None:
@@ -183,7 +198,7 @@ def _seconds(said: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(said) - now).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 

@@ -99,6 +99,23 @@ def test_the_runs_are_what_the_ledger_says(app_db: Engine, clock: ManualClock) -
     assert {"users": 7, "contexts": 5} == data["removed"]
 
 
+def test_what_is_removed_is_counted_under_whatever_names_the_jobs_have(
+    app_db: Engine, clock: ManualClock
+) -> None:
+    """It was 0 where the entry was not called as the job."""
+    users, contexts = "cleanup_anonymous_users", "cleanup_empty_contexts"
+    jobs = (
+        JobRuns(job="early", extension="core", code=users, outcomes={}, items_processed=7),
+        JobRuns(job="late", extension="core", code=users, outcomes={}, items_processed=2),
+        JobRuns(job=users, extension="house", code="sweep", outcomes={}, items_processed=100),
+        JobRuns(job="mine", extension="house", code=contexts, outcomes={}, items_processed=100),
+        JobRuns(job=contexts, outcomes={}, items_processed=5),
+    )
+    summarized(app_db, clock, Told(jobs=jobs))
+
+    assert {"users": 9, "contexts": 5} == kept(app_db)["removed"]
+
+
 def test_the_summary_itself_is_not_told_as_unfinished(app_db: Engine, clock: ManualClock) -> None:
     summarized(app_db, clock)
     runs = kept(app_db)["runs"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,12 +18,15 @@ from sqlalchemy import Engine, insert
 
 from cronledger.domain.run import RunState
 from cronledger.extensions.web import discord as talking
+from cronledger.extensions.web import reports
 from cronledger.extensions.web.daily_traffic_report import DailyTrafficReport
 from cronledger.extensions.web.discord import fitting, message, plain
 from cronledger.extensions.web.reports import MOST_TRIES
 from cronledger.testing import ManualClock, Performed, perform_with_steps
 from tests.discord import TOKEN, Discord, discord
 from tests.unit.extensions.rows import NOON, add, all_of, table
+
+BEYOND_ALL_TIME = "Wed, 21 Oct 2015 07:28:00 +99999999999999"
 
 
 @pytest.fixture
@@ -99,6 +104,25 @@ def test_a_date_may_say_when_to_ask_again(reporter: Reporter, there: Discord) ->
     assert "succeeded" == reporter.report().outcome
 
 
+@pytest.mark.parametrize("said", [BEYOND_ALL_TIME, "-0000", "soon", "", "nan", "inf"])
+def test_a_word_about_when_to_ask_again_that_says_nothing_is_no_word(
+    reporter: Reporter, there: Discord, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date beyond all time ended the attempt, and the next one believed that it had posted."""
+    monkeypatch.setattr(reports, "PAUSE_SECONDS", 0.01)
+    there.answers = [(429, {"Retry-After": said})]
+    run = reporter.report()
+
+    assert ("succeeded", "posted to Discord", 1) == (run.outcome, run.message, len(there.posted))
+
+
+def test_of_a_message_that_is_taken_nobody_asks_when_to_ask_again(reporter: Reporter, there: Discord) -> None:
+    there.answers = [(200, {"Retry-After": BEYOND_ALL_TIME})]
+    run = reporter.report()
+
+    assert ("succeeded", "posted to Discord", [NOON]) == (run.outcome, run.message, reporter.claims())
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_longer_wait_than_a_run_has_fails_it_with_a_sentence_at_once(
     reporter: Reporter, there: Discord, status: int
@@ -158,10 +182,37 @@ def test_an_answer_that_does_not_come_is_waited_for_only_so_long(
     there.is_silent = True
     run = reporter.report()
 
-    assert "no answer from Discord (ReadTimeout): it is not known whether the report arrived" in str(
-        run.error
-    )
+    assert "no answer from Discord within 0.2 s: it is not known whether the report arrived" in str(run.error)
     assert (1, [None]) == (reporter.kept(), reporter.claims())
+
+
+def test_an_answer_that_drips_in_is_waited_for_no_longer(
+    reporter: Reporter, there: Discord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte of it began a new wait."""
+    monkeypatch.setattr(talking, "TIMEOUT_SECONDS", 0.4)
+    there.drips = True
+    run = reporter.report()
+
+    assert "no answer from Discord within 0.4 s" in str(run.error)
+    assert (1, [None]) == (reporter.kept(), reporter.claims())
+
+
+def test_a_server_that_takes_no_connection_in_time_has_certainly_posted_nothing(
+    reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talking, "TIMEOUT_SECONDS", 0.2)
+    with ExitStack() as held:
+        server = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # more than wait in line
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        reporter.says(f'{{webhook_url: "http://127.0.0.1:{server.getsockname()[1]}", allow_loopback: true}}')
+        run = reporter.report()
+
+    assert "step 'post' failed: Discord cannot be reached within 0.2 s" in str(run.error)
+    assert (1, []) == (reporter.kept(), reporter.claims())
 
 
 # --- once -----------------------------------------------------------------------------------------------
