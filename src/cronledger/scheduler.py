@@ -129,8 +129,8 @@ class Scheduler:
         """Every job that code provides; raises RegistryError."""
         registry = Registry()
         for extension in self._extensions:
-            if isinstance(extension, Extension):
-                registry.add_extension(extension)
+            if not isinstance(extension, str):
+                add(registry, extension, "Scheduler(extensions=...)")
         named = [extension for extension in self._extensions if isinstance(extension, str)]
         discover(registry, extensions=[*self.settings.extensions, *named], app=self._app)
         for job in self._jobs:

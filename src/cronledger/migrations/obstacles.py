@@ -37,7 +37,7 @@ _HOLDERS = text(
 
 
 class NamesTaken(CronledgerError):
-    """Somebody else's tables have the names of the ledger's; nothing was changed."""
+    """Somebody else's tables have the names of the ledger's; none of them was changed."""
 
     code = "names_taken"
     exit_code = 6
@@ -45,7 +45,7 @@ class NamesTaken(CronledgerError):
     def __init__(self, url: str, names: Sequence[str]) -> None:
         super().__init__(
             f"the database {url} has no cronledger schema, but tables of the same names as one: "
-            f"{', '.join(names)}; nothing was changed",
+            f"{', '.join(names)}; none of them was changed",
             hint="use another database, or on PostgreSQL a schema made for the ledger, by "
             "`?options=-csearch_path%3DNAME` in the URL; a ledger whose cronledger_version was emptied is "
             "restored from a backup",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 import pytest
 
-from cronledger import Extension, Job, JobContext, JobResult, job
+from cronledger import Extension, Job, JobContext, JobResult, Scheduler, job
 from cronledger.errors import RegistryError
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Registry
@@ -236,3 +236,14 @@ def test_a_submitted_class_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
     )
     with pytest.raises(RegistryError, match="extension 'shop_of_classes' is given the class Report"):
         discover(Registry(), app=["shop_of_classes"])
+
+
+def test_what_is_given_to_a_scheduler_as_an_extension_is_one_or_is_refused() -> None:
+    """Whatever was no object of an extension, and no text, was left out without a word."""
+    given: Any = Bare
+    wrong: Any = 5
+    registry = Scheduler(database_url="memory://classes", extensions=[given]).registry
+
+    assert ("bare", "tidy") in [(one.extension, one.name) for one in registry.registered()]
+    with pytest.raises(RegistryError, match=r"Scheduler\(extensions=...\) is a int, not a module"):
+        _ = Scheduler(database_url="memory://classes", extensions=[wrong]).registry
