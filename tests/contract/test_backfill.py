@@ -13,7 +13,7 @@ from cronledger import Scheduler, backfill, manual
 from cronledger.backfill import Range
 from cronledger.clock import SystemClock
 from cronledger.domain import run
-from cronledger.domain.backfill import Only
+from cronledger.domain.backfill import Only, Proposed
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import (
     Actor,
@@ -133,6 +133,23 @@ def test_two_calls_at_the_same_time_make_one_run_each(seeded: Store) -> None:
 
     assert [name(0), name(1), name(2), name(5)] == begun[0]
     assert [] == begun[1]
+
+
+def test_runs_that_somebody_else_has_triggered_a_moment_before_are_waited_for_too(
+    cli: Cli, seeded: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were listed as one's own, without an outcome, and the exit code said that all was well."""
+    planned = backfill.plan
+
+    def overtaken(store: Store, asked: Range) -> Proposed:
+        proposed = planned(store, asked)
+        backfill.trigger(seeded, TIDY, proposed.runs, actor="ann", parameters={})
+        return proposed
+
+    monkeypatch.setattr(backfill, "plan", overtaken)
+    call = ("--from", "2026-01-01", "--to", "2026-01-01T06:00:00Z", "--timeout", "1s")
+
+    assert 124 == cli("jobs", "backfill", "tidy", *call).exit_code
 
 
 def defined(store: Store, label: str) -> None:

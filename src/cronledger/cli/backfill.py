@@ -83,7 +83,10 @@ def _triggered(
     parameters: dict[str, Any],
     reason: str | None,
 ) -> tuple[list[RunId], list[RunId]]:
-    """Trigger the runs; return those that this process has to perform itself, and the others."""
+    """Trigger the runs; return those that this process has to perform itself, and the others.
+
+    Also those that somebody else has triggered a moment before: they are waited for like one's own.
+    """
     store = opened.store()
     is_theirs = definition.name in manual.provided_by_the_living(store)
     if not is_theirs:
@@ -97,7 +100,8 @@ def _triggered(
         reason=reason,
         bound_to=None if is_theirs else store.ledger.instance,
     )
-    return ([], runs) if is_theirs else (runs, [])
+    mine = [] if is_theirs else runs
+    return mine, [each.run_id for each in proposed.runs if each.run_id not in set(mine)]
 
 
 def _answer(

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +25,7 @@ from cronledger.cli.render import emit, note
 from cronledger.cli.times import seconds_of
 from cronledger.domain.run import Outcome, RunState
 from cronledger.errors import CronledgerError, NotFound, SomeRefused, UnknownJob, UsageError
+from cronledger.jobs.calling import caller
 
 COLUMNS = ("run_id", "outcome", "items_processed", "items_failed", "duration_ms", "message", "error")
 FAILED = 1
@@ -91,22 +94,43 @@ def performed(
 
     SIGTERM and a lost terminal end them as Ctrl-C does: runs that are performed here must not stay behind.
     """
+
+    async def ended_by_signals() -> list[RunState]:
+        with _cancelled_by_signals():
+            return await runs
+
     try:
-        with _ended_as_by_ctrl_c(), _printed_aside(ctx.obj.output):
-            return asyncio.run(runs)
+        with _printed_aside(ctx.obj.output):
+            return asyncio.run(ended_by_signals())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     except TimeoutError:
         raise TimeoutPassed(f"the runs have not ended within {timeout}", hint=STILL) from None
 
 
 @contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Take signals that would end the process at once for Ctrl-C, unless somebody has said otherwise."""
+def _cancelled_by_signals() -> Iterator[None]:
+    """Let signals that would end the process at once cancel this task, unless somebody has said otherwise.
+
+    Not by the way of Ctrl-C, which a shell lets its background commands ignore.
+    """
     taken = []
     if threading.current_thread() is threading.main_thread():
         ending = (signal.SIGTERM, signal.SIGHUP)
         taken = [number for number in ending if signal.getsignal(number) is signal.SIG_DFL]
+    own, loop, task, told = os.getpid(), asyncio.get_running_loop(), caller(), count()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a fork of a job's: whoever ends it means what the signal says
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif next(told):
+            raise KeyboardInterrupt
+        else:
+            loop.call_soon_threadsafe(task.cancel)
+
     for number in taken:
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(number, end)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """What becomes of the fire times of one window that have come: which of them run, and why the others do not.
 
 So many that they cannot be read at once are decided in portions, and to the same end: a portion says only
-what the rest of the window cannot change.
+what the rest of the window cannot change. What a calendar takes may be told in more parts.
 """
 
 from __future__ import annotations

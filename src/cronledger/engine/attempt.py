@@ -95,11 +95,6 @@ class Attempt:
         """Return a body as the ledger will keep it: without secrets, and within its limits."""
         return bounded(discreet_body(body, self._hide))
 
-    def discreet(self, text: str) -> str:
-        """Return a text without secrets."""
-        hidden: str = self._hide(text)
-        return hidden
-
     def is_secret(self, value: object) -> bool:
         """Whether a value holds a secret, so that the ledger would keep something else."""
         return bool(self._hide(value) != value)

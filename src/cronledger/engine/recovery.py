@@ -99,7 +99,11 @@ class Recovery:
 
 def _waits_its_turn(state: RunState, living: Sequence[Instance]) -> bool:
     """Whether it is for a place that a run waits: somebody alive could perform it."""
-    return any(state.job in each.jobs and state.bound_to in (None, each.id) for each in living)
+    return any(
+        state.job in each.jobs
+        and (each.kind == "service" if state.bound_to is None else each.id == state.bound_to)
+        for each in living
+    )
 
 
 def _is_gone(instance: InstanceId | None, living: Sequence[Instance]) -> bool:

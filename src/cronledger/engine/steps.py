@@ -153,8 +153,14 @@ class Recorder:
         await self._attempt.record(e.StepSkipped(name=name, reason=worded(reason)))
 
     def _claim(self, name: object) -> str:
-        """Take a name, as the ledger keeps it, for one step of this attempt."""
-        text = truncated(self._attempt.discreet(worded(name) or ""), MESSAGE_BYTES)
+        """Take a name, as the ledger keeps it, for one step of this attempt.
+
+        As it stands: starred, it would be another one before its secret is first looked up, and a step that
+        is recorded would be done again.
+        """
+        text = truncated(worded(name) or "", MESSAGE_BYTES)
+        if self._attempt.is_secret(text):
+            self._attempt.notes.log().warning("the name of a step holds a secret, and names are kept")
         if text in self._names:
             self._refuse(DuplicateStep(text))
         self._names.add(text)

@@ -64,7 +64,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: Threads | None
     Raises TypeError for what makes a generator: a call performs none of its code.
     """
     if _is_async(function):
-        return _done(await function(*args))
+        return _performed(function, await function(*args))
     perform = threads.perform if threads else _outcome
     limiter = threads.limiter if threads else None
     returned, error = await anyio.to_thread.run_sync(
@@ -72,7 +72,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: Threads | None
     )
     if error is not None:
         raise error
-    return _done(await returned if inspect.isawaitable(returned) else returned)
+    return _performed(function, await returned if inspect.isawaitable(returned) else returned)
 
 
 def makes_generator(function: Callable[..., Any]) -> bool:
@@ -191,9 +191,11 @@ def kept_of(error: BaseException) -> str:
         return said(error)
 
 
-def _done(returned: Any) -> Any:
-    if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
-        raise TypeError(f"{returned.__qualname__} is a generator: none of it was performed; use `return`")
+def _performed(function: Callable[..., Any], returned: Any) -> Any:
+    """Return what a function returned, unless that is the function itself, of which nothing was performed."""
+    made_of = getattr(returned, "gi_code", None) or getattr(returned, "ag_code", None)
+    if inspect.iscode(made_of) and made_of is getattr(inspect.unwrap(function), "__code__", None):
+        raise TypeError(f"{returned.__qualname__} has a `yield`: none of it was performed; use `return`")
     return returned
 
 

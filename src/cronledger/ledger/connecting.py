@@ -10,6 +10,7 @@ a session, lest other users of the pooler get it, and what an append needs is sa
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Generator
 from threading import Event
 from typing import Any, LiteralString, TypeVar
@@ -125,6 +126,17 @@ def connect(address: Address, purpose: str, given_up: Event | None = None) -> Co
     return connection
 
 
+def has_been_left(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server has spoken unasked on a connection that stood idle: it says so when it goes.
+
+    Then the next statement would fail on it, though another connection may be had. What else it may say, a
+    notice, costs a new connection as well, and is rare.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
 def require_own_session(connection: Connection, url: str) -> None:
     """Make this a session that may hold a lock; raises BehindPooler or OnStandby where none can.
 
@@ -165,7 +177,10 @@ SETTINGS_13: LiteralString = (
     "set_config('idle_in_transaction_session_timeout', '10s', false), "
     "set_config('default_transaction_isolation', 'read committed', false)"
 )
-SETTINGS: LiteralString = SETTINGS_13 + ", set_config('client_connection_check_interval', '2s', false)"
+SETTINGS: LiteralString = (
+    SETTINGS_13 + ", set_config('client_connection_check_interval', '2s', false), "
+    "set_config('idle_session_timeout', '0', false)"
+)
 _WAITING_13: LiteralString = (
     "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
 )

@@ -34,6 +34,7 @@ from cronledger.ledger.connecting import (
     BoundedConnection,
     OnStandby,
     connect,
+    has_been_left,
     met,
     server_of,
 )
@@ -283,6 +284,9 @@ class PostgresAppender:
 
     def _reach(self) -> None:
         """Have a connection, and know whose history it shows: a pooler may lead elsewhere at any time."""
+        if self._connection is not None and has_been_left(self._connection):
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             connection = connect(self._store.address(), "append")
             try:

@@ -2,8 +2,8 @@
 
 Every writing transaction begins IMMEDIATE, under a lock that all stores of one file in this process share,
 so that its threads queue fairly and only ever wait for other processes. A connection never crosses a fork,
-and never outlives the name of the file or of its log. What was acknowledged is remembered, also beside the
-file, and a ledger that holds it no longer is told apart by its lineage.
+and never outlives the file's name. What was acknowledged is remembered, also beside the file, and a ledger
+that holds it no longer is told apart by its lineage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, QueuePool, event
+from sqlalchemy import Connection, event
 
 from cronledger.clock import Clock
 from cronledger.domain.ids import InstanceId, Position
@@ -34,7 +34,6 @@ from cronledger.ledger.sqlite_problems import problem, require_local, warn_of_ot
 from cronledger.ledger.wakeups import FileWatch, OwnWrites
 
 OLDEST = (3, 37, 0)
-_Identity = tuple[int, int]
 
 
 class SqliteStore:
@@ -49,8 +48,6 @@ class SqliteStore:
         self.path = Path(os.path.realpath(path))
         """The file itself: SQLite follows links, and what lies beside the file has to be one for all."""
         self._given = path.absolute()
-        self._names = {str(self.path), str(self._given)}
-        self._log_names = [f"{self.path}{end}" for end in ("-wal", "-shm")]
         self.url = f"sqlite:///{path}"
         _require_file(self.path, create=create)
         self._turn = writer_lock(self.path)
@@ -59,7 +56,7 @@ class SqliteStore:
         self._immediate = self._engine.execution_options(cronledger_begin="BEGIN IMMEDIATE")
         event.listen(self._engine, "connect", self._connected)
         self._process = os.getpid()
-        self._file, self._log, self._has_lost_log = _identity(self.path), self._log_now(), False
+        self._file, self._log = _identity(self.path), _log_of(self.path)
         self._own_writes = OwnWrites()
         self._writer = SqliteAppender(
             self._engine,
@@ -147,27 +144,13 @@ class SqliteStore:
             raise found from error
 
     def _has_moved(self) -> bool:
-        return self._has_lost_log or any(_identity(name) != self._file for name in self._names)
-
-    def _log_now(self) -> list[_Identity | None]:
-        """Return what tells the write-ahead log, and the log's index, from others of the same name."""
-        return [_identity(name) for name in self._log_names]
-
-    def _look_at_log(self) -> None:
-        """Compare the log with the one seen at connecting: SQLite keeps it while a connection is open."""
-        found = self._log_now()
-        if found != self._log:
-            self._has_lost_log = None not in self._log
-            if not self._has_lost_log:  # a new file has no log before it is written to
-                self._log = found
+        return any(_identity(name) != self._file for name in {self.path, self._given})
 
     def _require_unmoved(self) -> None:
         """Ask again after each wait: what is committed to a file that has lost its name is gone."""
-        self._look_at_log()
         if self._has_moved():
             raise LedgerUnreachable(
-                f"the ledger {self.path}, or its write-ahead log, was replaced, moved or deleted meanwhile; "
-                "nothing was written",
+                f"the ledger {self.path} was replaced, moved or deleted meanwhile; nothing was written",
                 hint="the next try takes the file of that name",
             )
 
@@ -188,33 +171,11 @@ class SqliteStore:
                 self._require_no_old_log()
                 self._writer.close()
                 self._engine.dispose()
-            elif self._has_lost_log:
-                self._let_go_of_log()
-            self._file, self._log, self._has_lost_log = found, self._log_now(), False
-
-    def _let_go_of_log(self) -> None:
-        """Close every connection; with the very last one SQLite brings what stands in the log into the file.
-
-        A log without its index, or an index without its log, is what others still have open: whoever opened
-        the file now would read a mixture of the old log and a new one.
-        """
-        self._writer.close()
-        pool = self._engine.pool
-        assert isinstance(pool, QueuePool)
-        is_read = pool.checkedout() > 0
-        if not is_read:
-            self._engine.dispose()
-        if is_read or self._log_now().count(None) == 1:
-            raise LedgerUnreachable(
-                f"the write-ahead log of the ledger {self.path} was moved or deleted, and somebody is still "
-                "using it",
-                hint="as soon as nobody is, the ledger is opened anew; if that does not happen, stop every "
-                "instance and start them again",
-            )
+                self._file, self._log = found, _log_of(self.path)
 
     def _require_no_old_log(self) -> None:
         """SQLite would take the log of the file before for the new one's, and so undo or damage it."""
-        if any(now is not None and now in self._log for now in self._log_now()):
+        if self._log & _log_of(self.path):
             raise LedgerUnreachable(
                 f"the ledger {self.path} was replaced, and the write-ahead log of the one before still "
                 "stands beside it",
@@ -223,7 +184,8 @@ class SqliteStore:
 
     def _connected(self, driver: sqlite3.Connection, record: object) -> None:
         del driver, record
-        self._look_at_log()
+        if not self._has_moved():
+            self._log = _log_of(self.path)
 
     def _problem(self, error: BaseException) -> CronledgerError | None:
         return problem(self.url, error, self.path)
@@ -261,12 +223,18 @@ def _require_file(path: Path, *, create: bool) -> None:
         raise LedgerUnreachable(f"the ledger {path} cannot be made: {error.strerror}") from error
 
 
-def _identity(path: Path | str) -> _Identity | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another one of the same name."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - at each append, and this takes half the time
+        found = path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LedgerUnreachable(f"the ledger {path} cannot be looked at: {error.strerror}") from error
     return found.st_dev, found.st_ino
+
+
+def _log_of(path: Path) -> frozenset[tuple[int, int]]:
+    """Return what tells the write-ahead log of a file, and the log's index, from others of the same name."""
+    found = [_identity(path.with_name(path.name + end)) for end in ("-wal", "-shm")]
+    return frozenset(each for each in found if each is not None)

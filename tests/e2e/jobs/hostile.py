@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 import anyio
 
-from cronledger import JobContext, job
+from cronledger import JobContext, JobResult, job
 
 
 class Unspeakable(Exception):
@@ -95,6 +96,17 @@ async def raise_in_finally() -> None:
         await anyio.sleep_forever()
     finally:
         raise OSError("could not tidy up")
+
+
+@job(extension="hostile")
+def end_a_fork() -> JobResult:
+    """End a process of its own, and say how it went."""
+    forked = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    forked.start()
+    forked.terminate()
+    forked.join(20)
+    forked.kill()
+    return JobResult.success().with_message(str(forked.exitcode))
 
 
 @job(extension="hostile")

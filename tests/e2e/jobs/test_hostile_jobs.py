@@ -197,15 +197,22 @@ def test_what_a_job_prints_is_no_part_of_an_answer(sqlite_url: str, tmp_path: Pa
     assert {"one for the eye", "one past the interpreter"} <= set(done.stderr.splitlines())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "begun_by"),
+    [
+        (signal.SIGTERM, []),
+        (signal.SIGHUP, []),
+        (signal.SIGTERM, ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]),
+    ],
+    ids=["SIGTERM", "SIGHUP", "SIGTERM where a shell has begun it in the background"],
+)
 def test_a_command_that_is_told_to_end_ends_the_runs_that_it_performs(
-    sqlite_url: str, tmp_path: Path, number: signal.Signals
+    sqlite_url: str, tmp_path: Path, number: signal.Signals, begun_by: list[str]
 ) -> None:
     """One that stayed behind kept its job from running until an instance came up."""
     configure(tmp_path)
-    child = subprocess.Popen(
-        command(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_that_drains", "--local"), cwd=ROOT
-    )
+    words = command(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_that_drains", "--local")
+    child = subprocess.Popen([*begun_by, *words], cwd=ROOT)
     has_begun = eventually_within(
         30, lambda: "run.started" in [line["type"] for line in lines_of(sqlite_url)]
     )
@@ -217,6 +224,18 @@ def test_a_command_that_is_told_to_end_ends_the_runs_that_it_performs(
     assert ["run.triggered", "run.started", "run.cancelled"] == [
         line["type"] for line in lines_of(sqlite_url) if line["run_id"]
     ]
+
+
+def test_a_process_that_a_job_has_forked_ends_when_it_is_told_to(sqlite_url: str, tmp_path: Path) -> None:
+    """It has our handlers of signals as well."""
+    configure(tmp_path)
+    done = subprocess.run(
+        command(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "end_a_fork", "--local"),
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    assert [str(-signal.SIGTERM)] == [run["message"] for run in json.loads(done.stdout)["runs"]]
 
 
 def test_a_plain_function_that_never_ends_keeps_neither_its_instance_nor_a_command(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cronledger import JobContext, Scheduler, job, migrations
+from cronledger import JobContext, Scheduler, job
 from cronledger.clock import SystemClock
 from cronledger.domain.ids import Position, Term
 from cronledger.entropy import SystemEntropy
@@ -511,87 +511,6 @@ def test_a_newer_copy_put_in_place_is_gone_on_with(sqlite_url: str, tmp_path: Pa
     assert 2 == answer.last == other.ledger.head().position
     other.close()
     store.close()
-
-
-LOGS = pytest.mark.parametrize("ends", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids=" ".join)
-
-
-def delete_log(path: Path, ends: list[str]) -> None:
-    for end in ends:
-        path.with_name(path.name + end).unlink()
-
-
-@LOGS
-def test_a_log_that_was_deleted_is_not_written_to(sqlite_url: str, ends: list[str]) -> None:
-    """Appends were acknowledged that stood in a file without a name, and were gone with the process."""
-    path = Path(sqlite_url.removeprefix("sqlite:///"))
-    store = opened(sqlite_url)
-    store.ledger.append(plain("a"))
-    delete_log(path, ends)
-    with pytest.raises(LedgerUnreachable, match="nothing was written"):
-        store.ledger.append(plain("b"))
-    answer = store.ledger.append(plain("b"))
-    other = opened(sqlite_url)
-    told = [each.position for each in other.ledger.read_all(Position(0), 10)]
-    beat(store)
-    lost = store.lost()
-    other.close()
-    store.close()
-
-    assert (2, [1, 2], None) == (answer.last, told, lost)
-
-
-@LOGS
-def test_a_log_that_was_deleted_while_somebody_reads_is_waited_for(sqlite_url: str, ends: list[str]) -> None:
-    path = Path(sqlite_url.removeprefix("sqlite:///"))
-    store = opened(sqlite_url)
-    store.ledger.append(plain("a"))
-    with store.reading():
-        delete_log(path, ends)
-        with pytest.raises(LedgerUnreachable, match="nothing was written"):
-            beat(store)
-        for ask in (store.ledger.head, lambda: store.ledger.append(plain("b"))):
-            with pytest.raises(LedgerUnreachable, match="somebody is still using it"):
-                ask()
-    answer = store.ledger.append(plain("b"))
-    found = verify(store.ledger)
-    store.close()
-
-    assert (2, True) == (answer.last, found.ok)
-
-
-@pytest.mark.parametrize("ends", [["-wal"], ["-shm"]], ids=" ".join)
-def test_a_log_of_which_others_hold_a_part_is_waited_for(sqlite_url: str, ends: list[str]) -> None:
-    """Each lets go of it as it notices; the last one brings what stands in it into the file."""
-    path = Path(sqlite_url.removeprefix("sqlite:///"))
-    store, other = opened(sqlite_url), opened(sqlite_url)
-    store.ledger.append(plain("a"))
-    other.ledger.append(plain("b"))
-    delete_log(path, ends)
-    for each in (store, other):
-        with pytest.raises(LedgerUnreachable, match="nothing was written"):
-            each.ledger.append(plain("c"))
-    with pytest.raises(LedgerUnreachable, match="somebody is still using it"):
-        store.ledger.append(plain("c"))
-    answers = [each.ledger.append(plain(name)).last for each, name in ((other, "c"), (store, "d"))]
-    other.close()
-    store.close()
-
-    assert [3, 4] == answers
-
-
-def test_a_file_that_was_new_at_connecting_has_its_log_watched_as_well(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    store = opened(f"sqlite:///{path}")
-    migrations.upgrade(store)
-    store.ledger.append(plain("a"))
-    delete_log(path, ["-wal"])
-    with pytest.raises(LedgerUnreachable, match="nothing was written"):
-        store.ledger.append(plain("b"))
-    position = store.ledger.head().position
-    store.close()
-
-    assert 1 == position
 
 
 RESTORED = """

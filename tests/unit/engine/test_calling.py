@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
+import inspect
+from functools import partial, wraps
 from typing import Any
 
 import anyio
@@ -168,8 +169,22 @@ async def numbers_after_all() -> Any:
     return numbers()
 
 
-@pytest.mark.parametrize("function", [numbers, later_numbers, partial(numbers), numbers_after_all])
+@wraps(numbers)
+def wrapped_numbers() -> Any:
+    return numbers()
+
+
+@pytest.mark.parametrize("function", [numbers, later_numbers, wrapped_numbers])
 def test_what_only_makes_a_generator_has_not_done_its_work(function: Any) -> None:
     """The run or step was recorded as succeeded, and not a line was performed."""
-    with pytest.raises(TypeError, match="numbers is a generator: none of it was performed"):
+    with pytest.raises(TypeError, match="numbers has a `yield`: none of it was performed"):
         asyncio.run(call(function))
+
+
+def names_of(people: list[str]) -> Any:
+    return (each.title() for each in people)
+
+
+@pytest.mark.parametrize("function", [numbers_after_all, partial(names_of, ["ann"])])
+def test_what_returns_a_generator_has_done_its_work(function: Any) -> None:
+    assert inspect.isgenerator(asyncio.run(call(function)))

@@ -25,9 +25,11 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def instance(name: str, *, silent_for: timedelta, is_dead: bool, jobs: Sequence[str] = ()) -> Instance:
+def instance(
+    name: str, *, silent_for: timedelta, is_dead: bool, jobs: Sequence[str] = (), kind: Any = "service"
+) -> Instance:
     return Instance(
-        id=InstanceId(name), kind="service", epoch=1, jobs=frozenset(jobs), config_revision=None,
+        id=InstanceId(name), kind=kind, epoch=1, jobs=frozenset(jobs), config_revision=None,
         is_dead=is_dead, beat_at=NOON - silent_for,
     )  # fmt: skip
 
@@ -97,8 +99,9 @@ def test_they_are_looked_for_now_and_then() -> None:
         (1, instance("here", silent_for=SECOND, is_dead=False), True),
         (1, instance("here", silent_for=SECOND, is_dead=True, jobs=["tidy"]), True),
         (None, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"]), False),
+        (None, instance("here", silent_for=SECOND, is_dead=False, jobs=["tidy"], kind="oneshot"), True),
     ],
-    ids=["waits its turn", "nobody has the code", "who had it is dead", "waits for room"],
+    ids=["waits its turn", "nobody has the code", "who had it is dead", "waits for room", "only a command"],
 )
 def test_a_run_that_waits_for_a_place_is_not_given_up(
     queue_limit: int | None, provider: Instance, *, ends: bool
