@@ -270,7 +270,7 @@ def recorded_rows(rows: Iterable[Sequence[Any]]) -> list[Recorded]:
                 decode(tag, schema, text) if decoder is None else decoder(text),
             )
             events.append(event)
-    except (msgspec.MsgspecError, KeyError, ValueError, LedgerDamaged) as error:
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError, LedgerDamaged) as error:
         raise LedgerDamaged(
             f"the event at position {position} cannot be read: {error}",
             hint="run `cronledger ledger verify`",

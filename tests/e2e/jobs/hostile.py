@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
 
@@ -98,11 +98,20 @@ async def raise_in_finally() -> None:
         raise OSError("could not tidy up")
 
 
+def _wait_for_ever(has_begun: Any) -> None:
+    has_begun.set()
+    while True:
+        time.sleep(3600)
+
+
 @job(extension="hostile")
 def end_a_fork() -> JobResult:
     """End a process of its own, and say how it went."""
-    forked = multiprocessing.get_context("fork").Process(target=threading.Event().wait)
+    fork = multiprocessing.get_context("fork")
+    has_begun = fork.Event()
+    forked = fork.Process(target=_wait_for_ever, args=(has_begun,))
     forked.start()
+    has_begun.wait(20)  # a signal that comes while it is still being forked may be lost
     forked.terminate()
     forked.join(20)
     forked.kill()
