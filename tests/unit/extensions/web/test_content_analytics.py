@@ -423,7 +423,7 @@ def empty_file(tmp_path: Path) -> Engine:
     return engine
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=_chunks)
 def test_little_by_little_comes_to_the_same_as_all_at_once(empty_file: Engine, chunks: Any) -> None:
     """Events of any age in any order, and a clock that goes over the borders of windows, and back."""
