@@ -100,8 +100,10 @@ def _triggered(
         reason=reason,
         bound_to=None if is_theirs else store.ledger.instance,
     )
-    mine = [] if is_theirs else runs
-    return mine, [each.run_id for each in proposed.runs if each.run_id not in set(mine)]
+    if is_theirs:
+        return [], [each.run_id for each in proposed.runs]
+    mine = set(runs)
+    return runs, [each.run_id for each in proposed.runs if each.run_id not in mine]
 
 
 def _answer(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from types import FunctionType, TracebackType
+from types import AsyncGeneratorType, FunctionType, GeneratorType, TracebackType
 from typing import Any
 
 import anyio
@@ -193,8 +193,11 @@ def kept_of(error: BaseException) -> str:
 
 def _performed(function: Callable[..., Any], returned: Any) -> Any:
     """Return what a function returned, unless that is the function itself, of which nothing was performed."""
-    made_of = getattr(returned, "gi_code", None) or getattr(returned, "ag_code", None)
-    if inspect.iscode(made_of) and made_of is getattr(inspect.unwrap(function), "__code__", None):
+    # By its exact type: somebody else's object may fail when it is asked for anything.
+    if type(returned) not in (GeneratorType, AsyncGeneratorType):
+        return returned
+    made_of = returned.gi_code if type(returned) is GeneratorType else returned.ag_code
+    if made_of is getattr(inspect.unwrap(function), "__code__", None):
         raise TypeError(f"{returned.__qualname__} has a `yield`: none of it was performed; use `return`")
     return returned
 

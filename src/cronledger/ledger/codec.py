@@ -80,13 +80,11 @@ WAKING = frozenset(
 encode: Callable[[Any], bytes] = msgspec.json.Encoder(order="sorted").encode
 """Write a value as canonical JSON."""
 
-_DECODERS: dict[tuple[str, int], Callable[[str], Body]] = {
+_DECODERS: dict[tuple[str, int], Callable[[str | bytes], Body]] = {
     (tag, body.schema): msgspec.json.Decoder(body).decode for tag, body in BODIES.items()
 }
 """For each type and the shape that it has today: what reads it."""
-_READERS: dict[type[Body], Callable[[bytes], Body]] = {
-    body: msgspec.json.Decoder(body).decode for body in BODIES.values()
-}
+_READERS = {body: _DECODERS[tag, body.schema] for tag, body in BODIES.items()}
 _CAUSES = {None: None} | {str(cause): cause for cause in Cause}
 _COUNT = 2**63
 _STAMP_BYTES = 6

@@ -185,12 +185,17 @@ def command(folder: Path, url: str, *words: str) -> list[str]:
     return [sys.executable, "-m", "cronledger", *config, *UP[:2], *words]
 
 
-def test_what_a_job_prints_is_no_part_of_an_answer(sqlite_url: str, tmp_path: Path) -> None:
-    configure(tmp_path)
-    done = subprocess.run(
-        command(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "print_a_line", "--local"),
+def performed(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Let a command perform a run itself."""
+    return subprocess.run(
+        command(folder, url, *words, "--local"),
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def test_what_a_job_prints_is_no_part_of_an_answer(sqlite_url: str, tmp_path: Path) -> None:
+    configure(tmp_path)
+    done = performed(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "print_a_line")
 
     assert 0 == done.returncode, done.stderr
     assert 1 == json.loads(done.stdout)["succeeded"]
@@ -229,10 +234,7 @@ def test_a_command_that_is_told_to_end_ends_the_runs_that_it_performs(
 def test_a_process_that_a_job_has_forked_ends_when_it_is_told_to(sqlite_url: str, tmp_path: Path) -> None:
     """It has our handlers of signals as well."""
     configure(tmp_path)
-    done = subprocess.run(
-        command(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "end_a_fork", "--local"),
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = performed(tmp_path, sqlite_url, "--json", "infra", "jobs", "run", "end_a_fork")
 
     assert 0 == done.returncode, done.stderr
     assert [str(-signal.SIGTERM)] == [run["message"] for run in json.loads(done.stdout)["runs"]]
@@ -250,10 +252,7 @@ def test_a_plain_function_that_never_ends_keeps_neither_its_instance_nor_a_comma
     assert timed_out, child.log.read_text()
     assert 0 == exit_code, child.log.read_text()
 
-    done = subprocess.run(
-        command(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_for_ever", "--local"),
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = performed(tmp_path, sqlite_url, "infra", "jobs", "run", "thread_for_ever")
 
     assert 1 == done.returncode, done.stderr
     assert "timed_out" in done.stdout

@@ -188,3 +188,16 @@ def names_of(people: list[str]) -> Any:
 @pytest.mark.parametrize("function", [numbers_after_all, partial(names_of, ["ann"])])
 def test_what_returns_a_generator_has_done_its_work(function: Any) -> None:
     assert inspect.isgenerator(asyncio.run(call(function)))
+
+
+class Unbound:
+    """Answers nothing unless there is a request going on, as proxies of web frameworks do."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"outside of a request: {name}")
+
+
+def test_what_is_returned_is_asked_for_nothing() -> None:
+    found = Unbound()
+
+    assert asyncio.run(call(lambda: found)) is found
