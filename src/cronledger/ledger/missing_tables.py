@@ -1,8 +1,8 @@
-"""What it means that a table is not there: somebody has dropped it, or there has never been a schema."""
+"""What it means that a table, or the head's one row, is not there: it was taken away, or never made."""
 
 from __future__ import annotations
 
-from cronledger.errors import CronledgerError, SchemaOutdated
+from cronledger.errors import CronledgerError, LedgerDamaged, SchemaOutdated
 from cronledger.ledger.schema import METADATA, REVISION
 
 _VERSION_TABLE = "cronledger_version"
@@ -26,3 +26,8 @@ def without_table(url: str, table: str | None) -> SchemaOutdated:
     if table in (None, _VERSION_TABLE):
         return SchemaOutdated(url, None, REVISION)
     return NoSuchTable(url, table)
+
+
+def without_head() -> LedgerDamaged:
+    """Return what to say of a ledger whose head is gone."""
+    return LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")

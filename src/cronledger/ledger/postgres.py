@@ -41,6 +41,7 @@ from cronledger.ledger.connecting import (
 from cronledger.ledger.failures import parsed, safe_url, translated
 from cronledger.ledger.instances import Instance
 from cronledger.ledger.instants import from_micros
+from cronledger.ledger.missing_tables import without_head
 from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.postgres_append import answers, request
 from cronledger.ledger.postgres_concerns import concerns
@@ -253,7 +254,7 @@ class PostgresAppender:
         with self._store.stating() as connection:
             row = connection.exec_driver_sql(_HEAD).first()
             if row is None:
-                raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+                raise without_head()
             return _head(row, self._store.server(connection))
 
     def lost(self) -> tuple[Position, str] | None:

@@ -20,7 +20,7 @@ from cronledger.errors import (
 )
 from cronledger.ledger.api import WRITER
 from cronledger.ledger.connecting import BoundedConnection, met, server_of
-from cronledger.ledger.missing_tables import without_table
+from cronledger.ledger.missing_tables import without_head, without_table
 
 _DAMAGED = "CL001"
 _IMMUTABLE = "CL002"
@@ -84,7 +84,7 @@ def _told_by_server(url: str, error: psycopg.Error, words: str) -> CronledgerErr
                 hint="look at the server's log; restore the database, then run `cronledger ledger verify`",
             )
         case errors.NoDataFound():
-            return LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+            return without_head()
         case _:
             return LedgerUnreachable(
                 f"the ledger {url} answers with an error: {words}",

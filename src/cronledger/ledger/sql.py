@@ -16,12 +16,13 @@ from cronledger.clock import Clock
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import InstanceId, Position, Stream, Term
 from cronledger.entropy import Entropy
-from cronledger.errors import LedgerDamaged, LedgerGap
+from cronledger.errors import LedgerGap
 from cronledger.ledger.admission import settled
 from cronledger.ledger.api import START, Answer, Appended, Head, Item, Prepared, Same, Stored, Write
 from cronledger.ledger.bulk import fetched
 from cronledger.ledger.codec import prepared, recorded_rows
 from cronledger.ledger.instants import from_micros, to_micros
+from cronledger.ledger.missing_tables import without_head
 
 Reading = Callable[[], AbstractContextManager[Connection]]
 _stored: Callable[..., Stored] = Stored
@@ -151,7 +152,7 @@ class SqlLedger:
 def _end(connection: Connection) -> int:
     end: int | None = connection.execute(_HEAD).scalar_one_or_none()
     if end is None:
-        raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+        raise without_head()
     return end
 
 

@@ -20,6 +20,7 @@ from cronledger.ledger.api import Answer, Head, Prepared, require_writer
 from cronledger.ledger.codec import encode
 from cronledger.ledger.instants import to_micros
 from cronledger.ledger.marks import Mark, read_mark, write_mark
+from cronledger.ledger.missing_tables import without_head
 from cronledger.ledger.sql import head_of
 from cronledger.ledger.sqlite_connections import Checkpoints, WriterLock, raw
 from cronledger.ledger.wakeups import OwnWrites
@@ -184,7 +185,7 @@ class SqliteAppender:
     def _require_head(self, driver: sqlite3.Connection) -> Head:
         head = self._head(driver, _HEAD)
         if head is None:
-            raise LedgerDamaged("the ledger has no head", hint="restore the database, or begin a new one")
+            raise without_head()
         return head
 
     def _head(self, driver: sqlite3.Connection, statement: str, *values: int | None) -> Head | None:
