@@ -23,6 +23,7 @@ import typer
 
 from cronledger import Job
 from cronledger.cli.main import app
+from cronledger.domain.calendar import Blackout, Calendar
 from cronledger.domain.definition import Dst, JobDefinition
 from cronledger.domain.events import BODIES, Body
 from cronledger.domain.retry import Retry
@@ -62,7 +63,7 @@ STREAMS = {
 
 HEADER = (
     ("position", "ordinal in the ledger, from 1, without gaps"),
-    ("id", "32 hexadecimal digits, drawn at random by whoever asked"),
+    ("id", "32 hexadecimal digits, given by whoever asked: milliseconds since 1970 (12 digits), then random"),
     ("stream", "the one thing that the event is about"),
     ("version", "ordinal in the stream, from 1"),
     ("type", "one of the types below"),
@@ -139,7 +140,7 @@ def _event(tag: str, body: type[Body]) -> Iterator[str]:
 
 
 def _values() -> Iterator[str]:
-    for kind in (JobDefinition, Retry, Dst):
+    for kind in (JobDefinition, Retry, Dst, Calendar, Blackout):
         yield from ("", f"## Value: {kind.__name__}", "", _text(kind), "")
         yield from _table(("field", "type", "default"), _fields(kind))
 
@@ -147,7 +148,7 @@ def _values() -> Iterator[str]:
 def _fields(kind: type[msgspec.Struct]) -> Iterator[tuple[str, ...]]:
     hints = typing.get_type_hints(kind)
     for field in msgspec.structs.fields(kind):
-        yield f"`{field.name}`", said(hints[field.name]), _default(field)
+        yield f"`{field.encode_name}`", said(hints[field.name]), _default(field)
 
 
 def _default(field: Any) -> str:
@@ -239,8 +240,19 @@ def _options(command: Any) -> Iterator[str]:
         if _is_shown(param):
             names = ", ".join(f"`{name}`" for name in sorted([*param.opts, *param.secondary_opts], key=len))
             variable = param.envvar if isinstance(param.envvar, str) else ", ".join(param.envvar or ())
-            rows.append((names, _one_line(param.help), f"`{variable}`" if variable else ""))
+            rows.append(
+                (names, _one_line(param.help) + _values_of(param), f"`{variable}`" if variable else "")
+            )
     yield from _table(("option", "says", "environment"), rows)
+
+
+def _values_of(param: Any) -> str:
+    """Say which values an option takes, and which it has if nobody says."""
+    choices = [str(getattr(each, "value", each)) for each in getattr(param.type, "choices", ())]
+    one_of = f" One of {', '.join(f'`{each}`' for each in choices)}." if choices else ""
+    default = getattr(param.default, "value", param.default)
+    is_told = not (param.is_flag or default in (None, "", (), []) or callable(default))
+    return one_of + (f" Default `{default}`." if is_told else "")
 
 
 def _help(command: Any) -> str:

@@ -1,6 +1,11 @@
 """An event-sourced job scheduler: each job once, and a ledger that proves it.
 
 Everything a first day needs stands here; the heavy parts are imported when they are first used.
+
+- `job`, `submit_job`, `Job`, `Extension`: defining jobs, and giving a set of them a name.
+- `JobContext`, `JobResult`: what a job is given, and what it may return.
+- `Pipeline`, `PipelineStep`, `StepFailed`, `DuplicateStep`: jobs that are made of steps.
+- `Scheduler`: taking part in a ledger, or triggering runs on it, from an application.
 """
 
 from __future__ import annotations

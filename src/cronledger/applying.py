@@ -17,13 +17,30 @@ from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position
 from cronledger.domain.job import JobState
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.definitions import JOBS_PER_ITEM, Changes, applied, events_for, named
-from cronledger.errors import Conflict, Superseded
+from cronledger.errors import Conflict, Refusal, Superseded
 from cronledger.ledger import instances
 from cronledger.ledger.api import START, TRIES, Write
 from cronledger.ledger.database import Store
 from cronledger.projections import fold, job_status
 
 log = logging.getLogger("cronledger.config")
+
+
+MOST_NAMED = 10
+"""Of the jobs that a refusal is about."""
+
+
+class WithoutFiles(Refusal):
+    """No file lists the jobs that would change: somebody may stand in the wrong folder."""
+
+    code = "without_files"
+
+    def __init__(self, jobs: tuple[JobName, ...]) -> None:
+        super().__init__(
+            "there is no configuration here, and without one these jobs would be redefined or retired: "
+            f"{', '.join(jobs[:MOST_NAMED])}{', ...' if len(jobs) > MOST_NAMED else ''}",
+            hint="name a file, or say --force if that is what you want",
+        )
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +72,9 @@ def apply(
 ) -> Outcome:
     """Make a revision current; `dry_run`: only say what that would change.
 
-    Raises Superseded if the cluster has moved on from it and a living instance carries the current one,
-    unless `force`; Conflict if others go on changing what this changes.
+    Unless `force`, raises Superseded if the cluster has moved on from it and a living instance carries the
+    current one, and WithoutFiles if it would change jobs for want of files; Conflict if others go on changing
+    what this changes.
     """
     conflicts = 0
     changed = False
@@ -69,6 +87,8 @@ def apply(
         events, writes = _asked(resolution, now, actor, reason=reason, done=done)
         if dry_run or not writes:
             return _outcome(store, resolution, before, [*done, *events], changed=changed or bool(writes))
+        if not (force or resolution.has_files):
+            _refuse_without_files(named(events, most=None))
         try:
             store.ledger.append(*writes)
         except Conflict:
@@ -89,7 +109,7 @@ def at_start(store: Store, resolution: Resolution, actor: e.Actor) -> None:
     """
     try:
         apply(store, resolution, actor)
-    except Superseded as refusal:
+    except (Superseded, WithoutFiles) as refusal:
         log.warning("%s: the ledger's definitions stay", refusal.message)
 
 
@@ -118,6 +138,11 @@ def _refuse_superseded(store: Store, revisions: Revisions, revision: str) -> Non
     found = carriers(store, revisions.current)
     if found:
         raise Superseded(revision, revisions.current, found[0])
+
+
+def _refuse_without_files(changes: Changes) -> None:
+    if changed := (*changes.redefined, *changes.retired):
+        raise WithoutFiles(changed)
 
 
 def _asked(

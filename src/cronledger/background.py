@@ -9,34 +9,38 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 
 import anyio
-
-from cronledger.jobs.together import together
 
 log = logging.getLogger("cronledger.instance")
 
 
 @contextmanager
 def beside(running: Callable[[], AbstractAsyncContextManager[object]]) -> Iterator[None]:
-    """Keep an asynchronous block entered, on a thread of its own, while this one lasts."""
+    """Keep an asynchronous block entered, on a thread of its own, while this one lasts.
+
+    The thread waits on its loop alone: one more that waited for the end would keep a program from ending that
+    never leaves the block.
+    """
     ready = threading.Event()
-    stop = threading.Event()
+    is_left = threading.Event()
+    stops: list[Callable[[], object]] = []
     failure: list[BaseException] = []
 
     async def serve() -> None:
-        stopped = anyio.Event()
+        stopped, starting, loop = anyio.Event(), anyio.CancelScope(), asyncio.get_running_loop()
 
-        async def listen() -> None:
-            await asyncio.get_running_loop().run_in_executor(None, stop.wait)
+        def stop() -> None:
             stopped.set()
             if not ready.is_set():
-                tasks.cancel_scope.cancel()
+                starting.cancel()
 
+        stops.append(lambda: loop.call_soon_threadsafe(stop))
+        if is_left.is_set():
+            return
         try:
-            async with together() as tasks:
-                tasks.start_soon(listen)
+            with starting:
                 async with running():
                     ready.set()
                     await stopped.wait()
@@ -54,8 +58,16 @@ def beside(running: Callable[[], AbstractAsyncContextManager[object]]) -> Iterat
         if not failure:
             yield
     finally:
-        stop.set()
-        if thread.is_alive():
-            thread.join()
+        is_left.set()
+        _end(thread, stops)
     if failure:
         raise failure[0]
+
+
+def _end(thread: threading.Thread, stops: list[Callable[[], object]]) -> None:
+    """Have the block be left, and wait until it is; a thread that has only begun sees to that by itself."""
+    with suppress(RuntimeError):  # the loop has ended before
+        for stop in stops:
+            stop()
+    if thread.is_alive():
+        thread.join()

@@ -88,10 +88,10 @@ class Overlap(Refusal):
 
     code = "overlap"
 
-    def __init__(self, job: str, in_the_way: str | None) -> None:
+    def __init__(self, job: str, in_the_way: str | None, more: str = "", *, hint: str | None = None) -> None:
         super().__init__(
-            f"job '{job}' is already running as {in_the_way}",
-            hint="wait for it to end, or set `overlap: queue` or `overlap: allow` for this job",
+            f"job '{job}' is already running as {in_the_way}{more}",
+            hint=hint or "wait for it to end, or set `overlap: queue` or `overlap: allow` for this job",
         )
         self.job = job
         self.in_the_way = in_the_way

@@ -25,12 +25,11 @@ import msgspec
 
 from cronledger.domain.progress import amount
 from cronledger.domain.result import JobResult
-from cronledger.engine.executor import told
-from cronledger.engine.steps import NotANumber, StepReport, called, counted, plain_result
+from cronledger.engine.steps import NotANumber, StepReport, called, counted, plain_result, told
 from cronledger.errors import ConfigError, CronledgerError, DatabaseNotAvailable
 from cronledger.jobs import isolation_messages as m
 from cronledger.jobs.api import Job, JobContext, RunInfo, Work
-from cronledger.jobs.calling import call, is_cancellation, kept_of
+from cronledger.jobs.calling import call, is_cancellation
 from cronledger.jobs.steps import STEP, DuplicateStep, OnError, StepFailed, named
 from cronledger.ledger.normal import ERROR_BYTES, normalised, truncated, worded
 
@@ -172,7 +171,7 @@ class _Steps:
         except BaseException as error:
             if is_cancellation(error):
                 raise
-            await self._tell(_reported(asked.number, step, error=_text(kept_of(error))))
+            await self._tell(_reported(asked.number, step, error=_text(told(error))))
             if on_error is OnError.CONTINUE:
                 return
             raise
@@ -193,7 +192,7 @@ class _Steps:
             except BaseException as raised:
                 if is_cancellation(raised):
                     raise
-                error, worked = raised, m.StepWorked(asked.number, error=_text(kept_of(raised)))
+                error, worked = raised, m.StepWorked(asked.number, error=_text(told(raised)))
             try:
                 answer = await self._ask(worked)
             except StepFailed as failure:

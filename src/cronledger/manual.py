@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cronledger.instance")
 POLL_SECONDS = 0.2
 WITHDRAWN = e.Actor.engine("instance")
+ENDS_ONCE_UP = "it ends once an instance is up: `cronledger up`"
 NOBODY_PROVIDES_IT = "no living instance provides it: name its code with --app"
 
 
@@ -163,7 +164,7 @@ def trigger(
             return run_id  # looked at last: the run that is in the way may be this very one
         policy = (state.definition or definition).overlap
         if not admit(policy, 1, in_flight=len(state.in_the_way)):
-            raise Overlap(definition.name, state.in_the_way[0])
+            raise _overlap(store, state, policy)
         quiet = None if policy is OverlapPolicy.ALLOW else Quiet(definition.name, state.position)
         writes = [Write(run_stream(run_id), (event,), quiet_since=quiet)]
         writes += _replaced(store, state, actor) if policy is OverlapPolicy.REPLACE else []
@@ -217,6 +218,8 @@ async def perform(
 
     def triggered() -> None:
         living = frozenset() if local else provided_by_the_living(store)
+        if any(request.definition.name not in living for request in requests):
+            scheduler.databases().close()  # what cannot be had here is better told before there is a run
         for request in requests:
             is_theirs = request.definition.name in living
             bound_to = None if is_theirs else store.ledger.instance
@@ -344,6 +347,28 @@ def folded(store: Store, run_id: RunId) -> RunState:
         state = run.evolve(state, recorded)
     assert state is not None, f"{run_id} has been triggered"
     return state
+
+
+def is_left_behind(store: Store, state: RunState) -> bool:
+    """Whether the process of an unfinished run is provably gone, and no instance leads that would end it."""
+    owner = state.instance if state.phase is Phase.RUNNING else state.bound_to
+    head = store.ledger.head()
+    if owner is None or not head.is_vacant:
+        return False
+    with store.reading() as connection:
+        known = instances.known(connection)
+    return owner in store.dead_instances(known, head.clock)
+
+
+def _overlap(store: Store, state: JobState, policy: OverlapPolicy) -> Overlap:
+    """Return the refusal of another run, with what becomes of those in its way."""
+    first, *waiting = state.in_the_way
+    if is_left_behind(store, folded(store, first)):
+        return Overlap(state.name, first, ", whose process is gone", hint=ENDS_ONCE_UP)
+    if policy is OverlapPolicy.QUEUE and waiting:
+        hint = "wait for one to end, or set `overlap: allow` with `max_concurrent: 1` to let any number wait"
+        return Overlap(state.name, first, f", and {waiting[0]} waits", hint=hint)
+    return Overlap(state.name, first)
 
 
 def _name(store: Store, request: Request, unique: str) -> RunId:

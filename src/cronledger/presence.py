@@ -22,6 +22,7 @@ from cronledger.engine.executor import Provision
 from cronledger.engine.farewell import Farewell
 from cronledger.engine.plan import Kind, Plan
 from cronledger.errors import LedgerUnreachable, Outdated
+from cronledger.jobs.together import kept
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
 from cronledger.ledger.database import InstanceLock
@@ -42,9 +43,12 @@ async def announced(
     provision: Provision,
 ) -> AsyncIterator[None]:
     """Be known to the others while the block lasts; end the world's threads afterwards."""
-    lock: InstanceLock | None = None
-    try:
-        lock = await anyio.to_thread.run_sync(world.store.instance_lock, world.instance)
+
+    async def go(lock: InstanceLock) -> None:
+        with farewell.words():
+            await anyio.to_thread.run_sync(_sign_off, world, lock, abandon_on_cancel=True)
+
+    async with kept(lambda: anyio.to_thread.run_sync(_locked, world), go) as lock:
         await world.learn_clock()
         row = instances.Instance(
             id=world.instance,
@@ -65,9 +69,6 @@ async def announced(
         world.beats.start()
         with own_log.kept(world, provision.hide):
             yield
-    finally:
-        with farewell.words():
-            await anyio.to_thread.run_sync(_sign_off, world, lock, abandon_on_cancel=True)
 
 
 def provided(plan: Plan, configuration: Configuration, provision: Provision) -> tuple[JobName, ...]:
@@ -77,6 +78,15 @@ def provided(plan: Plan, configuration: Configuration, provision: Provision) -> 
         for name, each in sorted(configuration.every.items())
         if plan.enabled and provision.find(each.extension, each.job or name) is not None
     )
+
+
+def _locked(world: ProcessWorld) -> InstanceLock:
+    """Take the lock that shows that this process lives; without it the world is left at once."""
+    try:
+        return world.store.instance_lock(world.instance)
+    except BaseException:
+        world.close()
+        raise
 
 
 def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Configuration) -> None:
@@ -101,13 +111,8 @@ def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Config
     world.store.ledger.append(*writes)
 
 
-def _sign_off(world: ProcessWorld, lock: InstanceLock | None) -> None:
-    """Say goodbye as far as the ledger still listens, and let go of everything.
-
-    Without a lock nothing has been said yet, and there is nothing to take back.
-    """
-    if lock is None:
-        return world.close()
+def _sign_off(world: ProcessWorld, lock: InstanceLock) -> None:
+    """Say goodbye as far as the ledger still listens, and let go of everything."""
     world.beats.stop()
     try:
         event = e.Event(body=e.InstanceStopped(reason="drain"), actor=ACTOR)
@@ -120,4 +125,3 @@ def _sign_off(world: ProcessWorld, lock: InstanceLock | None) -> None:
     finally:
         world.close()
         lock.release()
-    return None

@@ -109,7 +109,7 @@ class Reloader:
     def _accept(self, settings: Settings, resolution: Resolution) -> None:
         for setting in _needing_a_restart(self._settings, settings):
             log.warning("%s has changed: it needs a restart", setting)
-        if resolution.revision != self._resolution.revision:
+        if self._rejected or resolution.revision != self._resolution.revision:
             self._unsaid.append(_loaded(self._resolution, resolution))
         log.info("configuration %s is loaded from %s", resolution.revision, ", ".join(settings.files))
         self._settings, self._resolution, self._rejected = settings, resolution, ()

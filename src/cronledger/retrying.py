@@ -12,7 +12,13 @@ from cronledger.domain.ids import JobName, RunId, run_stream
 from cronledger.domain.run import Phase, RunState
 from cronledger.errors import NotFound, Refusal, UnknownJob
 from cronledger.ledger.database import Store
-from cronledger.manual import NOBODY_PROVIDES_IT, Request, provided_by_the_living
+from cronledger.manual import (
+    ENDS_ONCE_UP,
+    NOBODY_PROVIDES_IT,
+    Request,
+    is_left_behind,
+    provided_by_the_living,
+)
 from cronledger.projections import job_status
 from cronledger.projections.replay import current
 
@@ -32,10 +38,10 @@ def request(
     UnknownJob if neither a living instance nor this process provides the job.
     """
     if state.phase is not Phase.ENDED:
-        raise Refusal(
-            f"run '{state.run_id}' has not ended: it is {state.phase}",
-            hint=f"stop it first: cronledger runs cancel {state.run_id}",
-        )
+        said = f"run '{state.run_id}' has not ended: it is {state.phase}"
+        if is_left_behind(store, state):
+            raise Refusal(f"{said}, and its process is gone", hint=ENDS_ONCE_UP)
+        raise Refusal(said, hint=f"stop it first: cronledger runs cancel {state.run_id}")
     if from_step is not None:
         _require_step(store, state.run_id, from_step)
     definition = _definition(store, resolution, state.job)

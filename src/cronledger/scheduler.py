@@ -21,7 +21,7 @@ import msgspec
 
 from cronledger import applying, manual, presence
 from cronledger._version import __version__
-from cronledger.app_database import OwnDatabase
+from cronledger.app_database import Databases
 from cronledger.background import beside
 from cronledger.clock import Clock, SystemClock
 from cronledger.config.model import Settings
@@ -42,9 +42,8 @@ from cronledger.entropy import Entropy, SystemEntropy
 from cronledger.jobs.api import Job
 from cronledger.jobs.discovery import add, discover
 from cronledger.jobs.registry import Extension, Registry
-from cronledger.jobs.together import together
+from cronledger.jobs.together import kept, together, undisturbed
 from cronledger.ledger.api import require_current
-from cronledger.ledger.application import application_engine
 from cronledger.ledger.borrowed import Home, home_of
 from cronledger.ledger.database import Store, open_store
 from cronledger.migrations import check, upgrade
@@ -164,7 +163,7 @@ class Scheduler:
 
     @asynccontextmanager
     async def running(self, *, migrate: bool | None = None) -> AsyncIterator[Scheduler]:
-        """Take part while the block lasts: ready when it is entered, drained when it is left."""
+        """Take part while the block lasts: ready when it is entered, drained however it is left."""
         plan = self._service_plan()
         async with self._opened(migrate=migrate) as store, self.instance_at_work(store, plan) as engine:
             await engine.ready.wait()
@@ -242,16 +241,16 @@ class Scheduler:
             return await anyio.to_thread.run_sync(
                 self._ask, lambda store: manual.trigger(store, request, self.clock, self.entropy)
             )
-        # On this thread, as everything over a connection that is not ours; the home is learned once.
-        self._home = self._home or self._ask(home_of)
+        # On this thread, as all over a connection not ours; a migration would wait for its transaction.
+        self._home = self._home or self._ask(home_of, migrate=False)
         return manual.request_over(connection, self._home, request, clock=self.clock, entropy=self.entropy)
 
-    def _ask(self, function: Callable[[Store], T]) -> T:
+    def _ask(self, function: Callable[[Store], T], *, migrate: bool | None = None) -> T:
         """Call a function with the store of the instance here, else with one opened for this call."""
         if self._world is not None:
             # Not through the world: the caller's loop need not be the one that the instance lives in.
             return function(self._world.store)
-        with closing(self.open()) as store:
+        with closing(self.open(migrate=migrate)) as store:
             return function(store)
 
     async def run_manually(
@@ -297,18 +296,18 @@ class Scheduler:
             drain_seconds=settings.drain_seconds,
         )
 
-    def _provision(self) -> Provision:
+    def databases(self) -> Databases:
+        """Return what jobs are given here as `ctx.db`; raises ConfigError for a URL that leads nowhere."""
         said = None if self._db is not None else self.settings.application_database_url
-        url = self._secrets.reveal(said) if said else None
+        return Databases(self.database_url, self._secrets.reveal(said) if said else None, self._db)
+
+    def _provision(self) -> Provision:
         history = LedgerRuns(self._ask, lambda: self.resolution.every)
         return Provision(
-            open_own_db=OwnDatabase(self.database_url).open,
             find=self.registry.code_of,
             reveal=self._secrets.reveal,
             hide=self._secrets.hide,
             **self._application(),
-            db=application_engine(url) if url else self._db,
-            database_url=url,
             services=(*self._services, *self.registry.services, history),
         )
 
@@ -325,15 +324,11 @@ class Scheduler:
         """
         await anyio.to_thread.run_sync(require_current, store.ledger)
         found = self.resolution
-        configuration = Configuration(found.definitions, found.revision, found.spare)
-        provision = self._provision()
-        world = ProcessWorld(
-            store,
-            instance=store.ledger.instance,
-            clock=self.clock,
-            entropy=self.entropy,
-            build=os.environ.get("CRONLEDGER_BUILD", __version__),
-        )
+        configuration = _carried(found)
+        databases, build = self.databases(), os.environ.get("CRONLEDGER_BUILD", __version__)
+        provision = msgspec.structs.replace(self._provision(), **databases.provided)
+        here = store.ledger.instance
+        world = ProcessWorld(store, instance=here, clock=self.clock, entropy=self.entropy, build=build)
         engine = Engine(world, configuration, provision, plan)
         known_as = presence.announced(
             world, self._label, engine.farewell, plan=plan, configuration=configuration, provision=provision
@@ -346,7 +341,7 @@ class Scheduler:
             watchdog = watch(world, engine)
             try:
                 async with together() as tasks:
-                    tasks.start_soon(engine.run)
+                    tasks.start_soon(undisturbed, engine.run)
                     if reloader is not None:
                         tasks.start_soon(reloader.run)
                     try:
@@ -355,18 +350,17 @@ class Scheduler:
                         engine.stop()
                         if reloader is not None:
                             reloader.stop()
-                        with anyio.CancelScope(shield=True):
-                            await engine.drained.wait()
             finally:
                 self._world = self._reloader = None
                 watchdog.stop()
                 wake.close()
+                await undisturbed(lambda: anyio.to_thread.run_sync(databases.close))
 
     def _reloader_for(self, engine: Engine, world: ProcessWorld, provision: Provision) -> Reloader:
         def adopt(settings: Settings, resolution: Resolution) -> None:
             self.settings, self.resolution = settings, resolution
             plan = self._service_plan()
-            configuration = Configuration(resolution.definitions, resolution.revision, resolution.spare)
+            configuration = _carried(resolution)
             given = msgspec.structs.replace(provision, **self._application())
             engine.reconfigure(configuration, plan, given, jobs=presence.provided(plan, configuration, given))
 
@@ -381,15 +375,20 @@ class Scheduler:
 
         What an instance has left behind may keep it from closing: that ends by itself.
         """
-        store = await anyio.to_thread.run_sync(lambda: self.open(migrate=migrate))
-        try:
+
+        async def close(store: Store) -> None:
+            is_blocked = self._farewell is not None and self._farewell.was_cut_short
+            with anyio.move_on_after(LEAST_SECONDS if is_blocked else None):
+                await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
+
+        async with kept(lambda: anyio.to_thread.run_sync(lambda: self.open(migrate=migrate)), close) as store:
             if applied_by is not None:
                 await anyio.to_thread.run_sync(applying.at_start, store, self.resolution, applied_by)
             yield store
-        finally:
-            is_blocked = self._farewell is not None and self._farewell.was_cut_short
-            with anyio.move_on_after(LEAST_SECONDS if is_blocked else None, shield=True):
-                await anyio.to_thread.run_sync(store.close, abandon_on_cancel=True)
+
+
+def _carried(found: Resolution) -> Configuration:
+    return Configuration(found.definitions, found.revision, found.spare, has_files=found.has_files)
 
 
 async def _drain_no_longer(signals: AsyncIterator[signal.Signals], engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""The way from the loop to the writer's thread and back.
+"""The ways from the loop to the writer's thread, and to others, and back.
 
 What was asked for in one turn of the loop is handed over at once, and the answers of a batch come back so:
 under load neither thread wakes the other for a single run.
@@ -7,13 +7,19 @@ under load neither thread wakes the other for a single run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from cronledger.errors import LedgerUnreachable, Refusal
 from cronledger.ledger.api import Answer, Item, Ledger, Prepared
 from cronledger.ledger.recent import Recent
 from cronledger.ledger.writer import CLOSING_SECONDS, Writer
 
+T = TypeVar("T")
 _NO_ANSWER = LookupError("no answer yet")
 
 
@@ -97,3 +103,54 @@ class Submitter:
             for prepared, answer in zip(waiter.prepared, waiter.answers, strict=True):
                 self.recent.add(prepared, answer)
             waiter.tell()
+
+
+class Pool:
+    """Threads for calls that a loop awaits; they go on until closed, also once the main thread has ended.
+
+    The standard library's executors refuse every call by then, also the last ones of a block that a program
+    leaves in `atexit`, or on another thread.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._is_closed = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{name}_{each}", daemon=True) for each in range(number)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def call(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Have a function called; await what it returns. Raises RuntimeError after the end."""
+        answer: Future[T] = Future()
+        with self._turn:
+            if self._is_closed:
+                raise RuntimeError("this instance has ended")
+            self._calls.put(partial(_perform, answer, function, *args))
+        return asyncio.wrap_future(answer)
+
+    def close(self) -> None:
+        """Call what was asked for, and end the threads."""
+        with self._turn:
+            self._is_closed = True
+            for _ in self._threads:
+                self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # what it holds is nobody's while the thread waits
+
+
+def _perform(answer: Future[T], function: Callable[..., T], *args: Any) -> None:
+    """Call a function, unless nobody waits for it any more."""
+    if not answer.set_running_or_notify_cancel():
+        return
+    try:
+        answer.set_result(function(*args))
+    except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits
+        answer.set_exception(error)

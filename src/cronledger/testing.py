@@ -20,15 +20,16 @@ from typing import Any
 import msgspec
 
 from cronledger.clock import Clock, SystemClock
-from cronledger.config.model import Settings
+from cronledger.config.model import JobEntry, Override, Settings
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import instance_id
 from cronledger.domain.run import RunState
+from cronledger.engine.executor import Provision
 from cronledger.entropy import SeededEntropy, SystemEntropy
 from cronledger.errors import UnknownJob
 from cronledger.jobs.api import Job, member
 from cronledger.jobs.decorator import FunctionJob
-from cronledger.jobs.registry import is_built_in
+from cronledger.jobs.registry import Registry, is_built_in
 from cronledger.ledger.database import open_store
 from cronledger.ledger.memory import MemoryLedger
 from cronledger.projections import step_history
@@ -88,8 +89,9 @@ async def perform(
 ) -> RunState:
     """Perform a job once on a ledger in memory and return the run with its outcome, counts and error.
 
-    `config`: a configuration file, for the job's entry, `ctx.config` and `ctx.root`; without it no file is
-    read. `clock`: what `ctx.now()` reads.
+    `config`: a configuration file, for the job's entry, `ctx.config` and `ctx.root`, whatever it says of jobs
+    that are not at hand; without it no file is read. `clock`: what `ctx.now()` reads; timeouts and the waits
+    between attempts take real time.
     """
     return (
         await perform_with_steps(job, params=params, db=db, services=services, config=config, clock=clock)
@@ -116,20 +118,45 @@ async def perform_with_steps(
     >>> import asyncio
     >>> done = asyncio.run(perform_with_steps(Pipeline([fetch, store], name="sync")))
     >>> done.run.outcome.value, [(step.name, step.outcome.value, step.error) for step in done.steps]
-    ('partial', [('fetch', 'succeeded', None), ('store', 'failed', 'disk full')])
+    ('partial', [('fetch', 'succeeded', None), ('store', 'failed', 'OSError: disk full')])
     """
     entropy = SystemEntropy()
     url = f"memory://perform-{entropy.token().hex()}"
     given = [] if is_built_in(job) else [job]
-    scheduler = Scheduler(database_url=url, jobs=given, db=db, services=services, config=config, clock=clock)
+    scheduler = _Alone(database_url=url, jobs=given, db=db, services=services, config=config)
+    scheduler.seen = clock
     if config is None:
         scheduler.settings = Settings()
+    scheduler.settings = _of_the_provided(scheduler.settings, scheduler.registry)
     reader = instance_id("reader", 0, entropy.token().hex()[:12])
     with closing(open_store(url, instance=reader, clock=SystemClock(), entropy=entropy)) as store:
         label = _definition(scheduler, job).name
         (run,) = await scheduler.run_manually([label], parameters=params, actor="test", local=True)
         with current(store) as views, views.reading() as connection:
             return Performed(run, step_history.of_run(connection, run.run_id))
+
+
+class _Alone(Scheduler):
+    """A scheduler whose jobs are shown another clock than the one that it goes by, which has to go on."""
+
+    seen: Clock | None = None
+
+    def _provision(self) -> Provision:
+        return msgspec.structs.replace(super()._provision(), now=self.seen.now if self.seen else None)
+
+
+def _of_the_provided(settings: Settings, registry: Registry) -> Settings:
+    """Leave out what is said of jobs that no code here provides, and what would run at start."""
+
+    def is_provided(said: JobEntry | Override) -> bool:
+        return registry.find(said.extension, said.job) is not None
+
+    return msgspec.structs.replace(
+        settings,
+        jobs=tuple(filter(is_provided, settings.jobs)),
+        overrides=tuple(filter(is_provided, settings.overrides)),
+        bootstrap_jobs=(),
+    )
 
 
 def _definition(scheduler: Scheduler, job: Job) -> JobDefinition:

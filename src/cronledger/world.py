@@ -11,7 +11,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any, TypeVar
@@ -42,7 +41,7 @@ from cronledger.ledger.database import InstanceLock, Store
 from cronledger.ledger.notes import NoteWriter
 from cronledger.projections import fold, job_status, leadership, run_history, tail
 from cronledger.projections.replay import current
-from cronledger.submitting import Submitter
+from cronledger.submitting import Pool, Submitter
 
 T = TypeVar("T")
 log = logging.getLogger("cronledger.instance")
@@ -67,8 +66,8 @@ class ProcessWorld:
         self.build = build
         self.leader_lock = store.leader_lock()
         self._loop = asyncio.get_running_loop()
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="cronledger-reader")
-        self._releaser = ThreadPoolExecutor(1, thread_name_prefix="cronledger-release")
+        self._readers = Pool(READERS, "cronledger-reader")
+        self._releaser = Pool(1, "cronledger-release")
         self._submitter = Submitter(store.ledger)
         self._tail = tail.Tail()
         self._offset: float | None = None
@@ -80,8 +79,7 @@ class ProcessWorld:
 
     async def release_lock(self) -> None:
         """Give the leader's lock up on a thread of its own: a session may take long to end, and reads too."""
-        released = self._releaser.submit(self.leader_lock.release)
-        await asyncio.shield(asyncio.wrap_future(released))
+        await asyncio.shield(self._releaser.call(self.leader_lock.release))
 
     # --- time -------------------------------------------------------------------------------------------
 
@@ -215,7 +213,7 @@ class ProcessWorld:
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a reader thread; a caller that is cancelled leaves it to end by itself."""
-        return await self._loop.run_in_executor(self._readers, function, *args)
+        return await self._readers.call(function, *args)
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call a function on the loop's thread."""
@@ -226,8 +224,8 @@ class ProcessWorld:
         """Flush what is queued and end the threads."""
         self._submitter.close(deadline_seconds)
         self.notes.close()
-        self._readers.shutdown(wait=True)
-        self._releaser.shutdown(wait=True)
+        self._readers.close()
+        self._releaser.close()
 
     # --- on a reader's thread ---------------------------------------------------------------------------
 

@@ -81,6 +81,19 @@ def test_without_a_configured_database_it_is_a_file_beside_the_ledger(here: Path
     assert ["data-app.db"] == sorted(each.name for each in here.iterdir())
 
 
+def test_a_file_that_is_made_is_private_wherever_it_is(here: Path) -> None:
+    """Everybody could read it, though not the ledger beside it."""
+    (here / "config.yaml").write_text('application: {database_url: "sqlite:///app.db"}')
+    before = os.umask(0)
+    cli("app-db", "upgrade")
+    cli("--config", "config.yaml", "app-db", "upgrade")
+    os.umask(before)
+
+    assert {"app.db": 0o600, "cronledger-app.db": 0o600} == {
+        each.name: stat.S_IMODE(each.stat().st_mode) for each in here.glob("*.db")
+    }
+
+
 def test_asking_for_the_revision_makes_no_file(here: Path) -> None:
     asked = cli("app-db", "current", "--json")
 
@@ -110,6 +123,7 @@ def test_a_file_may_be_named_by_a_uri(here: Path) -> None:
             "mssql+pymssql://app:hunter2@db/app",
             "the driver of 'mssql+pymssql' is not installed here: pymssql",
         ),
+        ("postgresql://app:p@hunter2@127.0.0.1:1/app", "write @ in a password as %40"),
     ],
 )
 def test_a_url_of_nothing_that_can_be_opened_is_an_error_of_the_configuration(
@@ -125,6 +139,23 @@ def test_a_url_of_nothing_that_can_be_opened_is_an_error_of_the_configuration(
         assert asked.stderr.startswith("cronledger: error: application.database_url")
         assert said in asked.stderr
         assert "hunter2" not in asked.stderr + asked.stdout
+
+
+def test_no_run_is_triggered_for_which_the_database_cannot_be_had(here: Path) -> None:
+    """There was one, cancelled without a word."""
+    (here / "config.yaml").write_text(
+        """
+        application: {database_url: "postgresql://app:${env:NO_SUCH_PASSWORD}@127.0.0.1:1/app"}
+        scheduler: {jobs: [{name: log_cleanup, extension: core, schedule: "0 0 * * * *"}]}
+        """
+    )
+    for words in (("run", "log_cleanup"), ("backfill", "log_cleanup", "--from", "3h")):
+        asked = cli("--config", "config.yaml", "infra", "jobs", *words)
+
+        assert 5 == asked.exit_code
+        assert "NO_SUCH_PASSWORD" in asked.stderr
+
+    assert [] == cli("--config", "config.yaml", "runs", "list", "--json").json["runs"]
 
 
 def test_a_ledger_that_is_no_file_has_no_database_beside_it() -> None:

@@ -189,6 +189,14 @@ def test_a_schedule_that_cannot_be_read_is_not_called_none(store: Store) -> None
         backfill.plan(store, Range(abroad, at(0), at(6)))
 
 
+def test_one_fire_time_that_is_left_alone_is_told_as_one(cli: Cli, seeded: Store) -> None:
+    proposed = backfill.plan(seeded, Range(TIDY, at(0), at(1)))
+    backfill.trigger(seeded, TIDY, proposed.runs, actor="ann", parameters={})
+    said = cli("jobs", "backfill", "tidy", "--from", "2026-01-01", "--to", "2026-01-01T01:00:00Z").stderr
+
+    assert "left alone: 1 fire time with a run that has not ended" in said
+
+
 def test_an_operator_is_not_refused_because_backfill_waits(seeded: Store) -> None:
     proposed = backfill.plan(seeded, Range(TIDY, at(0), at(6)))
     backfill.trigger(seeded, TIDY, proposed.runs, actor="ann", parameters={})

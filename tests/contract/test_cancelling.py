@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
 from cronledger import Scheduler, cancelling
+from cronledger.clock import SystemClock
 from cronledger.domain import run
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import Actor, AttemptFailed, Body, Cause, Event, JobRegistered, RunSucceeded
-from cronledger.domain.ids import JobName, RunId, job_stream, manual_run, run_stream
+from cronledger.domain.ids import JobName, RunId, instance_id, job_stream, manual_run, run_stream
+from cronledger.entropy import SystemEntropy
+from cronledger.ledger import instances
 from cronledger.ledger.api import Write
-from cronledger.ledger.database import Store
+from cronledger.ledger.database import Store, open_store
 from tests.checker import problems
 from tests.cli_runner import Cli, forever
 from tests.conftest import lines_of
@@ -39,6 +45,25 @@ def started(store: Store, *bodies: Body) -> None:
     claimed = run.start_of(begun)
     said = [Event(body=body, actor=claimed.actor, job=FOREVER.name, run_id=RUN, attempt=1) for body in bodies]
     store.ledger.append(Write(run_stream(RUN), (claimed, *said), expected=1))
+
+
+@pytest.fixture
+def left_behind(store: Store, waiting: RunId, ledger_url: str) -> RunId:
+    """Return a run whose process was killed: it performed the run by itself, and no instance is up."""
+    gone = instance_id("here", 1, "d" * 12)
+    beside = open_store(ledger_url, instance=gone, clock=SystemClock(), entropy=SystemEntropy())
+    started(beside)
+    beside.close()
+    tells = "from cronledger import process_identity; print(process_identity.own())"
+    process = subprocess.check_output([sys.executable, "-c", tells], text=True).strip()
+    silent_since = store.ledger.head().clock - instances.LATE_AFTER * 2
+    row = instances.Instance(
+        id=gone, name="here", kind="oneshot", host=socket.gethostname(), pid=1, build="1", state="ready",
+        started_at=silent_since, beat_at=silent_since, process=process,
+    )  # fmt: skip
+    with store.writing() as connection:
+        instances.register(connection, row)
+    return waiting
 
 
 def types(url: str) -> list[str]:
@@ -129,6 +154,45 @@ def test_a_run_that_does_not_stop_in_time_is_exit_code_124(
     assert 124 == result.exit_code
     assert "has not stopped within 0.3s" in result.stderr
     assert ["run.triggered", "run.started", "run.cancel_requested"] == types(ledger_url)
+
+
+def test_a_run_whose_process_was_killed_is_not_waited_for_where_nobody_leads(
+    cli: Cli, left_behind: RunId, ledger_url: str
+) -> None:
+    """The command said that no instance leads, and waited for ever."""
+    first, second = cli("runs", "cancel", left_behind, "--json"), cli("runs", "cancel", left_behind)
+    bounded = cli("runs", "cancel", left_behind, "--timeout", "0.3s")
+
+    assert [124] * 3 == [each.exit_code for each in (first, second, bounded)]
+    assert {
+        "code": "left_behind",
+        "message": f"run '{left_behind}' has been asked to stop, and has not ended: its process is gone",
+        "hint": "it ends once an instance is up: `cronledger up`",
+    } == {key: first.error[key] for key in ("code", "message", "hint")}
+    assert "its process is gone" in second.stderr
+    assert "has not stopped within 0.3s" in bounded.stderr
+    assert ["run.triggered", "run.started", "run.cancel_requested"] == types(ledger_url)
+
+    with Scheduler(database_url=ledger_url, jobs=[forever]).background():
+        assert eventually(lambda: types(ledger_url)[-1] == "run.lost"), types(ledger_url)
+
+
+def test_a_run_whose_process_was_killed_stands_in_the_way_until_an_instance_is_up(
+    cli: Cli, left_behind: RunId
+) -> None:
+    """Whoever asked was told to wait for its end, or to stop it, and neither helps."""
+    again, repeated = cli("jobs", "run", "forever", "--json"), cli("runs", "retry", left_behind, "--json")
+
+    assert [(4, "overlap"), (4, "refused")] == [
+        (each.exit_code, each.error["code"]) for each in (again, repeated)
+    ]
+    assert [
+        f"job 'forever' is already running as {left_behind}, whose process is gone",
+        f"run '{left_behind}' has not ended: it is running, and its process is gone",
+    ] == [each.error["message"] for each in (again, repeated)]
+    assert ["it ends once an instance is up: `cronledger up`"] * 2 == [
+        each.error["hint"] for each in (again, repeated)
+    ]
 
 
 def test_a_run_that_has_ended_is_refused_with_its_outcome(

@@ -16,17 +16,20 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import (
     Actor,
     Cause,
+    ConfigApplied,
     Event,
     JobRegistered,
+    JobRetired,
     RunFailed,
     RunTriggered,
     StepSucceeded,
 )
-from cronledger.domain.ids import JobName, Position, RunId, job_stream, manual_run, run_stream
+from cronledger.domain.ids import CONFIG, JobName, Position, RunId, job_stream, manual_run, run_stream
 from cronledger.domain.schedule import schedule_for
 from cronledger.ledger.api import Write
+from cronledger.ledger.codec import exported
 from cronledger.ledger.database import Store
-from cronledger.projections.moments import fire_time
+from cronledger.projections.moments import fire_time, moment
 from tests.cli_runner import Cli, run_cli
 from tests.conftest import opened
 from tests.contract.test_rows import tamper
@@ -178,6 +181,93 @@ def test_what_comes_next_is_counted_from_then(
     assert [fire_time(schedule.next_after(then.recorded_at))] * 4 == [
         listed["next_fire_at"], status["next_fire_at"], shown["next_fire_at"], coming["fire_times"][0],
     ]  # fmt: skip
+
+
+@pytest.fixture
+def other_files(cli: Cli, seeded: Store) -> Cli:
+    """Return the program beside a file that is not the configuration by which the cluster goes."""
+    current = Event(body=ConfigApplied(revision="0cf229458abd"), actor=ENGINE)
+    seeded.ledger.append(Write(CONFIG, (current,)))
+    config = Path("config.yaml")
+    config.write_text(
+        "scheduler:\n  jobs:\n    - {name: tidy, extension: house, schedule: '0 0 4 * * *', enabled: false}\n"
+    )
+    config.chmod(0o600)
+    return lambda *args, **more: cli("--config", "config.yaml", *args, **more)
+
+
+def test_schedule_and_switch_are_the_clusters_where_the_files_here_say_something_else(
+    other_files: Cli,
+) -> None:
+    """A job that fires was listed as disabled, and `jobs next` told times at which it did not."""
+    (listed,) = (job for job in other_files("jobs", "list", "--json").json["jobs"] if job["name"] == "tidy")
+    shown = other_files("jobs", "show", "tidy", "--json").json
+    coming = other_files("jobs", "next", "tidy", "--json").json
+
+    assert (True, "0 0 3 * * *") == (listed["enabled"], listed["schedule"])
+    assert (True, "0 0 3 * * *") == (shown["enabled"], shown["definition"]["schedule"])
+    assert {"ledger"} == set(shown["origin"].values())
+    assert "0 0 3 * * *" == coming["schedule"]
+    assert [coming["fire_times"][0]] * 2 == [listed["next_fire_at"], shown["next_fire_at"]]
+
+
+@pytest.mark.parametrize(
+    "command", [("list",), ("show", "tidy"), ("next", "tidy"), ("run", "tidy")], ids=lambda each: each[0]
+)
+def test_files_that_are_not_the_current_configuration_are_noted_once(
+    other_files: Cli, command: tuple[str, ...]
+) -> None:
+    result = other_files("jobs", *command)
+    here = other_files("config", "check", "--json").json["revision"]
+
+    assert 0 == result.exit_code
+    assert 1 == result.stderr.count(
+        f"the files here ({here}) are not the current configuration (0cf229458abd)"
+    )
+    assert "disabled" not in result.stderr
+    assert "" == other_files("jobs", *command, "--json").stderr
+
+
+def test_the_files_here_name_the_origins_where_the_cluster_goes_by_them(other_files: Cli) -> None:
+    other_files("config", "apply")
+    shown = other_files("jobs", "show", "tidy")
+    rows = shown.stdout.splitlines()
+
+    assert "schedule\t0 0 4 * * *\tconfig.yaml:3" in rows
+    assert "enabled\tfalse\tconfig.yaml:3" in rows
+    assert "the files here" not in shown.stderr
+
+
+def test_a_switch_is_the_ledgers_only_if_an_operator_has_thrown_it(cli: Cli) -> None:
+    """The table said `ledger` of what a file says."""
+    Path("config.yaml").write_text("scheduler: {jobs: [{name: tidy, extension: house, enabled: false}]}\n")
+    Path("config.yaml").chmod(0o600)
+    call = ("--config", "config.yaml", "jobs")
+    before = cli(*call, "show", "tidy").stdout.splitlines()
+    cli(*call, "enable", "tidy")
+    after = cli(*call, "show", "tidy").stdout.splitlines()
+
+    assert "enabled\tfalse\tconfig.yaml:1" in before
+    assert "enabled\ttrue\tledger" in after
+
+
+def test_a_job_that_was_retired_is_told_from_one_that_nobody_knows(cli: Cli, seeded: Store) -> None:
+    event = Event(body=JobRetired(revision="r2"), actor=ENGINE, job=TIDY.name)
+    seeded.ledger.append(Write(job_stream(TIDY.name), (event,), expected=1))
+    retired = seeded.ledger.read_stream(job_stream(TIDY.name))[-1]
+    elsewhere = {"CRONLEDGER_APP": ""}
+    results = [
+        cli("jobs", *call, env=elsewhere)
+        for call in (("show", "tidy"), ("next", "house:tidy"), ("run", "tidy"))
+    ]
+    earlier = f"position:{retired.position - 1}"
+    before = cli("jobs", "show", "tidy", "--as-of", earlier, "--json", env=elsewhere).json
+
+    assert [3, 3, 3] == [result.exit_code for result in results]
+    assert all(f"job 'tidy' was retired at {moment(retired.recorded_at)}" in each.stderr for each in results)
+    assert all(f"--as-of {earlier}" in each.stderr for each in results)
+    assert all("infra jobs history --job tidy" in each.stderr for each in results)
+    assert "0 0 3 * * *" == before["definition"]["schedule"]
 
 
 def test_a_jobs_page_points_to_its_live_state_and_back(cli: Cli, seeded: Store) -> None:
@@ -535,6 +625,22 @@ def test_an_export_has_the_fields_of_the_contract_and_its_prefix_never_changes(
         msgspec.json.decode(line)["stream"]
         for line in cli("ledger", "export", "--stream", f"run-{RUN}").stdout.splitlines()
     }
+
+
+def test_an_export_to_a_terminal_cannot_move_its_cursor_and_one_to_a_file_has_the_bytes_of_the_ledger(
+    cli: Cli, store: Store
+) -> None:
+    """C1 controls and marks of direction in what jobs had said reached the terminal."""
+    said = "ü \x7f\x85\x9b\u2028\u202e\u200e"
+    body = StepSucceeded(name="sweep", duration_ms=7, message=said)
+    store.ledger.append(Write(run_stream(RUN), (msgspec.structs.replace(step("sweep"), body=body),)))
+    shown, written = cli("ledger", "export", terminal=True).stdout, cli("ledger", "export").stdout
+    (stored,) = store.ledger.read_stored(Position(0), 1)
+
+    assert msgspec.json.decode(written) == msgspec.json.decode(shown)
+    assert shown.rstrip("\n").isprintable()
+    assert exported(stored) + b"\n" == written.encode()
+    assert said in (stored.body or "") in written
 
 
 def test_the_newest_events_are_shown_the_newest_last(cli: Cli, seeded: Store) -> None:

@@ -6,17 +6,27 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
-from cronledger.domain.events import Actor, ConfigApplied, ConfigLoaded, ConfigRejected, Event, RunStarted
-from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position, instance_id, run_stream
+from cronledger.clock import SystemClock
+from cronledger.domain.events import (
+    Actor,
+    Body,
+    ConfigApplied,
+    ConfigLoaded,
+    ConfigRejected,
+    Event,
+    RunStarted,
+)
+from cronledger.domain.ids import CONFIG, InstanceId, JobName, Position, instance_id, job_stream, run_stream
+from cronledger.entropy import SystemEntropy
 from cronledger.ledger import instances
 from cronledger.ledger.api import Write
 from cronledger.ledger.codec import exported
-from cronledger.ledger.database import Store
+from cronledger.ledger.database import Store, open_store
 from tests.cli_runner import APP, Result, run_cli
 from tests.conftest import opened
 from tests.events import election, submit
@@ -81,6 +91,19 @@ def lines_of(store: Store) -> list[dict[str, Any]]:
 
 def said(store: Store, body: ConfigApplied | ConfigLoaded | ConfigRejected) -> None:
     store.ledger.append(Write(CONFIG, (Event(body=body, actor=ENGINE),), expected=None))
+
+
+def said_by(url: str, instance: InstanceId, *bodies: ConfigLoaded | ConfigRejected) -> None:
+    store = open_store(url, instance=instance, clock=SystemClock(), entropy=SystemEntropy())
+    for body in bodies:
+        said(store, body)
+    store.close()
+
+
+def rejected(cli: Cli) -> list[str]:
+    """Return the problems that `status` tells."""
+    told = cli("status", "--json").json["config"]["rejected"]
+    return [problem for each in told for problem in each["problems"]]
 
 
 def revision_of(cli: Cli, name: str) -> str:
@@ -236,6 +259,17 @@ def test_a_comparison_with_itself_finds_nothing(cli: Cli) -> None:
     assert [] == cli("config", "diff", "nightly.yaml", "--json").json["jobs"]
 
 
+def test_a_comparison_that_ends_early_says_until_when(cli: Cli) -> None:
+    """The table counted 9990 more fire times, as if that were all of them."""
+    Path("often.yaml").write_text(
+        "scheduler: {jobs: [{name: tidy, extension: house, schedule: '* * * * * *'}]}\n"
+    )
+    rows = cli("config", "diff", "often.yaml").stdout.splitlines()
+
+    assert 1 == sum(row.startswith("tidy\tfires too often: compared only until 20") for row in rows)
+    assert "compared only" not in cli("config", "diff", "hourly.yaml").stdout
+
+
 def test_a_long_list_of_fire_times_is_cut_for_people(cli: Cli) -> None:
     rows = cli("config", "diff", "hourly.yaml").stdout.splitlines()
 
@@ -297,6 +331,21 @@ def test_status_names_what_keeps_everything_from_firing(cli: Cli, come: Callable
     assert "no job has fire times: 1 disabled, 0 paused, 2 manual only" in why
 
 
+class Demanded(Body, frozen=True, kw_only=True):
+    type: ClassVar[str] = "job.demanded"
+    must_understand: ClassVar[bool] = True
+
+
+def test_status_says_why_no_instance_of_this_version_may_be_started(cli: Cli, store: Store) -> None:
+    """It said to start one, which then refused."""
+    event = Event(body=Demanded(), actor=ENGINE)
+    store.ledger.append(Write(job_stream(JobName("tidy")), (event,), expected=None))
+    why = cli("status", "--json").json["why"]
+
+    assert "no instance is up" == why[0]
+    assert why[1].startswith("no instance of this version may lead: the event at position 1 is of type 'job.")
+
+
 def test_status_names_runs_that_nobody_can_perform(
     cli: Cli, store: Store, come: Callable[..., InstanceId]
 ) -> None:
@@ -332,13 +381,28 @@ def test_status_names_queues_in_which_runs_wait_for_their_turn(
     assert {"queue printer is full: 1 of 1 running, 1 run waiting"} == {*why} - {*waiting}
 
 
-def test_status_shows_what_was_rejected_until_files_are_accepted(cli: Cli, store: Store) -> None:
-    said(store, ConfigRejected(kept="r1", problems=("c.yaml:1:1: error: x",), count=1))
-    rejected = cli("status", "--json").json["config"]["rejected"]
-    said(store, ConfigLoaded(revision="r2"))
+def test_status_shows_what_an_instance_rejected_until_it_has_read_files_that_are_right(
+    cli: Cli, ledger_url: str, come: Callable[..., InstanceId]
+) -> None:
+    """Any other instance that came up, and any `config apply`, used to end it."""
+    one, two = come("one", "r1"), come("two", "r2")
+    said_by(ledger_url, one, ConfigRejected(kept="r1", problems=("c.yaml:1:1: error: x",), count=1))
+    said_by(ledger_url, two, ConfigLoaded(revision="r2"))
+    cli("config", "apply")
 
-    assert [["c.yaml:1:1: error: x"]] == [each["problems"] for each in rejected]
-    assert [] == cli("status", "--json").json["config"]["rejected"]
+    assert ["c.yaml:1:1: error: x"] == rejected(cli)
+    assert ["c.yaml:1:1: error: x"] == [
+        each["problems"][0]
+        for each in cli("status", "--as-of", "position:1", "--json").json["config"]["rejected"]
+    ]
+    said_by(ledger_url, one, ConfigLoaded(revision="r1"))
+    assert [] == rejected(cli)
+
+
+def test_status_does_not_show_what_an_instance_rejected_that_is_gone(cli: Cli, store: Store) -> None:
+    said(store, ConfigRejected(kept="r1", problems=("c.yaml:1:1: error: x",), count=1))
+
+    assert [] == rejected(cli)
 
 
 def test_status_of_an_earlier_moment_tells_what_the_ledger_does(cli: Cli) -> None:

@@ -224,6 +224,23 @@ def test_an_instance_with_another_configuration_than_the_current_one_is_named(
     assert [{"instance": OLD, "revision": "r0"}] == found["differing"]
 
 
+def test_files_here_that_are_not_the_current_configuration_are_a_warning(
+    store: Store, doctor: Callable[[], Result]
+) -> None:
+    store.ledger.append(Write(CONFIG, (Event(body=ConfigApplied(revision="r1"), actor=ENGINE),)))
+    without_files = check(doctor(), "revisions")
+    file = Path("services/config/config.yaml")
+    file.parent.mkdir(parents=True)
+    file.write_text("scheduler: {timezone: Europe/Berlin}\n")
+    file.chmod(0o600)
+    found = check(doctor(), "revisions")
+
+    assert ("ok", None) == (without_files["status"], without_files["hint"])
+    assert ("warn", "r1", []) == (found["status"], found["current"], found["differing"])
+    assert f"the files here are another one, {found['here']}" in found["message"]
+    assert "config apply --dry-run" in found["hint"]
+
+
 def test_an_instance_does_not_differ_from_a_configuration_that_is_not_there_yet(
     cluster: Callable[..., None], doctor: Callable[[], Result]
 ) -> None:

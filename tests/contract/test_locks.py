@@ -205,6 +205,35 @@ def test_the_session_of_a_lock_is_known_on_postgres(postgres_url: str) -> None:
     store.close()
 
 
+def test_roles_with_schemas_of_their_own_contend_for_one_lock_and_see_each_others_signs(
+    postgres_url: str,
+) -> None:
+    """Each took a lock of its own, and both led by turns for as long as they lived."""
+    role = f"other_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN SUPERUSER; CREATE SCHEMA {role}")  # type: ignore[arg-type]
+        store, beside = opened(postgres_url), opened(postgres_url.replace("postgres@", f"{role}@"))
+        first, second = store.leader_lock(), beside.leader_lock()
+        first.contend(ignore)
+        assert eventually(lambda: first.held)
+        second.contend(ignore)
+        sign, other = signed(store, HERE), signed(beside, THERE)
+        both_held = eventually_within(1, lambda: second.held)
+        gone = ended_process()
+        buried = dead(store, THERE, process=gone) | dead(beside, HERE, process=gone)
+        first.release()
+        passed_on = eventually(lambda: second.held)
+        for each in (second, sign, other):
+            each.release()
+        store.close()
+        beside.close()
+        owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")  # type: ignore[arg-type]
+
+    assert not both_held
+    assert set() == buried
+    assert passed_on
+
+
 def test_a_terminated_session_loses_the_lock_at_once_and_contends_again(postgres_url: str) -> None:
     store = opened(postgres_url)
     seen: list[bool] = []

@@ -14,7 +14,7 @@ import pytest
 from cronledger import JobContext, JobResult, Scheduler, job
 from cronledger.cli.live import WIPE, draw, told
 from cronledger.domain.ids import RunId
-from cronledger.errors import UsageError
+from cronledger.errors import Overlap, UsageError
 from tests.cli_runner import Cli, Result, run_cli, tidy
 from tests.conftest import lines_of, opened
 
@@ -22,7 +22,7 @@ CONFIG = """
 scheduler:
   jobs:
     - {name: prune, extension: tests, schedule: "0 0 3 * * *", parameters: {room: attic}}
-    - {name: stepped, extension: tests, schedule: ""}
+    - {name: stepped, extension: tests, schedule: "", overlap: queue}
 """
 
 
@@ -104,6 +104,26 @@ def test_a_program_is_told_as_well(sql_url: str, tmp_path: Path) -> None:
     asyncio.run(scheduler.trigger("prune", {"days": 7}))
 
     assert 1 == len([line for line in lines_of(sql_url) if line["type"] == "run.triggered"])
+
+
+def test_a_job_that_queues_is_not_told_to_queue(sql_url: str, tmp_path: Path) -> None:
+    """The refusal advised the policy that the job had already."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    scheduler = Scheduler(database_url=sql_url, config=tmp_path / "config.yaml", jobs=[prune, stepped])
+    first, second = (asyncio.run(scheduler.trigger("stepped")) for _ in range(2))
+    asyncio.run(scheduler.trigger("prune"))
+
+    with pytest.raises(Overlap) as queued:
+        asyncio.run(scheduler.trigger("stepped"))
+    with pytest.raises(Overlap) as skipped:
+        asyncio.run(scheduler.trigger("prune"))
+
+    assert f"job 'stepped' is already running as {first}, and {second} waits" == queued.value.message
+    assert ("stepped", first) == (queued.value.job, queued.value.in_the_way)
+    assert (
+        "wait for one to end, or set `overlap: allow` with `max_concurrent: 1` to let any number wait"
+    ) == queued.value.hint
+    assert "set `overlap: queue` or `overlap: allow`" in str(skipped.value.hint)
 
 
 def test_a_living_instance_performs_what_has_no_code_here(cli: Cli, ledger_url: str) -> None:

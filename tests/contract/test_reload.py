@@ -186,6 +186,29 @@ def test_a_follower_carries_its_new_files_and_leaves_the_clusters_definitions_al
     assert [] == misdecided(lines)
 
 
+def test_files_that_are_put_right_again_are_loaded_and_the_same_mistake_is_another_one(
+    sqlite_url: str, config: Path
+) -> None:
+    """The ledger did not hear that the files were right again: `status` told the problem for ever."""
+
+    async def program(ledger: Watched) -> None:
+        async with instance(sqlite_url, config).running():
+            for often in (1, 2):
+                put(config, "scheduler: {job: []}")
+                await ledger.until(lambda lines, often=often: count(lines, "config.rejected") == often)
+                put(config, text("a"))
+                await ledger.until(lambda lines, often=often: count(lines, "config.loaded") == often + 1)
+
+    with watching(sqlite_url) as ledger:
+        asyncio.run(program(ledger))
+        lines = ledger.lines()
+    loaded = of_type(lines, "config.loaded")
+
+    assert 1 == len({line["body"]["revision"] for line in loaded})
+    assert [] == of_type(lines, "job.redefined")
+    assert [] == problems(lines)
+
+
 def test_two_instances_with_the_same_mistake_record_it_once(sqlite_url: str, config: Path) -> None:
     async def program(ledger: Watched) -> None:
         async with (

@@ -157,7 +157,7 @@ def test_two_runs_are_compared_field_by_field_and_step_by_step(cli: Cli, failed:
     )
     assert ("manual", "retry") == found["cause"]
     assert ("failed", "succeeded") == found["outcome"]
-    assert ("StepFailed: step 'heat' failed: heat is broken", None) == found["error"]
+    assert ("StepFailed: step 'heat' failed: OSError: heat is broken", None) == found["error"]
     assert ("failed", "succeeded") == found["steps.heat.outcome"]
     assert ("succeeded", None) == found["steps.mix.outcome"]
     assert "parameters.flour" not in found

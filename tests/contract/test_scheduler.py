@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import closing
+from collections.abc import Callable, Coroutine
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
@@ -29,6 +31,7 @@ from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
 from tests.waiting import eventually, eventually_within
 
+Left = Callable[[Coroutine[Any, Any, None], asyncio.Event], Coroutine[Any, Any, None]]
 LIMIT_SECONDS = 30.0
 CONFIG = """
 scheduler:
@@ -454,10 +457,66 @@ def test_a_thread_that_goes_on_after_its_run_keeps_its_place(memory_url: str, tm
     assert (Outcome.TIMED_OUT, 1, True) == (run.outcome, left, is_free)
 
 
+async def left_by_a_scope(program: Coroutine[Any, Any, None], began: asyncio.Event) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: program)
+        await began.wait()
+        tasks.cancel_scope.cancel()
+
+
+async def left_by_a_siblings_error(program: Coroutine[Any, Any, None], began: asyncio.Event) -> None:
+    with suppress(ExceptionGroup):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: program)
+            await began.wait()
+            raise KeyError("sibling")
+
+
+async def left_by_two_cancels(program: Coroutine[Any, Any, None], began: asyncio.Event) -> None:
+    running = asyncio.create_task(program)
+    await began.wait()
+    running.cancel()
+    await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("left", [left_by_a_scope, left_by_a_siblings_error, left_by_two_cancels])
+def test_an_instance_drains_however_its_block_is_left(sqlite_url: str, tmp_path: Path, left: Left) -> None:
+    """Its runs were cut off, and lost for good unless they may be repeated."""
+    began = asyncio.Event()
+
+    @job(extension="tests")
+    async def lasting() -> None:
+        """Take longer than it takes to leave."""
+        began.set()
+        await asyncio.sleep(0.5)
+
+    config = tmp_path / "config.yaml"
+    config.write_text("scheduler: {jobs: [{name: lasting, extension: tests}]}")
+
+    async def program() -> None:
+        instance = Scheduler(database_url=sqlite_url, config=config, jobs=[lasting])
+        async with instance.running() as running:
+            await running.trigger("lasting", actor="test")
+            await asyncio.sleep(LIMIT_SECONDS)
+
+    async def main() -> None:
+        await asyncio.wait_for(left(program(), began), LIMIT_SECONDS)
+
+    asyncio.run(main())
+    told = [line["type"] for line in lines_of(sqlite_url) if line["run_id"]]
+
+    assert ["run.triggered", "run.started", "run.succeeded"] == told
+
+
 def test_what_an_application_cuts_off_has_begun_and_is_not_handed_back(
     ledger_url: str, tmp_path: Path
 ) -> None:
-    """Nobody may perform it a second time: it is lost, and its history says so."""
+    """Nobody may perform it a second time: it is lost, and its history says so.
+
+    Every coroutine is cut off at once by `asyncio.run`, when it is interrupted a second time.
+    """
     began = asyncio.Event()
 
     @job(extension="tests")
@@ -467,17 +526,18 @@ def test_what_an_application_cuts_off_has_begun_and_is_not_handed_back(
         await asyncio.sleep(LIMIT_SECONDS)
 
     config = tmp_path / "config.yaml"
-    config.write_text("scheduler: {jobs: [{name: once, extension: tests}]}")
+    config.write_text("scheduler: {drain_seconds: 1, jobs: [{name: once, extension: tests}]}")
 
     async def program() -> None:
-        with anyio.CancelScope() as scope:
-            async with Scheduler(database_url=ledger_url, config=config, jobs=[once]).running() as running:
-                await running.trigger("once", actor="test")
-                await asyncio.wait_for(began.wait(), LIMIT_SECONDS)
-                scope.cancel()
-                await asyncio.sleep(LIMIT_SECONDS)
+        async with Scheduler(database_url=ledger_url, config=config, jobs=[once]).running() as running:
+            await running.trigger("once", actor="test")
+            await asyncio.wait_for(began.wait(), LIMIT_SECONDS)
+            for each in asyncio.all_tasks():
+                each.cancel()
+            await asyncio.sleep(LIMIT_SECONDS)
 
-    asyncio.run(program())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(program())
     told = [line["type"] for line in lines_of(ledger_url) if line["run_id"]]
 
     assert "attempt.interrupted" not in told

@@ -24,7 +24,7 @@ from cronledger.ledger.database import Store, open_store, safe_url
 from cronledger.ledger.missing_tables import NoSuchTable
 from cronledger.ledger.schema import LOG_LINE
 from cronledger.ledger.sqlite import require_sqlite
-from cronledger.migrations.obstacles import NamesTaken
+from cronledger.migrations.obstacles import NamesTaken, NoSuchSchema
 from cronledger.projections import fold, tables
 from tests.conftest import opened
 from tests.events import HERE, plain, trigger
@@ -112,6 +112,17 @@ def test_a_ledger_lives_beside_other_tables_in_a_schema_of_its_own(empty_postgre
     beside.close()
 
     assert 0 == changed
+
+
+def test_a_schema_that_is_not_there_is_named(empty_postgres_url: str) -> None:
+    """It was said to run the command that had just been run."""
+    store = opened(f"{empty_postgres_url}?options=-csearch_path%3Dnosuch")
+    with pytest.raises(NoSuchSchema, match=r"none of the search path \(nosuch\) is there") as refused:
+        migrations.upgrade(store)
+
+    assert 6 == refused.value.exit_code
+    assert "CREATE SCHEMA" in str(refused.value.hint)
+    store.close()
 
 
 @pytest.mark.parametrize(
@@ -203,6 +214,57 @@ def test_no_message_shows_a_password() -> None:
     assert "s3cret" not in " ".join([*problems, store.url, safe_url("postgresql://a:s3cret@h/d")])
     assert "s3cret" not in safe_url("postgresql://ann:s3cret@[")
     store.close()
+
+
+UNCLEAR = [
+    "postgresql://app:p@CANARY@127.0.0.1:1/jobs",
+    "postgresql://app:p@CAN:ARY@127.0.0.1:1/jobs",
+    "postgresql://app:p@c/CANARY@127.0.0.1:1/jobs",
+    "postgresql://app@there:p@c?CANARY@127.0.0.1:1/jobs",
+]
+
+
+@pytest.mark.parametrize("url", UNCLEAR)
+def test_a_password_with_an_at_sign_is_refused_without_being_shown(url: str) -> None:
+    """What followed its first @ was shown as the host, which "does not answer"."""
+    with pytest.raises(UsageError, match="unclear which @ ends the password") as refused:
+        opened(url)
+
+    assert "write @ in a password as %40" == refused.value.hint
+    assert not [said for said in (str(refused.value), safe_url(url)) if "CANARY" in said or "ARY" in said]
+
+
+def test_an_at_sign_that_is_no_part_of_a_password_is_no_matter() -> None:
+    urls = ["postgresql://app@there:p@db/jobs", "postgresql://app:p%40@db/a", "sqlite:////srv/a:b@c@d/x.db"]
+
+    assert not [url for url in urls if "cannot be read" in safe_url(url)]
+
+
+NAMES = ["shop?a", "100%41", "a#b@c", "für alle"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_ledger_is_in_its_file_whatever_the_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What stood before a `?` was the file: shared by several ledgers, and for everybody to read."""
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    store = opened("sqlite:///ledger.db")
+    migrations.upgrade(store)
+    store.close()
+
+    assert [folder] == list(tmp_path.iterdir())
+    assert 0 < (folder / "ledger.db").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["shop?a/ledger.db", "ledger?.db", "shop?a=b/ledger.db"])
+def test_a_url_that_would_be_cut_at_a_question_mark_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"a \? in it"):
+        opened(f"sqlite:///{tmp_path}/{name}")
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
@@ -398,6 +460,19 @@ def test_the_settings_of_a_session_are_ours(postgres_url: str) -> None:
         relaxed = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
 
     assert ["on", "10s", "5s", "10s", "off"] == [*found, relaxed]
+    store.close()
+
+
+def test_what_is_set_to_read_only_is_not_written_by_whoever_has_read_before(postgres_url: str) -> None:
+    """The setting for the database was overruled by the second transaction of every connection."""
+    server, _, database = postgres_url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+    store = opened(postgres_url)
+    with store.reading() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    with pytest.raises(LedgerUnreachable, match="may not be written"), store.writing() as connection:
+        connection.execute(LOG_LINE.delete())
     store.close()
 
 

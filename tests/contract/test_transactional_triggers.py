@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import Engine, NullPool, create_engine, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from cronledger import Scheduler, job
 from cronledger.domain.ids import RunId
-from cronledger.errors import UnknownJob, UsageError
+from cronledger.errors import LedgerUnreachable, SchemaOutdated, UnknownJob, UsageError
 from cronledger.ledger import inbox
 from cronledger.ledger.database import Store
 from cronledger.ledger.schema import INBOX
@@ -126,6 +127,15 @@ def over_a_session(engine: Engine, ask: Callable[[object], RunId], *, commit: bo
         session.commit() if commit else session.rollback()
 
 
+def over_a_scoped_session(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:
+    """What Flask calls `db.session`."""
+    session = scoped_session(sessionmaker(engine))
+    session.execute(text("INSERT INTO orders VALUES (7)"))
+    ask(session)
+    session.commit() if commit else session.rollback()
+    session.remove()
+
+
 def over_the_driver(engine: Engine, ask: Callable[[object], RunId], *, commit: bool) -> None:
     """Whatever rows the application wants to get from its connection."""
     connection: Any
@@ -133,15 +143,20 @@ def over_the_driver(engine: Engine, ask: Callable[[object], RunId], *, commit: b
         connection = sqlite3.connect(str(engine.url.database))
         connection.row_factory = lambda _cursor, row: {"first": row[0]}
     else:
-        address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(address, row_factory=dict_row)
+        connection = psycopg.connect(address_of(engine), row_factory=dict_row)
     connection.execute("INSERT INTO orders VALUES (7)")
     ask(connection)
     connection.commit() if commit else connection.rollback()
     connection.close()
 
 
-WAYS = pytest.mark.parametrize("way", [over_a_connection, over_a_session, over_the_driver])
+def address_of(engine: Engine) -> str:
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [over_a_connection, over_a_session, over_a_scoped_session, over_the_driver]
+)
 
 
 @WAYS
@@ -163,6 +178,50 @@ def test_the_same_key_names_the_same_run(engine: Engine, sql_url: str) -> None:
         names = {asked(scheduler, connection, key="order-7", actor="shop") for _ in range(2)}
 
     assert 1 == len(names)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_pipeline_of_psycopg_is_a_transaction_like_any_other(postgres_url: str, commit: bool) -> None:
+    """The connection was said not to lead to the ledger: what a statement returns was not known yet."""
+    with closing(psycopg.connect(postgres_url)) as connection:
+        with connection.pipeline():
+            asked(shop(postgres_url), connection)
+        connection.commit() if commit else connection.rollback()
+
+    assert int(commit) == len(rows(postgres_url))
+
+
+@pytest.mark.parametrize("kind", [psycopg.RawCursor, psycopg.ClientCursor, psycopg.RawServerCursor])
+def test_an_application_s_own_kind_of_cursor_does_not_matter(postgres_url: str, kind: Any) -> None:
+    """A RawCursor takes no parameters by name: a bare TypeError."""
+    with psycopg.connect(postgres_url) as connection:
+        connection.cursor_factory = kind
+        asked(shop(postgres_url), connection)
+
+    assert 1 == len(rows(postgres_url))
+
+
+def test_whatever_an_application_makes_of_text_its_connection_leads_to_the_ledger(sqlite_url: str) -> None:
+    """With `text_factory = bytes` the right database was refused as another one."""
+    with closing(sqlite3.connect(file_of(sqlite_url))) as connection, connection:
+        connection.text_factory = bytes
+        asked(shop(sqlite_url), connection)
+
+    assert 1 == len(rows(sqlite_url))
+
+
+def test_tables_of_the_application_s_own_do_not_hide_the_ledger_s(sqlite_url: str) -> None:
+    """The request was committed to a temporary table of the same name, and the run never came."""
+    with closing(sqlite3.connect(file_of(sqlite_url))) as connection, connection:
+        for table in ("head", "inbox"):
+            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table}")
+        asked(shop(sqlite_url), connection)
+
+    assert 1 == len(rows(sqlite_url))
+
+
+def file_of(url: str) -> str:
+    return url.removeprefix("sqlite:///")
 
 
 # --- refused --------------------------------------------------------------------------------------------
@@ -242,6 +301,29 @@ def test_a_copy_of_the_tables_is_not_the_ledger(sqlite_url: str, tmp_path: Path)
     shop(other).open().close()
     with application(other).connect() as connection, pytest.raises(UsageError, match="does not lead"):
         asked(shop(sqlite_url), connection)
+
+
+@pytest.mark.parametrize(
+    ("mode", "problem", "says"),
+    [
+        ("WAL", SchemaOutdated, "has no cronledger schema"),
+        ("DELETE", LedgerUnreachable, "cannot become a ledger while somebody has a transaction open in it"),
+    ],
+)
+def test_a_ledger_that_nobody_has_made_yet_is_not_made_in_an_application_s_transaction(
+    tmp_path: Path, mode: str, problem: type[Exception], says: str
+) -> None:
+    """It was said to be locked by another process for ten seconds, and the lock was the caller's own."""
+    file = tmp_path / "shop.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+        connection.execute("INSERT INTO orders VALUES (7)")
+        with pytest.raises(problem, match=says) as caught:
+            asked(shop(f"sqlite:///{file}"), connection)
+        connection.commit()
+
+    assert "`cronledger db upgrade`" in str(getattr(caught.value, "hint", ""))
 
 
 @pytest.mark.parametrize("thing", ["a text", 7, application])

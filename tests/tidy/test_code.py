@@ -52,6 +52,7 @@ BROAD = {
     "jobs.calling.said": "a job's error may fail to say what it is",
     "jobs.discovery._loaded": "importing a job's module runs its author's code; the error names the module",
     "ledger.writer.Writer._answers": "what an append raises is its callers' answer; the thread outlives it",
+    "submitting._perform": "what a call on another thread raises is carried to the one that awaits it",
     "background.beside.serve": "what ends the thread is carried to the one that waits",
 }
 """The places that may catch everything, and why."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cronledger import Job, JobContext, JobResult, job
 from cronledger.domain.run import RunState
 from cronledger.errors import UnknownJob
 from cronledger.extensions.core.log_cleanup import LogCleanup
-from cronledger.testing import perform
+from cronledger.testing import ManualClock, perform
 
 ENTRIES = """
 application: {sender: prod@example.org}
@@ -23,10 +24,35 @@ scheduler:
 """
 
 
+OTHERS = """
+scheduler:
+  bootstrap_jobs: [mow]
+  jobs:
+    - {name: dew, job: water, extension: house, schedule: "", retry: {max_attempts: 2, backoff_seconds: 0.01}}
+    - {name: mow, extension: house, schedule: "0 0 8 * * *"}
+    - {name: bill, extension: shop, schedule: "0 0 9 * * *"}
+"""
+PROFILE = """
+scheduler:
+  jobs:
+    - {extension: shop, job: bill, enabled: false}
+    - {extension: house, job: water, parameters: {litres: 3}}
+"""
+NOON = datetime(2026, 10, 25, 12, tzinfo=UTC)
+
+
 @job(extension="house")
 def water(ctx: JobContext) -> JobResult:
     """Say what it was given."""
     return JobResult.success().with_message(f"{dict(ctx.params)} {dict(ctx.config)}")
+
+
+@job(name="water", extension="house")
+def leaky(ctx: JobContext) -> JobResult:
+    """Fail at first, and say what time it is."""
+    if ctx.run.attempt == 1:
+        raise OSError
+    return JobResult.success().with_message(ctx.now().isoformat())
 
 
 class Spare(LogCleanup):
@@ -82,6 +108,23 @@ def test_a_job_without_an_entry_is_performed_as_its_code_says(config: Path) -> N
     run = performed(water, config)
 
     assert ("water", "{} {'sender': 'prod@example.org'}") == (run.job, run.message)
+
+
+def test_entries_of_jobs_that_are_not_at_hand_do_not_matter(config: Path) -> None:
+    """The configuration of the whole project was refused, because it lists its other jobs too."""
+    config.write_text(OTHERS)
+    config.with_name("profile.yaml").write_text(PROFILE)
+    run = performed(water, config)
+
+    assert ("dew", "{'litres': 3} {}") == (run.job, run.message)
+
+
+def test_a_job_waits_for_its_next_attempt_whatever_clock_it_is_shown(config: Path) -> None:
+    """The wait was for an instant that a clock which stands still never reaches."""
+    config.write_text(OTHERS)
+    run = asyncio.run(perform(leaky, config=config, clock=ManualClock(NOON)))
+
+    assert ("succeeded", 2, NOON.isoformat()) == (run.outcome, run.attempt, run.message)
 
 
 def test_a_built_in_job_that_nobody_provides_is_not_performed() -> None:

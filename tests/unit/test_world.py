@@ -7,10 +7,12 @@ from threading import Event
 from typing import Any
 
 import anyio
+import pytest
 from anyio.lowlevel import checkpoint
 
 from cronledger.clock import SystemClock
 from cronledger.entropy import SystemEntropy
+from cronledger.submitting import Pool
 from cronledger.world import READERS, ProcessWorld
 from tests.conftest import opened
 from tests.events import HERE
@@ -84,3 +86,29 @@ def test_a_release_does_not_wait_for_reads_that_hang(memory_url: str) -> None:
     released(memory_url, script)
 
     assert [True] * READERS == ended_in_time
+
+
+def test_what_was_asked_for_before_the_end_is_answered_and_nothing_afterwards() -> None:
+    """Whoever was left behind must not wait for an answer that nobody gives."""
+
+    async def script() -> list[int]:
+        pool = Pool(1, "test")
+        asked = [pool.call(abs, -number) for number in range(3)]
+        pool.close()
+        with pytest.raises(RuntimeError, match="has ended"):
+            pool.call(abs, -3)
+        return [await each for each in asked]
+
+    assert [0, 1, 2] == anyio.run(script)
+
+
+def test_what_a_call_raises_is_raised_by_whoever_awaits_it_and_the_thread_goes_on() -> None:
+    async def script() -> int:
+        pool = Pool(1, "test")
+        with pytest.raises(ValueError, match="invalid literal"):
+            await pool.call(int, "x")
+        number = await pool.call(int, "1")
+        pool.close()
+        return number
+
+    assert 1 == anyio.run(script)

@@ -11,6 +11,7 @@ from cronledger import manual
 from cronledger.backfill import Range
 from cronledger.cli.arguments import Name, Reason, Timeout
 from cronledger.cli.context import Application, application
+from cronledger.cli.finding import counted
 from cronledger.cli.known_jobs import find, known_jobs
 from cronledger.cli.render import emit, note
 from cronledger.cli.running import FAILED, given_parameters, note_switched_off, performed
@@ -57,8 +58,7 @@ def backfill(
     found = find(known_jobs(opened, None), name)
     now = opened.now()
     asked = Range(
-        # The cluster's word on the schedule; before any instance was up, the files here.
-        found.state.definition if found.state.definition and not found.state.retired else found.definition,
+        found.definition,
         opened.instant(since) or now,
         opened.instant(until) or now,
         only,
@@ -91,6 +91,7 @@ def _triggered(
     is_theirs = definition.name in manual.provided_by_the_living(store)
     if not is_theirs:
         manual.definition_of(opened.resolution, definition.name)
+        opened.scheduler.databases().close()
     runs = backfilling.trigger(
         store,
         definition,
@@ -133,8 +134,9 @@ def _answer(
     }
     emit(ctx, document, columns=COLUMNS, rows=runs, text=None if runs else "Nothing to make up for.")
     if proposed.unfinished:
-        note(ctx, f"left alone: {proposed.unfinished} fire times whose runs have not ended")
+        note(ctx, f"left alone: {counted(proposed.unfinished, 'fire time')} with a run that has not ended")
     if proposed.to_be_planned:
-        note(ctx, f"left alone: {proposed.to_be_planned} fire times that the leader has still to decide")
+        undecided = counted(proposed.to_be_planned, "fire time")
+        note(ctx, f"left alone: {undecided} that the leader has still to decide")
     if any(state.outcome not in (None, Outcome.SUCCEEDED) for state in states.values()):
         raise typer.Exit(FAILED)

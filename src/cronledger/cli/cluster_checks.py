@@ -11,8 +11,9 @@ from cronledger import tz_database
 from cronledger.cli.cluster import services, shown, up_and_silent
 from cronledger.cli.context import Application
 from cronledger.cli.finding import Finding, counted
+from cronledger.cli.known_jobs import current_revision, other_files
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.events import ConfigApplied, FeatureEnabled, InstanceStarted
+from cronledger.domain.events import FeatureEnabled, InstanceStarted
 from cronledger.domain.ids import CONFIG, instance_stream
 from cronledger.domain.schedule import unreadable
 from cronledger.domain.zone_rules import Comparison, Difference, Party, Rules, compare, rules_for
@@ -96,13 +97,8 @@ def up(opened: Application, store: Store) -> Finding:
 
 
 def revisions(opened: Application, store: Store) -> Finding:
-    """Compare the configuration that each instance carries with the one that is current in the ledger."""
-    applied = [
-        recorded.body.revision
-        for recorded in store.ledger.read_stream(CONFIG)
-        if isinstance(recorded.body, ConfigApplied)
-    ]
-    current = applied[-1] if applied else None
+    """Compare the configuration of each instance, and of the files here, with the ledger's current one."""
+    current = current_revision(store.ledger)
     differing = [
         {"instance": each.id, "revision": each.config_revision}
         for each in services(store)
@@ -111,6 +107,11 @@ def revisions(opened: Application, store: Store) -> Finding:
     details = {"current": current, "here": _revision_here(opened), "differing": differing}
     message = f"configuration {current} is current" if current else "no configuration is current yet"
     hint = None
+    if other := _other_files(opened, current):
+        message += f", and the files here are another one, {other}"
+        hint = (
+            "`cronledger config apply --dry-run` says what they would change, if they are meant to be current"
+        )
     if differing:
         message += f", and {counted(len(differing), 'instance')} up with another one"
         hint = (
@@ -118,7 +119,7 @@ def revisions(opened: Application, store: Store) -> Finding:
         )
     return Finding(
         check="revisions",
-        status="warn" if differing else "ok",
+        status="warn" if hint else "ok",
         message=message,
         hint=hint,
         details=details,
@@ -230,6 +231,13 @@ CHECKS: dict[str, Callable[[Application, Store], Finding]] = {
 def _revision_here(opened: Application) -> str | None:
     try:
         return opened.resolution.revision
+    except CronledgerError:
+        return None
+
+
+def _other_files(opened: Application, current: str | None) -> str | None:
+    try:
+        return other_files(opened, current)
     except CronledgerError:
         return None
 

@@ -12,7 +12,7 @@ import typer
 
 from cronledger import applying
 from cronledger.cli.arguments import Reason
-from cronledger.cli.context import Application, application
+from cronledger.cli.context import application
 from cronledger.cli.options import Output
 from cronledger.cli.render import emit, print_json
 from cronledger.clock import SystemClock
@@ -21,13 +21,11 @@ from cronledger.config.model import Settings
 from cronledger.config.resolve import Resolution
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.fire_time_changes import JobChange, compare
-from cronledger.domain.schedule import schedule_for
-from cronledger.errors import Refusal
+from cronledger.domain.schedule import Schedule, schedule_for
 from cronledger.projections.moments import fire_time, moment
 
 app = typer.Typer(help="Check, show, compare and apply the configuration.", no_args_is_help=True)
 
-FIRE_TIMES_COMPARED = 100
 JOB_COLUMNS = ("name", "extension", "job", "schedule", "timezone", "enabled", "startup")
 DIFF_COLUMNS = ("name", "change", "fire_at", "to")
 MOST_LISTED = 1000
@@ -91,7 +89,7 @@ def diff(
         "jobs": [_change(each) for each in changes],
         **{kind: sum(len(getattr(each, kind)) for each in changes) for kind in ("added", "removed", "moved")},
     }
-    rows = [row for each in changes for row in _rows(each)]
+    rows = [row for each in changes for row in _rows(each, until)]
     text = None if rows else "no differences"
     emit(ctx, document, columns=DIFF_COLUMNS, rows=rows, text=text)
 
@@ -118,8 +116,6 @@ def apply(
     """
     opened = application(ctx)
     resolution = opened.resolution_of(file) if file else opened.resolution
-    if not (file or opened.settings.files or force or dry_run):
-        _refuse_to_change(opened, resolution)
     outcome = applying.apply(
         opened.store(), resolution, opened.operator, force=force, dry_run=dry_run, reason=reason
     )
@@ -172,19 +168,6 @@ def shown(settings: Settings, resolution: Resolution) -> dict[str, Any]:
     }
 
 
-def _refuse_to_change(opened: Application, resolution: Resolution) -> None:
-    """Refuse to change jobs for want of files: somebody may stand in the wrong folder."""
-    store, operator = opened.store(), opened.operator
-    changes = applying.apply(store, resolution, operator, force=True, dry_run=True).changes
-    changed = (*changes.redefined, *changes.retired)
-    if changed:
-        raise Refusal(
-            "there is no configuration here, and without one these jobs would be redefined or retired: "
-            f"{', '.join(changed[:MOST_SHOWN])}{', ...' if len(changed) > MOST_SHOWN else ''}",
-            hint="name a file, or say --force if that is what you want",
-        )
-
-
 def _said(outcome: applying.Outcome, *, dry_run: bool) -> str:
     if not outcome.changed:
         return f"configuration {outcome.revision} is already current"
@@ -209,10 +192,13 @@ def _change(change: JobChange) -> dict[str, Any]:
     }
 
 
-def _rows(change: JobChange) -> Iterable[dict[str, Any]]:
+def _rows(change: JobChange, asked: datetime) -> Iterable[dict[str, Any]]:
     """Yield a job's differences for people: the first of many fire times, and how many more there are."""
     what = f"{change.change}: {', '.join(change.fields)}" if change.fields else change.change
     yield {"name": change.name, "change": what, "fire_at": None, "to": None}
+    if change.until < asked:
+        what = f"fires too often: compared only until {fire_time(change.until)}"
+        yield {"name": change.name, "change": what, "fire_at": None, "to": None}
     for kind in ("added", "removed", "moved"):
         times: tuple[Any, ...] = getattr(change, kind)
         for each in times[:MOST_SHOWN]:
@@ -251,13 +237,11 @@ def _second_opinions(definitions: Iterable[JobDefinition], now: datetime) -> Ite
     """Compare the coming fire times with an independent engine's."""
     from cronledger.config.second_opinion import croniter_disagreements  # noqa: PLC0415 - croniter is slow to import
 
+    known: dict[Schedule, list[str]] = {}  # croniter is slow to answer, too
     for definition in definitions:
-        if definition.schedule:
-            for difference in croniter_disagreements(
-                definition.schedule,
-                timezone=definition.timezone,
-                after=now,
-                count=FIRE_TIMES_COMPARED,
-                day_match=definition.day_match,
-            ):
-                yield f"'{definition.name}': {difference}"
+        schedule = schedule_for(definition)
+        if schedule is None:
+            continue
+        if schedule not in known:
+            known[schedule] = croniter_disagreements(schedule, after=now)
+        yield from (f"'{definition.name}': {difference}" for difference in known[schedule])

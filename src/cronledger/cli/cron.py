@@ -110,7 +110,7 @@ def lint(
     after = _start(ctx, from_)
     results = [_lint(each, tz, day_match) for each in expressions]
     if compare:
-        _compare(results, timezone=tz, day_match=day_match, after=after, count=count)
+        _compare(results, tz, day_match, after=after, count=count)
     emit(
         ctx,
         {"results": results},
@@ -130,12 +130,13 @@ def _lint(expression: str, tz: str, day_match: DayMatch) -> dict[str, Any]:
     return {"expression": expression, "ok": True, "error": None, "warnings": warnings}
 
 
-def _compare(results: list[dict[str, Any]], **how: Any) -> None:
+def _compare(results: list[dict[str, Any]], tz: str, day_match: DayMatch, **how: Any) -> None:
     from cronledger.config.second_opinion import croniter_disagreements  # noqa: PLC0415 - imports croniter
 
     for result in results:
         if result["ok"]:
-            result["warnings"] += croniter_disagreements(result["expression"], **how)
+            schedule = _schedule(result["expression"], tz, day_match)
+            result["warnings"] += croniter_disagreements(schedule, **how)
 
 
 def _row(result: dict[str, Any]) -> dict[str, object]:

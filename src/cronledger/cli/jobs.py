@@ -14,7 +14,7 @@ from cronledger.cli.cleaning import cleanup_sessions, log_cleanup
 from cronledger.cli.context import Application, application
 from cronledger.cli.deciding import disable, enable, pause, resume
 from cronledger.cli.intervening import cancel
-from cronledger.cli.known_jobs import KnownJob, as_defined, find, find_state, known_jobs
+from cronledger.cli.known_jobs import KnownJob, as_defined, find, find_state, known_jobs, note_other_files
 from cronledger.cli.render import NO_MORE, also, emit, note
 from cronledger.cli.running import run
 from cronledger.cli.runs import AsOf, history
@@ -56,6 +56,7 @@ def list_(ctx: typer.Context, *, as_of: AsOf = None) -> None:
     jobs = [_entry(each, now) for each in known.jobs.values()]
     text = None if jobs else "No jobs: name extensions in the configuration, or give code with --app."
     emit(ctx, {"jobs": jobs, "total": len(jobs)}, columns=LIST_COLUMNS, rows=jobs, text=text)
+    note_other_files(ctx, as_of)
 
 
 @app.command()
@@ -66,6 +67,7 @@ def show(ctx: typer.Context, name: Name, *, as_of: AsOf = None) -> None:
     document = _shown(found, opened.viewed_at(as_of), pause=_pause(opened, found.state))
     emit(ctx, document, columns=("field", "value", "origin"), rows=_fields(document))
     note(ctx, f"counts and live state: cronledger infra jobs status {found.state.name}")
+    note_other_files(ctx, as_of)
 
 
 @app.command()
@@ -135,6 +137,7 @@ def next_(
             ctx,
             f"job '{found.state.name}' is {'paused' if found.is_enabled else 'disabled'}: it will not fire",
         )
+    note_other_files(ctx, as_of)
 
 
 for command in (enable, disable, pause, resume, cancel):
@@ -229,8 +232,10 @@ def _pause(opened: Application, state: JobState) -> dict[str, Any] | None:
 
 def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a job's page as rows: how it stands first, then each field of its definition."""
+    origin = document["origin"]
+    switched = "ledger" if document["override"] else origin["enabled"]
     standing = [
-        {"field": field, "value": value, "origin": "ledger"}
+        {"field": field, "value": value, "origin": switched if field == "enabled" else "ledger"}
         for field, value in document.items()
         if field not in ("definition", "origin", "name", "schedule_in_words")
     ]
@@ -240,7 +245,7 @@ def _fields(document: dict[str, Any]) -> list[dict[str, Any]]:
         fields["calendar"] = calendar["name"]
         fields |= {f"calendar.{rule}": said for rule, said in calendar.items() if rule != "name"}
     defined = [
-        {"field": field, "value": value, "origin": document["origin"].get(field, "default")}
+        {"field": field, "value": value, "origin": origin.get(field, origin["calendar"])}
         for field, value in fields.items()
     ]
     return [*defined[:1], words, *standing, *defined[1:]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,9 +11,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cronledger.cli import following
 from cronledger.cli.context import Application, application
 from cronledger.cli.options import Output
-from cronledger.cli.render import emit, print_line
+from cronledger.cli.render import emit, escaped, print_line
 from cronledger.cli.times import position_or_moment
 from cronledger.domain.events import Recorded
 from cronledger.domain.ids import Position
@@ -30,8 +30,6 @@ from cronledger.projections.moments import moment
 app = typer.Typer(help="Read, export and verify the ledger.", no_args_is_help=True)
 
 PAGE = 1000
-PATIENCE_SECONDS = 1.0
-"""How long a follower waits for a hint before it looks by itself."""
 COLUMNS = ("position", "recorded_at", "type", "stream", "instance", "says")
 
 At = Annotated[str, typer.Argument(metavar="POSITION", help="A position in the ledger.")]
@@ -81,15 +79,7 @@ def tail(
         rows = [_row(recorded) for recorded in store.ledger.read_all(start, head - start)]
         emit(ctx, {"events": events}, columns=COLUMNS, rows=rows, text=None if rows else "No events.")
         return
-    hint = threading.Event()
-    watch = store.wake(hint.set)
-    ctx.obj.closing.callback(watch.close)
-    position = start
-    while True:
-        hint.clear()
-        position = _follow(store.ledger, position, opened.output)
-        sys.stdout.flush()
-        hint.wait(PATIENCE_SECONDS)
+    following.follow(ctx, store, _Follower(store.ledger, start, opened.output).look)
 
 
 @app.command()
@@ -162,17 +152,24 @@ def _all(ledger: Ledger, until: Position) -> Iterator[Recorded]:
         position = page[-1].position
 
 
-def _follow(ledger: Ledger, after: Position, output: Output) -> Position:
-    """Print what was appended after a position, one event a line, and return the new position."""
-    while page := ledger.read_all(after, PAGE):
-        if output is Output.TABLE:
-            for recorded in page:
-                print_line("  ".join(str(value) for value in _row(recorded).values()))
-        else:
-            for stored in ledger.read_stored(after, len(page)):
-                _put(exported(stored) + b"\n")
-        after = page[-1].position
-    return after
+class _Follower:
+    """Prints every event after a position once, one a line, however often it is interrupted."""
+
+    def __init__(self, ledger: Ledger, after: Position, output: Output) -> None:
+        self._ledger = ledger
+        self._after = after
+        self._output = output
+
+    def look(self) -> None:
+        """Print what was appended since."""
+        while page := self._ledger.read_all(self._after, PAGE):
+            if self._output is Output.TABLE:
+                for recorded in page:
+                    print_line("  ".join(str(value) for value in _row(recorded).values()))
+            else:
+                for stored in self._ledger.read_stored(self._after, len(page)):
+                    _put(exported(stored) + b"\n")
+            self._after = page[-1].position
 
 
 def _event(stored: Stored) -> dict[str, Any]:
@@ -193,7 +190,10 @@ def _row(recorded: Recorded) -> dict[str, object]:
 
 
 def _put(line: bytes) -> None:
-    """Write bytes as they are; a prefix of an export is the same on every machine."""
+    """Write bytes as they are, but to a terminal; a prefix of an export is the same on every machine."""
+    if sys.stdout.isatty():
+        sys.stdout.write(escaped(line.decode()))
+        return
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(line.decode())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 import typer
 
+from cronledger.cli import following
 from cronledger.cli.context import Application, application
 from cronledger.cli.options import Output
-from cronledger.cli.render import emit, note, print_json_line, print_line
+from cronledger.cli.render import emit, print_json_line, print_line
 from cronledger.cli.runs import Since, Until
 from cronledger.cli.times import duration
 from cronledger.domain.ids import JobName, RunId
 from cronledger.domain.line import Line
-from cronledger.errors import LedgerUnreachable, UsageError
+from cronledger.errors import UsageError
 from cronledger.ledger.logs import Wanted
 from cronledger.projections import log_lines
 from cronledger.projections.log_lines import Follower, document
@@ -26,10 +26,6 @@ app = typer.Typer(help="Read the log of runs and of the engine.", no_args_is_hel
 
 COLUMNS = ("at", "level", "job", "run_id", "step", "message")
 SUMMARY_COLUMNS = ("job", "error", "warn", "info", "debug")
-PATIENCE_SECONDS = 1.0
-"""How long a follower waits for a hint before it looks by itself: lines are written about as often."""
-PAUSE_SECONDS = 0.2
-"""What a follower leaves between two looks, however often something happens."""
 SUMMED_UP = timedelta(days=1)
 
 Level = Annotated[
@@ -167,36 +163,18 @@ def _show(ctx: typer.Context, wanted: Wanted, limit: int) -> None:
 
 
 def _follow(ctx: typer.Context, wanted: Wanted, limit: int, seconds: float | None) -> None:
-    """Show the newest lines and then those that come, one a line; wait for a ledger that is away."""
-    opened, clock = application(ctx), ctx.obj.clock
-    until = None if seconds is None else clock.monotonic() + seconds
+    """Show the newest lines and then those that come, one a line."""
+    opened = application(ctx)
     store = opened.store()
-    hint, never = threading.Event(), threading.Event()
-    ctx.obj.closing.callback(store.wake(hint.set).close)
     follower = Follower(store, wanted)
-    lines = log_lines.view(store, wanted, limit=limit, seen=follower.begun)
-    trouble = ""
-    while True:
-        for line in lines:
-            _put(line, opened.output)
-        sys.stdout.flush()
-        left = PATIENCE_SECONDS if until is None else min(PATIENCE_SECONDS, until - clock.monotonic())
-        if left <= 0:
-            return
-        hint.wait(left)
-        never.wait(min(PAUSE_SECONDS, left))
-        hint.clear()
-        try:
-            lines, trouble = follower.look(), ""
-        except LedgerUnreachable as error:
-            if not trouble:
-                note(ctx, f"waiting: {error}")
-            lines, trouble = [], str(error)
+    _put(log_lines.view(store, wanted, limit=limit, seen=follower.begun), opened.output)
+    following.follow(ctx, store, lambda: _put(follower.look(), opened.output), seconds=seconds)
 
 
-def _put(line: Line, output: Output) -> None:
-    shown = document(line)
-    if output is Output.TABLE:
-        print_line("  ".join(str(shown[name]) for name in COLUMNS if shown[name] is not None))
-    else:
-        print_json_line(shown)
+def _put(lines: Iterable[Line], output: Output) -> None:
+    for line in lines:
+        shown = document(line)
+        if output is Output.TABLE:
+            print_line("  ".join(str(shown[name]) for name in COLUMNS if shown[name] is not None))
+        else:
+            print_json_line(shown)

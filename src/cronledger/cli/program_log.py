@@ -20,7 +20,7 @@ from typing import TextIO
 import msgspec
 
 from cronledger.cli.options import LogFormat, LogLevel
-from cronledger.cli.render import clean
+from cronledger.cli.render import clean, escaped
 
 ABOUT = {"job": "job", "run": "run_id", "step": "step", "instance": "instance"}
 """What a line may say it is about, and what the record calls it."""
@@ -136,7 +136,7 @@ class _Json(_Lines):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode({key: _encodable(value) for key, value in line.items()}).decode()
+        return escaped(msgspec.json.encode({key: _encodable(value) for key, value in line.items()}).decode())
 
 
 def _remark(text: str, name: str = "cronledger", level: int = logging.WARNING) -> logging.LogRecord:

@@ -24,7 +24,7 @@ from cronledger.errors import ConfigError, CronledgerError
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NO_MORE = "no fire time lies ahead"
 _IDENTITY = ("run_id", "name", "position")
 _MANY = ("jobs", "runs", "events", "instances", "projections", "logs", "checks", "results")
@@ -67,7 +67,10 @@ def emit(
             for line in _lines(document):
                 print_json_line(line)
         case Output.YAML:
-            _write(msgspec.yaml.encode(msgspec.to_builtins(document)).decode().rstrip("\n"))
+            # No other command should pay for loading it.
+            from cronledger.strict_yaml.writing import written  # noqa: PLC0415
+
+            _write(escaped(written(msgspec.to_builtins(document), quoted=_OBEYED).rstrip("\n")))
         case Output.NAME:
             for name in _names(document, rows):
                 _write(clean(name))
@@ -86,12 +89,12 @@ def also(
 
 def print_json(document: object) -> None:
     """Print one JSON document, indented, its keys in the order given."""
-    _write(_safe_json(msgspec.json.format(msgspec.json.encode(document), indent=2)))
+    _write(escaped(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()))
 
 
 def print_json_line(document: object) -> None:
     """Print one JSON document as one line."""
-    _write(_safe_json(msgspec.json.encode(document)))
+    _write(escaped(msgspec.json.encode(document).decode()))
 
 
 def print_line(text: str) -> None:
@@ -120,7 +123,7 @@ def fail(error: CronledgerError, output: Output) -> int:
     """Print an error where errors go, in the form of the output, and return its exit code."""
     if output is Output.JSON or output is Output.JSONL:
         facts = {"code": error.code, "message": error.message, "hint": error.hint}
-        sys.stderr.write(_safe_json(msgspec.json.encode({"error": facts})) + "\n")
+        sys.stderr.write(escaped(msgspec.json.encode({"error": facts}).decode()) + "\n")
         return error.exit_code
     lines = str(error).splitlines()
     if not isinstance(error, ConfigError) or ": error: " not in str(error):
@@ -138,6 +141,15 @@ def clean(text: str) -> str:
     tidy\x1b[31m\n
     """
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def escaped(document: str) -> str:
+    r"""Return JSON, or YAML in quotes, with what a terminal might obey and those forms would let through.
+
+    >>> print(escaped('{"name":"tidy\x9b1m"}'))
+    {"name":"tidy\u009b1m"}
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 def has_colour(stream: TextIO) -> bool:
@@ -268,10 +280,6 @@ def _identity(thing: object) -> str | None:
     named = next((str(thing[key]) for key in keys if key in thing), None)
     first = next(iter(thing.values()), None)
     return named or (_identity(first) if isinstance(first, Mapping) else None)
-
-
-def _safe_json(encoded: bytes) -> str:
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode())
 
 
 def _write(line: str) -> None:

@@ -18,7 +18,7 @@ import typer
 from cronledger import manual
 from cronledger.cli.arguments import Reason, Timeout
 from cronledger.cli.context import Application, application
-from cronledger.cli.known_jobs import KnownJob, find, known_jobs
+from cronledger.cli.known_jobs import KnownJob, find, known_jobs, note_other_files
 from cronledger.cli.live import live
 from cronledger.cli.options import Output
 from cronledger.cli.render import emit, note
@@ -68,11 +68,12 @@ def run(
     opened = application(ctx)
     chosen = _chosen(opened, names or [], every=every, tag=tag)
     _require_code(opened, chosen, local=local)
+    note_other_files(ctx)
     for each in chosen:
         note_switched_off(ctx, each)
     asked = manual.requests(
         opened.scheduler,
-        [each.definition for each in chosen],
+        [each.by_hand for each in chosen],
         given,
         actor=opened.operator.name,
         reason=reason,
@@ -205,13 +206,19 @@ def _chosen(opened: Application, names: Sequence[str], *, every: bool, tag: str 
         raise UsageError("Specify job name(s), use --all, or use --tag <tag> to run jobs")
     known = known_jobs(opened, None)
     if every:
-        return [each for each in known.jobs.values() if each.definition.scheduled and each.is_enabled]
+        return [each for each in known.jobs.values() if _is_listed(each)]
     if tag is None:
         return list({each.definition.name: each for each in (find(known, name) for name in names)}.values())
-    found = [each for each in known.jobs.values() if tag in each.definition.tags]
+    found = [each for each in known.jobs.values() if tag in each.by_hand.tags]
     if not found:
         raise NotFound(f"No jobs found with tag '{tag}'")
     return found
+
+
+def _is_listed(known: KnownJob) -> bool:
+    """Whether the configuration lists a job as enabled, if no operator says otherwise."""
+    override = known.state.override
+    return known.by_hand.scheduled and (known.by_hand.enabled if override is None else override)
 
 
 def _require_code(opened: Application, chosen: Iterable[KnownJob], *, local: bool) -> None:

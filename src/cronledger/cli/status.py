@@ -18,8 +18,8 @@ from cronledger.domain.events import ConfigApplied, ConfigLoaded, ConfigRejected
 from cronledger.domain.ids import CONFIG, JobName
 from cronledger.domain.job import JobState
 from cronledger.domain.run import Phase, RunState
-from cronledger.errors import CronledgerError
-from cronledger.ledger.api import Head
+from cronledger.errors import CronledgerError, Outdated
+from cronledger.ledger.api import Head, Ledger, require_current
 from cronledger.ledger.instances import Instance
 from cronledger.projections import fold, job_status, leadership, run_history
 from cronledger.projections.moments import fire_time, moment
@@ -38,6 +38,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[RunState]
     living: list[Instance]
     enabled_here: bool
+    refusal: str | None
+    """Why an instance of this version would neither lead nor claim."""
 
     @property
     def active(self) -> list[JobState]:
@@ -70,7 +72,7 @@ def _past(views: Views) -> dict[str, Any]:
         "leader": reign.leader if reign is not None and reign.ended_at is None else None,
         "term": 0 if reign is None else reign.term,
         "lease_until": None,
-        "config": _config(views, None, []),
+        "config": _config(views, None, None),
         "runs": _counts(runs),
         "next": None,
         "instances": None,
@@ -86,7 +88,9 @@ def _present(opened: Application, views: Views) -> dict[str, Any]:
         runs = run_history.unfinished(connection)
     here, enabled = _here(opened)
     head = views.ledger.head()
-    standing = Standing(head=head, jobs=jobs, runs=runs, living=living, enabled_here=enabled)
+    standing = Standing(
+        head=head, jobs=jobs, runs=runs, living=living, enabled_here=enabled, refusal=_refusal(views.ledger)
+    )
     config = _config(views, here, living)
     differing = {each["instance"] for each in config["differing"]}
     return {
@@ -113,7 +117,15 @@ def _here(opened: Application) -> tuple[str | None, bool]:
         return None, True
 
 
-def _config(views: Views, here: str | None, living: list[Instance]) -> dict[str, Any]:
+def _refusal(ledger: Ledger) -> str | None:
+    try:
+        require_current(ledger)
+    except Outdated as error:
+        return error.message
+    return None
+
+
+def _config(views: Views, here: str | None, living: list[Instance] | None) -> dict[str, Any]:
     said = [each for each in views.ledger.read_stream(CONFIG) if each.position <= views.position]
     applied = next((each for each in reversed(said) if isinstance(each.body, ConfigApplied)), None)
     current = applied.body.revision if applied and isinstance(applied.body, ConfigApplied) else None
@@ -124,20 +136,24 @@ def _config(views: Views, here: str | None, living: list[Instance]) -> dict[str,
         "here": here,
         "differing": [
             {"instance": each.id, "revision": each.config_revision}
-            for each in living
+            for each in living or ()
             if each.kind == "service" and each.config_revision not in (None, current)
         ],
-        "rejected": list(_rejected(said)),
+        "rejected": list(_rejected(said, living)),
     }
 
 
-def _rejected(said: list[Recorded]) -> Iterator[dict[str, Any]]:
-    """Yield what instances have rejected since files were last accepted."""
+def _rejected(said: list[Recorded], living: list[Instance] | None) -> Iterator[dict[str, Any]]:
+    """Yield what each living instance has rejected since it last read files that are right.
+
+    Where nobody knows who was up, it is what any instance has.
+    """
+    standing = {each.instance for each in said} if living is None else {each.id for each in living}
     for recorded in reversed(said):
         body = recorded.body
-        if isinstance(body, ConfigApplied | ConfigLoaded):
-            return
-        if isinstance(body, ConfigRejected):
+        if isinstance(body, ConfigLoaded):
+            standing.discard(recorded.instance)
+        elif isinstance(body, ConfigRejected) and recorded.instance in standing:
             at, problems = moment(recorded.recorded_at), list(body.problems)
             yield {"instance": recorded.instance, "at": at, "problems": problems, "count": body.count}
 
@@ -161,9 +177,12 @@ def _why(standing: Standing) -> Iterator[str]:
     """Yield what keeps everything from firing, or some runs from being performed."""
     services = [each for each in standing.living if each.kind == "service"]
     if not services:
-        yield "no instance is up: start one with `cronledger up`"
+        start = "" if standing.refusal else ": start one with `cronledger up`"
+        yield f"no instance is up{start}"
     elif standing.head.is_vacant:
         yield "no instance leads yet: nothing is planned until one does"
+    if standing.refusal and (standing.head.is_vacant or not services):
+        yield f"no instance of this version may lead: {standing.refusal}"
     if services and not any(each.jobs for each in services):
         yield "no instance takes runs: their files say scheduler.enabled: false, or they have no job's code"
     if not standing.enabled_here:

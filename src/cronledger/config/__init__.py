@@ -6,6 +6,7 @@
     schedule.py   schedules and zones, read with the engine's own parser
     load.py       all of that to `Settings`
     pairing.py    which job in code an entry, an override or a bootstrap job means
+    parameters.py what the job of an entry declares, against what the entry says
     resolve.py    pure: `Settings` and registry to `JobDefinition`s, an origin for every field, a revision
 
 Invariants: whatever the bytes of a file, reading it gives settings or one ConfigError; the error tells every

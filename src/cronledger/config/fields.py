@@ -13,7 +13,7 @@ from cronledger.domain.overlap import Overlap
 from cronledger.domain.retry import RetryOn
 from cronledger.strict_yaml import check as plain
 from cronledger.strict_yaml.check import Check, Wrong
-from cronledger.strict_yaml.problem import Problems, quoted
+from cronledger.strict_yaml.problem import Place, Problems, quoted
 from cronledger.strict_yaml.text import Value
 
 DAY = 86_400
@@ -124,8 +124,8 @@ def checked(entries: Mapping[str, Value], title: str, problems: Problems) -> Fie
         kinds = NESTED[key]
         known = frozenset(kinds if kinds is not None else value.data if isinstance(value.data, dict) else ())
         for part, item in plain.known_entries(value, known, f"{title}{key}: ", problems).items():
-            kind = kinds[part] if kinds is not None else check.free
-            keep(fields, f"{key}.{part}", item, kind, title=title, problems=problems)
+            kind, at = (kinds[part], None) if kinds is not None else (check.free, item.key)
+            keep(fields, f"{key}.{part}", item, kind, title=title, problems=problems, at=at)
     _one_schedule(fields, title, problems)
     return fields
 
@@ -142,10 +142,22 @@ def _one_schedule(fields: Fields, title: str, problems: Problems) -> None:
 _ONE_OF = "a job has one of schedule, every and at"
 
 
-def keep(fields: Fields, key: str, value: Value, kind: Check, *, title: str, problems: Problems) -> None:
-    """Add a field if its value passes the check; else note what was expected."""
+def keep(
+    fields: Fields,
+    key: str,
+    value: Value,
+    kind: Check,
+    *,
+    title: str,
+    problems: Problems,
+    at: Place | None = None,
+) -> None:
+    """Add a field if its value passes the check; else note what was expected.
+
+    The field is said to stand where its value does, unless `at` says where.
+    """
     try:
-        fields[key] = Written(kind(value), value.place)
+        fields[key] = Written(kind(value), at or value.place)
     except Wrong as wrong:
         for each in (wrong, *wrong.others):
             place = (each.at or value).place

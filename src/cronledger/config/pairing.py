@@ -52,19 +52,19 @@ def overrides(settings: Settings, problems: Problems) -> dict[Key, list[Override
     return known
 
 
-def bootstrap(settings: Settings, paired: list[Pair], problems: Problems) -> dict[JobName, str]:
+def bootstrap(settings: Settings, paired: list[Pair], problems: Problems) -> dict[JobName, Place]:
     """Return the jobs that `bootstrap_jobs` names, and where."""
     called: dict[str, list[JobName]] = defaultdict(list)
     for pair in paired:
         for name in (pair.code.name, f"{pair.code.extension}:{pair.code.name}"):
             called[name].append(pair.name)
     called |= {pair.name: [pair.name] for pair in paired}
-    boot: dict[JobName, str] = {}
+    boot: dict[JobName, Place] = {}
     for wanted in settings.bootstrap_jobs:
         place = settings.places.get(f"bootstrap_jobs.{wanted}", somewhere(settings))
         found = called.get(wanted, [])
         if len(found) == 1:
-            boot[found[0]] = str(place)
+            boot[found[0]] = place
         elif found:
             message = f"bootstrap_jobs: '{wanted}' may mean each of {', '.join(found)}"
             problems.add(place, message, "write the entry's name")

@@ -13,7 +13,15 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _START = "${env:"
 DEFAULT_DATABASE_URL = "sqlite:///cronledger.db"
 DATABASE_VARIABLES = ["CRONLEDGER_DATABASE_URL", "DATABASE_URL"]
-_PASSWORD_IN_URL = re.compile(r"(://[^\s:/@]*:)[^\s/@]+(@)")
+_PASSWORD_IN_URL = re.compile(
+    r"(://(?:(?<!http://)(?<!https://)|(?![^\s:/\"]*:\d{1,5}[/?#]))[^\s:/\"]*:)"
+    r"(?:(?!://)[^\s@])+(?:@[^\s@/?#\"'<>,;]*(?=@))*(@)",
+    re.IGNORECASE,
+)
+"""A password may hold whatever a reader of URLs lets it: a `/`, or an `@` before the one that ends it.
+
+A port with an `@` behind it looks the same, and is starred too unless it is of an address of the web.
+"""
 _SHORTEST = 4
 """A secret of fewer characters cannot be told from other text."""
 

@@ -16,6 +16,7 @@ import msgspec
 
 from cronledger.config.model import Fields, KnownCalendar, Override, Settings, Written
 from cronledger.config.pairing import Pair, bootstrap, overrides, pairs, somewhere
+from cronledger.config.parameters import check_parameters
 from cronledger.config.schedule import check_effective
 from cronledger.domain.definition import DEFAULT_QUEUE, Dst, Isolation, JobDefinition, Startup
 from cronledger.domain.ids import JobName
@@ -24,7 +25,7 @@ from cronledger.domain.retry import Retry
 from cronledger.domain.schedule import advice_on, schedule_for
 from cronledger.jobs.isolation import IMPORTABLE, obstacle
 from cronledger.jobs.registry import Registered, Registry, is_built_in
-from cronledger.strict_yaml.problem import Problems, nearest
+from cronledger.strict_yaml.problem import Place, Problems, nearest
 
 
 class Origins(Mapping[JobName, dict[str, str]]):
@@ -63,6 +64,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
         origins: For each job, where each field comes from: `code`, `default`, or a file and line.
         warnings: What is allowed and probably not meant.
         revision: Names this set of definitions: 12 hexadecimal digits of their SHA-256.
+        has_files: Whether there are files that could list jobs.
     """
 
     definitions: tuple[JobDefinition, ...]
@@ -70,6 +72,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     revision: str
     spare: tuple[JobDefinition, ...] = ()
+    has_files: bool = True
 
     @property
     def every(self) -> tuple[JobDefinition, ...]:
@@ -89,14 +92,17 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
     booted = bootstrap(settings, paired, problems)
     merged = [_merged(settings, pair, overridden[pair.code.extension, pair.code.name]) for pair in paired]
     merged = [fields | _limit(settings, fields) for fields in merged]
+    warnings: list[str] = []
     for pair, fields in zip(paired, merged, strict=True):
         check_effective(fields, pair, problems, calendars=settings.calendars)
         _check_isolation(settings, pair, fields, problems)
+        at = booted.get(pair.name)
+        startup, _ = _startup(pair, fields, at)
+        warnings += check_parameters(settings, pair, fields, problems, startup=startup, booted=at)
     problems.refuse()
     definitions: list[JobDefinition] = []
     spare: list[JobDefinition] = []
     origins: dict[JobName, dict[str, str]] = {}
-    warnings: list[str] = []
     for pair, fields in zip(paired, merged, strict=True):
         startup, origin = _startup(pair, fields, booted.get(pair.name))
         calendar = settings.calendars[said.value] if (said := fields.get("calendar")) and said.value else None
@@ -113,6 +119,7 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
         warnings=tuple(warnings),
         revision=revision_of(definitions),
         spare=tuple(spare),
+        has_files=bool(settings.files),
     )
 
 
@@ -223,7 +230,7 @@ def _check_isolation(settings: Settings, pair: Pair, fields: Fields, problems: P
 # --- startup --------------------------------------------------------------------------------------------
 
 
-def _startup(pair: Pair, fields: Fields, booted: str | None) -> tuple[Startup, str]:
+def _startup(pair: Pair, fields: Fields, booted: Place | None) -> tuple[Startup, str]:
     """Apply the startup rule: a listed job's code wants it, or `bootstrap_jobs`, and nothing forbids it."""
     wants = pair.code.run_on_startup and pair.entry is not None
     if forbidden := _forbidden(fields):
@@ -232,7 +239,7 @@ def _startup(pair: Pair, fields: Fields, booted: str | None) -> tuple[Startup, s
         return Startup.NEVER, "default"
     if scope := fields.get("startup_scope"):
         return Startup(scope.value), scope.origin
-    return Startup.CLUSTER, booted or "code"
+    return Startup.CLUSTER, str(booted or "code")
 
 
 def _forbidden(fields: Fields) -> Written | None:
@@ -247,7 +254,7 @@ def _forbidden(fields: Fields) -> Written | None:
 # --- advice ---------------------------------------------------------------------------------------------
 
 
-def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: str | None) -> list[str]:
+def _advice(pair: Pair, fields: Fields, definition: JobDefinition, booted: Place | None) -> list[str]:
     """Name what is allowed and probably not meant."""
     advice: list[str] = []
     if booted is not None and (forbidden := _forbidden(fields)):

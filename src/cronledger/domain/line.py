@@ -7,9 +7,20 @@ from datetime import datetime
 import msgspec
 
 from cronledger.domain.ids import InstanceId, JobName, RunId
+from cronledger.domain.run import Outcome
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 """From the least to the most serious."""
+
+LEVEL_OF = {
+    Outcome.SUCCEEDED: "INFO",
+    Outcome.PARTIAL: "WARN",
+    Outcome.CANCELLED: "WARN",
+    Outcome.FAILED: "ERROR",
+    Outcome.TIMED_OUT: "ERROR",
+    Outcome.LOST: "ERROR",
+}
+"""How serious it is that a run ended so, in every log; what failed in one that is partial is a step."""
 
 _BEGIN = ((40, "ERROR"), (30, "WARN"), (20, "INFO"))
 

@@ -69,11 +69,9 @@ def next_moves(order: Sequence[Needs], standing: Mapping[str, Standing], *, limi
 def check_order(order: Sequence[Needs]) -> None:
     """Refuse steps that can never all be done.
 
-    Raises UsageError for names that are missing or used twice, needs that are unknown, and circles of needs.
+    Raises UsageError for names that are used twice, needs that are unknown, and circles of needs.
     """
     names = Counter(step.name for step in order)
-    if "" in names:
-        raise UsageError("a step of the pipeline has no name", hint="write it as (name, work)")
     for name, count in names.items():
         if count > 1:
             raise UsageError(

@@ -78,6 +78,11 @@ def _names(definitions: Definitions, jobs: Mapping[JobName, JobState]) -> list[J
     return [*definitions, *(name for name in jobs if name not in definitions)]
 
 
+def is_listed(state: JobState) -> bool:
+    """Whether some file has an entry for a job."""
+    return state.definition is not None and state.definition.scheduled and not state.retired
+
+
 def named(events: Iterable[e.Event], *, most: int | None = NAMES) -> Changes:
     """Say which jobs some events register, redefine and retire."""
     found = list(events)
@@ -122,14 +127,23 @@ def applied(
 
 
 class Configuration:
-    """The definitions that this instance carries, and their revision; `spare` are known by hand only."""
+    """The definitions that this instance carries, and their revision; `spare` are known by hand only.
+
+    One that was not read from files lists no jobs, so it says nothing about those that others have listed.
+    """
 
     def __init__(
-        self, definitions: Sequence[JobDefinition], revision: str, spare: Sequence[JobDefinition] = ()
+        self,
+        definitions: Sequence[JobDefinition],
+        revision: str,
+        spare: Sequence[JobDefinition] = (),
+        *,
+        has_files: bool = True,
     ) -> None:
         self.definitions = {definition.name: definition for definition in definitions}
         self.every = {definition.name: definition for definition in spare} | self.definitions
         self.revision = revision
+        self._has_files = has_files
         self._told: str | None = None
         self._said = Changes()
         self._term: Term | None = None
@@ -141,7 +155,7 @@ class Configuration:
         """
         if self._term != term:
             self._said, self._term = Changes(), term
-        if not await self._may_apply(world, board.revisions):
+        if not await self._may_apply(world, board):
             return True
         until = world.clock.monotonic() + APPLY_SECONDS
         before = board.revisions.current
@@ -174,14 +188,18 @@ class Configuration:
         else:
             self._said = joined(self._said, named(event for _, event in changes))
 
-    async def _may_apply(self, world: World, revisions: Revisions) -> bool:
-        why = await self._kept_away(world, revisions) if revisions.has_superseded(self.revision) else None
+    async def _may_apply(self, world: World, board: Board) -> bool:
+        revisions = board.revisions
+        why: str | None = None
+        if not self._has_files and any(is_listed(state) for state in board.jobs.values()):
+            why = "this instance has found no configuration files, and others have listed jobs in theirs"
+        elif revisions.has_superseded(self.revision) and (by := await self._kept_away(world, revisions)):
+            why = f"configuration {self.revision} was superseded by {revisions.current}, which {by}"
         if why is not None and why != self._told:
             log.warning(
-                "configuration %s was superseded by %s, which %s: the ledger's definitions stay"
-                " (`cronledger config apply --force` brings it back)",
-                self.revision, revisions.current, why,
-            )  # fmt: skip
+                "%s: the ledger's definitions stay (`cronledger config apply --force` replaces them)",
+                why,
+            )
         self._told = why
         return why is None
 

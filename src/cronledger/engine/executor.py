@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,18 +21,18 @@ from msgspec.structs import replace
 from cronledger.domain import run
 from cronledger.domain.definition import Isolation, JobDefinition
 from cronledger.domain.ids import JobName, Position, RunId, run_stream
+from cronledger.domain.line import LEVEL_OF
 from cronledger.domain.result import JobResult
 from cronledger.domain.retry import RetryOn
 from cronledger.domain.run import Ended, Outcome, RunState
 from cronledger.engine.attempt import Attempt, ClaimLost, RunUnknown
 from cronledger.engine.discretion import Hide, discreet
-from cronledger.engine.steps import NotANumber, Recorder, counted
+from cronledger.engine.steps import NotANumber, Recorder, counted, told
 from cronledger.engine.world import World
 from cronledger.errors import LedgerDamaged, Outdated
 from cronledger.jobs.api import Job, JobContext, RunInfo
-from cronledger.jobs.calling import Threads, call, caller, is_cancellation, kept_of, said
+from cronledger.jobs.calling import Threads, call, caller, is_cancellation, said
 from cronledger.jobs.isolation import perform_apart
-from cronledger.jobs.isolation_messages import RaisedApart
 from cronledger.jobs.registry import is_built_in
 from cronledger.jobs.together import PlainGroup
 from cronledger.ledger.api import Item, Write
@@ -55,6 +56,7 @@ class Provision(msgspec.Struct, frozen=True, kw_only=True):
     open_own_db: Callable[[], Any] | None = None
     root: str = ""
     services: Sequence[object] = ()
+    now: Callable[[], datetime] | None = None  # None: the ledger's clock
 
 
 class Executor:
@@ -250,7 +252,7 @@ class Executor:
             db=self._provision.db,
             open_db=self._provision.open_own_db if is_built_in(job) else None,
             root=self._provision.root,
-            now=self._world.now,
+            now=self._provision.now or self._world.now,
             services=self._provision.services,
             enforce=definition.enforce,
             log=attempt.notes.log,
@@ -267,7 +269,7 @@ class Executor:
         except (LedgerDamaged, ArithmeticError, TypeError, ValueError) as error:
             ended = _failed(f"unserialisable: the outcome could not be recorded: {said(error)}")
             await self._tell(attempt, ended, definition)
-        level = logging.INFO if ended.error is None else logging.ERROR
+        level: int = logging.getLevelName(LEVEL_OF[ended.outcome])
         if not log.isEnabledFor(level):
             return
         why = f": {truncated(self._provision.hide(ended.error), MESSAGE_BYTES)}" if ended.error else ""
@@ -347,14 +349,6 @@ def _failed_in_the_end(attempt: Attempt, definition: JobDefinition, failed: Ende
 
 def _raised(error: BaseException) -> Ended:
     return _failed(told(error))
-
-
-def told(error: BaseException) -> str:
-    """Return what is kept of whatever a job raised: its class and what it says."""
-    if isinstance(error, RaisedApart):
-        return error.told
-    words, name = kept_of(error), type(error).__name__
-    return words if words == name else f"{name}: {words}"
 
 
 def _failed(error: str) -> Ended:

@@ -64,7 +64,6 @@ class Engine:
         self._woken = anyio.Event()
         self._stopping = self._has_stepped_aside = self._contends = False
         self.ready = anyio.Event()
-        self.drained = anyio.Event()
         self.farewell = Farewell()
         self._startup_triggered = False
         self._configuration_due = False
@@ -134,7 +133,6 @@ class Engine:
                     tasks.cancel_scope.cancel()
         finally:
             self.ready.set()
-            self.drained.set()
 
     async def _load(self) -> None:
         """Learn what is known so far, as soon as the ledger answers."""

@@ -20,10 +20,11 @@ from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.domain.steps import BLOCK
 from cronledger.engine.attempt import Attempt, ClaimLost
-from cronledger.errors import CronledgerError
+from cronledger.errors import CronledgerError, UsageError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, kept_of
-from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
+from cronledger.jobs.isolation_messages import RaisedApart
+from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named, step_name
 from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
 RESULT_BYTES = 16 * 1024
@@ -107,7 +108,7 @@ class Recorder:
         except BaseException as error:
             if is_cancellation(error):
                 raise
-            await self._failed(step, kept_of(error), began)
+            await self._failed(step, told(error), began)
             if on_error is OnError.CONTINUE:
                 return
             raise
@@ -137,7 +138,7 @@ class Recorder:
         except BaseException as raised:
             if is_cancellation(raised):
                 raise
-            error, returned = raised, JobResult.failure(kept_of(raised))
+            error, returned = raised, JobResult.failure(told(raised))
         if not isinstance(returned, JobResult) or returned.ok:
             return _given(await self._succeeded(step, began))
         why = worded(returned.message) or "the step reported a failure"
@@ -159,6 +160,11 @@ class Recorder:
         is recorded would be done again.
         """
         text = truncated(worded(name) or "", MESSAGE_BYTES)
+        if text not in self._attempt.finished_steps:  # earlier versions recorded steps under any name
+            try:
+                step_name(name)
+            except UsageError as error:
+                self._refuse(error)
         if self._attempt.is_secret(text):
             self._attempt.notes.log().warning("the name of a step holds a secret, and names are kept")
         if text in self._names:
@@ -233,6 +239,14 @@ async def called(work: Work, args: Sequence[Any], ctx: JobContext) -> Any:
     if isinstance(work, Job):
         return await call(work.execute, ctx, threads=ctx.threads)
     return await call(work, *args, threads=ctx.threads)
+
+
+def told(error: BaseException) -> str:
+    """Return what is kept of whatever the code of a run or a step raised: its class and what it says."""
+    if isinstance(error, RaisedApart):
+        return error.told
+    words, name = kept_of(error), type(error).__name__
+    return words if words == name or isinstance(error, NotKept) else f"{name}: {words}"
 
 
 def _given(body: e.StepSucceeded) -> Any:

@@ -230,9 +230,10 @@ def _table(name: str, names: Names, seen: Any) -> Table:
     actual = names.table(name)
     schema, _, bare = actual.rpartition(".")
     if not seen.has_table(bare, schema=schema or None):
+        says = f"application.tables says that it calls '{name}' so"  # and then `app-db upgrade` makes none
+        advice = f"run `cronledger app-db upgrade`, or say under application.tables what it calls '{name}'"
         raise TableMissing(
-            f"the application's database has no table '{actual}': run `cronledger app-db upgrade`, "
-            f"or say under application.tables what it calls '{name}'"
+            f"the application's database has no table '{actual}': {advice if actual == name else says}"
         )
     there = {column["name"] for column in seen.get_columns(bare, schema=schema or None)}
     named = {key: names.column(name, key) for key in COLUMNS[name]}

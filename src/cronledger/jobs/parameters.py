@@ -1,14 +1,15 @@
-"""Parameters that somebody gives to a run, held against those that its job declares.
+"""Parameters that somebody gives to a run or that its entry holds, against those that its job declares.
 
-A run that could only fail is refused before it is triggered. A job that declares none takes whatever it is
-given, as it is given.
+A run that could only fail is refused before it is triggered, and so is the entry of which every run would.
+A job that declares none takes whatever it is given, as it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, get_args, get_origin
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -33,22 +34,76 @@ def fitted(job: Job, title: str, given: Mapping[Any, Any], configured: Iterable[
     """
     if job.params is None:
         return dict(given)
-    fields = {field.encode_name: field for field in msgspec.structs.fields(job.params)}
-    declared = ", ".join(map(_declared, fields.values())) or "none"
+    fields, declared = _fields(job.params)
     for name in given:
         if name not in fields:
-            close = get_close_matches(str(name), fields, n=1)
-            meant = f"did you mean '{close[0]}'? " if close else ""
-            raise UsageError(
-                f"job '{title}' has no parameter '{str(name)[:80]}'", hint=f"{meant}declared: {declared}"
-            )
-    for name, field in fields.items():
-        if field.required and name not in given and name not in configured:
-            raise UsageError(
-                f"job '{title}' needs the parameter '{name}' of type {_type(field)}",
-                hint=f"declared: {declared}",
-            )
+            unknown = _unknown(f"job '{title}'", str(name), job.params)
+            raise UsageError(unknown.message, hint=unknown.hint)
+    for missing in _missing(f"job '{title}'", job.params, {*given, *configured}):
+        raise UsageError(missing.message, hint=missing.hint)
     return {name: _value(title, fields[name], value, declared) for name, value in given.items()}
+
+
+class Misfit(NamedTuple):
+    """What is wrong with one parameter. A name that is not declared is no harm where others are ignored."""
+
+    name: str
+    message: str
+    hint: str
+    is_harmless: bool = False
+
+
+def misfits(kind: type[msgspec.Struct], configured: Mapping[str, Any], *, is_all: bool) -> Iterator[Misfit]:
+    """Yield what is wrong with the parameters that a configuration gives to the runs of a job.
+
+    `kind` is what the job declares. `is_all`: nobody gives what is missing. A value is read as a run reads
+    it, which takes no text for JSON; one that is not known yet is `msgspec.UNSET`.
+
+    >>> class Limits(msgspec.Struct):
+    ...     days: int
+    >>> [misfit.message for misfit in misfits(Limits, {"days": "x"}, is_all=True)]
+    ["parameters.days: cannot be 'x': expected `int`, got `str`"]
+    """
+    fields, declared = _fields(kind)
+    for name, value in configured.items():
+        if name not in fields:
+            yield _unknown("the job", name, kind)
+        elif value is not msgspec.UNSET:
+            try:
+                msgspec.convert(value, fields[name].type, strict=False)
+            except msgspec.ValidationError as error:
+                what = f"parameters.{name}: {_cannot_be(value, error)}"
+                yield Misfit(name, what, f"declared: {declared}")
+    if is_all:
+        yield from _missing("the job", kind, configured)
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type[msgspec.Struct]) -> tuple[dict[str, FieldInfo], str]:
+    """Return what a struct declares, by name, and how a message says it."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return fields, ", ".join(map(_declared, fields.values())) or "none"
+
+
+def _unknown(title: str, name: str, kind: type[msgspec.Struct]) -> Misfit:
+    fields, declared = _fields(kind)
+    close = get_close_matches(name, fields, n=1)
+    meant = f"did you mean '{close[0]}'? " if close else ""
+    struct = get_origin(kind) or kind
+    return Misfit(
+        name,
+        f"{title} has no parameter '{name[:80]}'",
+        f"{meant}declared: {declared}",
+        is_harmless=not struct.__struct_config__.forbid_unknown_fields,
+    )
+
+
+def _missing(title: str, kind: type[msgspec.Struct], given: Container[str]) -> Iterator[Misfit]:
+    fields, declared = _fields(kind)
+    for name, field in fields.items():
+        if field.required and name not in given:
+            what = f"{title} needs the parameter '{name}' of type {_type(field)}"
+            yield Misfit(name, what, f"declared: {declared}")
 
 
 def _value(title: str, field: FieldInfo, value: object, declared: str) -> Any:
@@ -56,11 +111,14 @@ def _value(title: str, field: FieldInfo, value: object, declared: str) -> Any:
         converted = _converted(value, field.type)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"parameter '{field.encode_name}' of job '{title}' cannot be {_shown(value)}: "
-            f"{str(error)[:1].lower()}{str(error)[1:]}",
+            f"parameter '{field.encode_name}' of job '{title}' {_cannot_be(value, error)}",
             hint=f"declared: {declared}",
         ) from None
     return msgspec.to_builtins(converted) if isinstance(value, str) else value
+
+
+def _cannot_be(value: object, error: msgspec.ValidationError) -> str:
+    return f"cannot be {_shown(value)}: {str(error)[:1].lower()}{str(error)[1:]}"
 
 
 def _converted(value: object, kind: Any) -> Any:

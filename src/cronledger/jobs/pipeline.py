@@ -14,7 +14,7 @@ from cronledger.domain.result import JobResult
 from cronledger.errors import UsageError
 from cronledger.jobs.api import Job, JobContext, check_work, member
 from cronledger.jobs.calling import is_cancellation
-from cronledger.jobs.steps import OnError, StepFailed, on_error_of
+from cronledger.jobs.steps import OnError, StepFailed, on_error_of, step_name
 
 
 class PipelineStep(msgspec.Struct, frozen=True):
@@ -37,7 +37,8 @@ class Pipeline(Job):
     The run ends `partial` if some steps failed and `failed` if all did; the counts are steps done and steps
     failed.
 
-    Raises UsageError for steps that can never all be done: a name twice, an unknown need, a circle of needs.
+    Raises UsageError for a name that no step can have, and for steps that can never all be done: a name
+    twice, an unknown need, a circle of needs.
 
     >>> def one(ctx): ...
     >>> def two(ctx): ...
@@ -164,10 +165,11 @@ def _step(step: Any) -> PipelineStep:
         step = PipelineStep(*step)
     if not isinstance(step, PipelineStep):
         name = member(step, "name") if isinstance(step, Job) else getattr(step, "__name__", "")
-        step = PipelineStep(str(name), step)
-    check_work(step.name, step.work)
+        step = PipelineStep(name, step)
+    name = step_name(step.name)
+    check_work(name, step.work)
     if step.on_error is not None:
         on_error_of(step.on_error)
     if isinstance(step.needs, str):
-        raise UsageError(f"the needs of step '{step.name}' are a text", hint=f"write needs=['{step.needs}']")
-    return PipelineStep(str(step.name), step.work, step.on_error, tuple(map(str, step.needs)))
+        raise UsageError(f"the needs of step '{name}' are a text", hint=f"write needs=['{step.needs}']")
+    return PipelineStep(name, step.work, step.on_error, tuple(map(str, step.needs)))

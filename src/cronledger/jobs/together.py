@@ -7,12 +7,15 @@ A task group raises groups, also of one. Whoever waits for an instance wants to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -26,6 +29,40 @@ async def together() -> AsyncIterator[TaskGroup]:
             raise
         (alone,) = group.exceptions
         raise alone from alone.__cause__
+
+
+async def undisturbed(work: Callable[[], Awaitable[object]]) -> None:
+    """Do something to its end; whoever waits for it is told to stop only then.
+
+    A shield keeps away what scopes of anyio say, but not asyncio's own `cancel`, by which `asyncio.timeout`
+    ends its block: that is for the waiting task alone, so the work is given to another one.
+    """
+
+    async def shielded() -> None:
+        with anyio.CancelScope(shield=True):
+            await work()
+
+    with anyio.CancelScope(shield=True):
+        async with together() as tasks:
+            tasks.start_soon(shielded)
+
+
+@asynccontextmanager
+async def kept(
+    take: Callable[[], Awaitable[T]], give_back: Callable[[T], Awaitable[object]]
+) -> AsyncIterator[T]:
+    """Have something while the block lasts; it is given back whenever the caller is told to stop."""
+    taken: list[T] = []
+
+    async def keep() -> None:
+        taken.append(await take())
+
+    try:
+        await undisturbed(keep)
+        yield taken[0]
+    finally:
+        if taken:
+            await undisturbed(partial(give_back, taken[0]))
 
 
 Turn = asyncio.Lock

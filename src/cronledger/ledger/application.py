@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cronledger.errors import ConfigError
+from cronledger.ledger.failures import UNCLEAR, WRITE_IT, has_unclear_password
+from cronledger.ledger.sqlite_connections import make_private
 
 _NO_URL = (
     "application.database_url is not the URL of a database that can be opened here: use for instance "
@@ -42,12 +46,15 @@ def new_file(engine: Engine) -> None:
 def application_engine(url: str) -> Engine:
     """Return an engine for the application's database; it connects when a job first asks.
 
-    `postgres://` and `postgresql://` use psycopg 3; SQLite minds foreign keys, as PostgreSQL does. Raises
-    ConfigError for a URL that cannot be read, and for a database whose driver is not installed.
+    `postgres://` and `postgresql://` use psycopg 3; SQLite minds foreign keys, as PostgreSQL does, and a file
+    that it makes is this user's alone. Raises ConfigError for a URL that cannot be read, and for a database
+    whose driver is not installed.
 
     >>> application_engine("sqlite://").dialect.name
     'sqlite'
     """
+    if has_unclear_password(url):
+        raise ConfigError([f"application.database_url cannot be read: {UNCLEAR}; {WRITE_IT}"])
     scheme, separator, rest = url.partition("://")
     if scheme in {"postgres", "postgresql"}:
         scheme = "postgresql+psycopg"
@@ -59,8 +66,16 @@ def application_engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError):
         raise ConfigError([_NO_URL]) from None
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _make_file)
         event.listen(engine, "connect", _mind_foreign_keys)
     return engine
+
+
+def _make_file(_dialect: object, _record: object, words: list[Any], named: dict[str, Any]) -> None:
+    """Make a file that is not there private; what stands in the way SQLite says itself."""
+    if words[0] != ":memory:" and not named.get("uri"):
+        with suppress(OSError):
+            make_private(Path(words[0]))
 
 
 def _mind_foreign_keys(connection: DBAPIConnection, _record: object) -> None:

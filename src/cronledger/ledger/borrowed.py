@@ -15,21 +15,24 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from cronledger.domain.requests import Requested
 from cronledger.errors import UsageError
 from cronledger.ledger import inbox
 from cronledger.ledger.database import Store
+from cronledger.ledger.postgres_schema import SCHEMA
+from cronledger.ledger.schema import HEAD
 
 Execute = Callable[[str, Mapping[str, Any]], list[tuple[Any, ...]]]
 """Executes a statement whose parameters are written `:name`, and returns the rows if there are any."""
 
 _TABLES = {
-    "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN (:head, :inbox)",
+    "sqlite": "SELECT count(*) FROM main.sqlite_master "
+    "WHERE type = 'table' AND 'main.' || name IN (:head, :inbox)",
     "postgresql": "SELECT count(to_regclass(:head)) + count(to_regclass(:inbox))",
 }
-_LINEAGE = "SELECT lineage FROM {head}"
+_IS_HOME = "SELECT count(*) FROM {head} WHERE lineage = :lineage"
 _INSERT = (
     "INSERT INTO {inbox} (id, written_at, job, parameters, actor, idempotency_key, reason) "
     "VALUES (:id, :written_at, :job, :parameters, :actor, :idempotency_key, :reason)"
@@ -46,16 +49,16 @@ class Home(msgspec.Struct, frozen=True):
 
     def table(self, name: str) -> str:
         """Return the full name of a table; the connection may look for its own tables elsewhere."""
-        return f"{self.schema}.{name}" if self.schema else name
+        return f"{self.schema}.{name}"
 
 
 def home_of(store: Store) -> Home:
     """Learn what a connection to the same database is recognized by."""
     with store.reading() as connection:
-        dialect, schema = connection.dialect.name, ""
+        dialect, schema = connection.dialect.name, "main"
         if dialect == "postgresql":
-            schema = str(connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one())
-        lineage = connection.execute(text(_LINEAGE.format(head="head"))).scalar_one()
+            schema = str(connection.execute(text(f"SELECT quote_ident({SCHEMA})")).scalar_one())
+        lineage = connection.execute(select(HEAD.c.lineage)).scalar_one()
     return Home(store.url, dialect, schema, lineage)
 
 
@@ -78,13 +81,13 @@ def _leads_to(execute: Execute, home: Home) -> bool:
     tables = {name: home.table(name) for name in ("head", "inbox")}
     if execute(_TABLES[home.dialect], tables) != [(len(tables),)]:
         return False
-    return execute(_LINEAGE.format(**tables), {}) == [(home.lineage,)]
+    return execute(_IS_HOME.format(**tables), {"lineage": home.lineage}) == [(1,)]
 
 
 def _speaking(connection: object) -> tuple[str, Execute]:
     """Return a connection's dialect and how to execute over it; modules that nobody loaded are not needed."""
     orm, psycopg = sys.modules.get("sqlalchemy.orm"), sys.modules.get("psycopg")
-    if orm is not None and isinstance(connection, orm.Session):
+    if orm is not None and isinstance(connection, (orm.Session, orm.scoped_session)):
         connection = connection.connection()
     if isinstance(connection, Connection):
         return connection.dialect.name, _over_sqlalchemy(connection)
@@ -117,9 +120,11 @@ def _over_sqlite(connection: sqlite3.Connection) -> Execute:
 
 def _over_psycopg(connection: Any) -> Execute:
     def execute(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        rows = sys.modules["psycopg"].rows
-        with connection.cursor(row_factory=rows.tuple_row) as cursor:
+        psycopg = sys.modules["psycopg"]
+        # Not the application's own kind of cursor: its parameters may be written otherwise.
+        with psycopg.Cursor(connection, row_factory=psycopg.rows.tuple_row) as cursor:
             cursor.execute(re.sub(r":(\w+)", r"%(\1)s", statement), dict(values))
-            return cursor.fetchall() if cursor.description else []
+            # In a pipeline a cursor does not know what it will return before it is asked for it.
+            return cursor.fetchall() if statement.startswith("SELECT") else []
 
     return execute

@@ -135,7 +135,7 @@ def open_store(
         case "memory":
             return MemoryStore(parts.host or "", instance=instance, clock=clock, entropy=entropy)
         case "sqlite":
-            path = _file(parts.database)
+            path = _file(parts.database, options=url.partition("?")[2])
             return SqliteStore(path, instance=instance, clock=clock, entropy=entropy, create=create)
         case "postgres" | "postgresql":
             # The driver comes with the extra `postgres`; nobody else needs it.
@@ -149,7 +149,12 @@ def open_store(
             )
 
 
-def _file(database: str | None) -> Path:
+def _file(database: str | None, *, options: str) -> Path:
     if not database or database == ":memory:":
         raise UsageError("the database URL names no file", hint="use sqlite:///FILE, or memory://NAME")
+    if "/" in options or (options and "=" not in options):
+        raise UsageError(
+            "the database URL names a file or folder with a ? in it, and would lead to another one",
+            hint="rename it, or start in its folder and name the file alone, as in sqlite:///cronledger.db",
+        )
     return Path(database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,10 @@ from cronledger.errors import CronledgerError, LedgerUnreachable, UsageError
 
 Translate = Callable[[BaseException], CronledgerError | None]
 
+UNCLEAR = "it is unclear which @ ends the password"
+WRITE_IT = "write @ in a password as %40"
+
+_TWO_ENDS = re.compile(r"[^:/]*://[^:/]*:[^@]*@[^@]*@")
 _SECRETS = ("password", "passfile", "sslpassword", "sslkey")
 
 
@@ -32,6 +37,8 @@ def translated(translate: Translate) -> Iterator[None]:
 
 def parsed(url: str) -> URL:
     """Return a database URL in parts; raise UsageError, without repeating it, if it is none."""
+    if has_unclear_password(url):
+        raise UsageError(f"the database URL cannot be read: {UNCLEAR}", hint=WRITE_IT)
     try:
         return make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -41,6 +48,15 @@ def parsed(url: str) -> URL:
         ) from error
 
 
+def has_unclear_password(url: str) -> bool:
+    """Whether an @ follows the one that ends the password: what lies between would be shown as the host.
+
+    >>> has_unclear_password("postgresql://ann:p@ss@db/jobs"), has_unclear_password("postgresql://ann:p@db/jobs")
+    (True, False)
+    """
+    return _TWO_ENDS.match(url) is not None
+
+
 def safe_url(url: str) -> str:
     """Return a database URL that may be shown: its secrets are starred out.
 
@@ -48,8 +64,8 @@ def safe_url(url: str) -> str:
     'postgresql://ann:***@db/jobs?sslpassword=%2A%2A%2A'
     """
     try:
-        parts = make_url(url)
-    except (ArgumentError, ValueError):
+        parts = parsed(url)
+    except UsageError:
         return "(a database URL that cannot be read)"
     hidden = {key: "***" for key in parts.query if key in _SECRETS}
     return parts.update_query_dict(hidden).render_as_string(hide_password=True)

@@ -46,6 +46,7 @@ from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.postgres_append import answers, request
 from cronledger.ledger.postgres_concerns import concerns
 from cronledger.ledger.postgres_pool import arguments, pool_of, problem
+from cronledger.ledger.postgres_schema import SCHEMA
 from cronledger.ledger.sessions import Listener, SessionInstanceLock, SessionLeaderLock
 from cronledger.ledger.sql import SqlLedger, head_of
 
@@ -187,7 +188,7 @@ class PostgresStore:
         """Return what a session of its own needs to know."""
         if self._schema is None:
             with self.reading() as connection:
-                self._schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+                self._schema = str(connection.exec_driver_sql(f"SELECT {SCHEMA}").scalar_one())
         return Address(self.url, self._arguments, self._schema, self._limit)
 
     def server(self, connection: Connection) -> str:

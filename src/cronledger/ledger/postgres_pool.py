@@ -128,6 +128,7 @@ def pool_of(parts: URL, connect_args: dict[str, Any], limit_seconds: float) -> E
     event.listen(engine, "do_connect", begin)
     event.listen(engine, "connect", _settle)
     event.listen(engine, "checkout", limit)
+    event.listen(engine, "checkin", _unbind)
     event.listen(engine, "handle_error", _note_standby)
     return engine
 
@@ -141,6 +142,12 @@ def _settle(connection: psycopg.Connection[Any], record: ConnectionPoolEntry) ->
     except BaseException:
         connection.close()  # the pool forgets a connection whose first words failed, and leaves it open
         raise
+
+
+def _unbind(connection: psycopg.Connection[Any] | None, _record: ConnectionPoolEntry) -> None:
+    """Leave it to the server again whether a transaction may write: who has only read would insist on it."""
+    if connection is not None:
+        connection.read_only = None
 
 
 def _note_standby(context: ExceptionContext) -> None:

@@ -29,7 +29,14 @@ from cronledger.ledger.instances import Instance
 from cronledger.ledger.pools import close_for_good
 from cronledger.ledger.sql import SqlLedger
 from cronledger.ledger.sqlite_append import SqliteAppender
-from cronledger.ledger.sqlite_connections import Checkpoints, engine_for, unsynced, writer_lock
+from cronledger.ledger.sqlite_connections import (
+    Checkpoints,
+    engine_for,
+    file_url,
+    make_private,
+    unsynced,
+    writer_lock,
+)
 from cronledger.ledger.sqlite_problems import problem, require_local, warn_of_others
 from cronledger.ledger.wakeups import FileWatch, OwnWrites
 
@@ -48,7 +55,7 @@ class SqliteStore:
         self.path = Path(os.path.realpath(path))
         """The file itself: SQLite follows links, and what lies beside the file has to be one for all."""
         self._given = path.absolute()
-        self.url = f"sqlite:///{path}"
+        self.url = file_url(path).render_as_string()
         _require_file(self.path, create=create)
         self._turn = writer_lock(self.path)
         self.checkpoints = Checkpoints(self.path)
@@ -216,9 +223,7 @@ def _require_file(path: Path, *, create: bool) -> None:
             f"there is no ledger at {path}", hint="run `cronledger db upgrade` to make one"
         )
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
+        make_private(path)
     except OSError as error:
         raise LedgerUnreachable(f"the ledger {path} cannot be made: {error.strerror}") from error
 

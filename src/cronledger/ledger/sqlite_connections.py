@@ -14,12 +14,13 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, RLock
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
 
 from cronledger.clock import SystemClock
 from cronledger.errors import LedgerUnreachable
@@ -133,15 +134,32 @@ def writer_lock(path: Path) -> WriterLock:
         return lock
 
 
+def make_private(path: Path) -> None:
+    """Make an empty file that nobody else may read, unless there is one; raise OSError if that fails."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def file_url(path: Path) -> URL:
+    """Return the URL of a file, whatever its name and its folders' are: `?` and `%` are but letters there."""
+    return URL.create("sqlite", database=str(path))
+
+
 def engine_for(path: Path, *, guarded: bool) -> Engine:
     """Return the pool of connections to a file; `guarded`: none of them checkpoints by the way."""
-    engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, pool_timeout=BUSY_SECONDS
-    )
+    engine = create_engine(file_url(path), connect_args={"timeout": BUSY_SECONDS}, pool_timeout=BUSY_SECONDS)
 
     def on_connect(connection: sqlite3.Connection, record: object) -> None:
         del record
-        settle(connection, guarded=guarded)
+        try:
+            settle(connection, guarded=guarded)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or _has_mode(connection):
+                raise
+            raise LedgerUnreachable(
+                f"the file {path} cannot become a ledger while somebody has a transaction open in it",
+                hint="end the transaction; then `cronledger db upgrade` makes the ledger's tables",
+            ) from error
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", begin)
@@ -163,6 +181,15 @@ def settle(connection: sqlite3.Connection, *, guarded: bool) -> None:
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     if guarded:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+
+def _has_mode(connection: sqlite3.Connection) -> bool:
+    """Whether a file in use has a ledger's mode already; to change it, SQLite does not wait for its turn."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.OperationalError):
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        return bool(mode == "wal")
+    return True
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 import msgspec
 from sqlalchemy import text
@@ -14,7 +15,13 @@ from cronledger.clock import SystemClock
 from cronledger.errors import LedgerUnreachable, MigrationBlocked, SchemaOutdated
 from cronledger.ledger.database import Store
 from cronledger.ledger.schema import REVISION
-from cronledger.migrations.obstacles import obstacles, require_free_names, take_turn
+from cronledger.migrations.obstacles import (
+    UnknownRevision,
+    obstacles,
+    require_free_names,
+    settle,
+    take_turn,
+)
 
 log = logging.getLogger("cronledger.migrations")
 
@@ -25,7 +32,12 @@ DEADLINE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
 """Between two attempts: what had queued up behind the first one goes ahead of the second."""
 
+ALEMBIC = Lock()
+"""Alembic's context is one for the whole process: held round each of its calls, and last, within the turn."""
+
 _VERSION = text("SELECT version_num FROM cronledger_version")
+_NUMBERED = re.compile("(?!0000)[0-9]{4}")
+"""Revisions are numbered from 0001 on, without gaps up to ours."""
 _LOCK_NOT_AVAILABLE, _DEADLOCK, _NO_TABLE = "55P03", "40P01", "42P01"
 
 
@@ -37,14 +49,19 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def current(store: Store) -> str | None:
-    """Return the revision that a ledger is at, None without a schema: one SELECT."""
+    """Return the revision that a ledger is at, None without a schema: one SELECT. Raises UnknownRevision."""
     with store.reading() as connection:
         try:
-            return connection.execute(_VERSION).scalar_one_or_none()
+            found = [str(each) for each in connection.execute(_VERSION).scalars()]
         except (OperationalError, ProgrammingError) as error:
             if _says_no_table(error):
                 return None
             raise
+    if not found:
+        return None
+    if len(found) > 1 or not _NUMBERED.fullmatch(found[0]):
+        raise UnknownRevision(store.url, found)
+    return found[0]
 
 
 def check(store: Store) -> None:
@@ -86,12 +103,12 @@ def _attempt(store: Store, steps: Steps) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     with store.writing() as connection:
-        take_turn(connection)
+        take_turn(connection, store.url)
         found = current(store)
         if _has_reached(found, steps.head):
             return
-        if found is None:
-            require_free_names(connection, store.url)
+        require_free_names(connection, store.url, found)
+        settle(connection)
         config = Config()
         config.set_main_option("script_location", "cronledger:migrations")
         if steps.further:
@@ -99,7 +116,8 @@ def _attempt(store: Store, steps: Steps) -> None:
             config.set_main_option("version_locations", "\n".join(map(str, folders)).replace("%", "%%"))
             config.set_main_option("path_separator", "newline")
         config.attributes["connection"] = connection
-        command.upgrade(config, steps.head)
+        with ALEMBIC:
+            command.upgrade(config, steps.head)
 
 
 def _has_reached(found: str | None, wanted: str) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from cronledger.domain import events as e
 from cronledger.domain.events import Recorded
-from cronledger.domain.line import Line
+from cronledger.domain.line import LEVEL_OF, Line
+from cronledger.domain.run import Outcome
 from cronledger.projections.moments import fire_time
 from cronledger.projections.step_state import Step
 
@@ -149,12 +150,12 @@ def _counts(body: Any) -> str:
 _LINES: dict[type[e.Body], tuple[str, Words]] = {
     e.RunTriggered: ("DEBUG", _triggered),
     e.RunStarted: ("INFO", _started),
-    e.RunSucceeded: ("INFO", _ended),
-    e.RunPartial: ("WARN", _ended),
-    e.RunCancelled: ("WARN", _ended),
-    e.RunFailed: ("ERROR", _ended),
-    e.RunTimedOut: ("ERROR", _ended),
-    e.RunLost: ("ERROR", _ended),
+    e.RunSucceeded: (LEVEL_OF[Outcome.SUCCEEDED], _ended),
+    e.RunPartial: (LEVEL_OF[Outcome.PARTIAL], _ended),
+    e.RunCancelled: (LEVEL_OF[Outcome.CANCELLED], _ended),
+    e.RunFailed: (LEVEL_OF[Outcome.FAILED], _ended),
+    e.RunTimedOut: (LEVEL_OF[Outcome.TIMED_OUT], _ended),
+    e.RunLost: (LEVEL_OF[Outcome.LOST], _ended),
     e.RunLateResult: ("WARN", _late),
     e.RunCancelRequested: ("INFO", _decision),
     e.AttemptFailed: ("ERROR", _attempt),

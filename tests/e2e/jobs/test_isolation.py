@@ -164,6 +164,17 @@ def test_a_run_says_how_it_came_out(
     assert (run.error or run.message or "").startswith(words)
 
 
+def test_its_steps_tell_what_was_raised_as_those_of_other_runs_do(sqlite_url: str, tmp_path: Path) -> None:
+    performed(configured(tmp_path, sqlite_url), "bad_steps")
+    errors = [line["body"]["error"] for line in lines_of(sqlite_url) if line["type"] == "step.failed"]
+
+    assert ["OSError: in the call", "OSError: in the block", "unserialisable"] == [
+        errors[0],
+        errors[1],
+        errors[2].partition(":")[0],
+    ]
+
+
 def test_an_attempt_that_dies_is_tried_again_and_finds_its_steps(sql_url: str, tmp_path: Path) -> None:
     retry = {"max_attempts": 2, "backoff_seconds": 0.01, "jitter": False}
     run = performed(configured(tmp_path, sql_url, {"name": "twice", "retry": retry}), "twice")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cronledger.domain.events import Actor, Event, JobPaused
+from cronledger.domain.ids import JobName, job_stream
 from cronledger.domain.line import Line
 from cronledger.ledger import logs, progress
+from cronledger.ledger.api import Write
 from cronledger.ledger.logs import Wanted
 from tests.conftest import opened
 from tests.e2e.jobs.nursery import Nursery
@@ -84,9 +88,28 @@ def test_a_killed_process_loses_its_last_lines_only(sql_url: str, project: Path,
     assert 1 == len(far)
 
 
-def test_a_follower_waits_for_a_ledger_that_is_away(sqlite_url: str, project: Path, nursery: Nursery) -> None:
+def record(url: str, reason: str) -> None:
+    store = opened(url)
+    body = JobPaused(reason=reason)
+    event = Event(body=body, actor=Actor.operator("ann"), job=JobName("count"))
+    store.ledger.append(Write(job_stream(JobName("count")), (event,), expected=None))
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "say"),
+    [(("logs", "view", "-f"), say), (("ledger", "tail", "-f"), record)],
+    ids=["logs", "ledger"],
+)
+def test_a_follower_waits_for_a_ledger_that_is_away(
+    sqlite_url: str,
+    project: Path,
+    nursery: Nursery,
+    command: tuple[str, ...],
+    say: Callable[[str, str], None],
+) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
-    follower = nursery.start(project, sqlite_url, "logs", "view", "-f")
+    follower = nursery.start(project, sqlite_url, *command)
     say(sqlite_url, "before")
     assert eventually_within(60, lambda: follower.log.exists() and "before" in follower.log.read_text())
     path.rename(path.with_name("away"))
@@ -96,6 +119,7 @@ def test_a_follower_waits_for_a_ledger_that_is_away(sqlite_url: str, project: Pa
 
     assert eventually_within(20, lambda: "after" in follower.log.read_text())
     assert 1 == follower.log.read_text().count("waiting: ")
+    assert 1 == follower.log.read_text().count("before")
     assert follower.status is None
 
 

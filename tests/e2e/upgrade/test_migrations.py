@@ -30,7 +30,7 @@ from cronledger.ledger import instances, progress
 from cronledger.ledger.database import Store
 from cronledger.ledger.schema import INSTANCE
 from cronledger.migrations import Steps
-from cronledger.migrations.obstacles import CLASS, obstacles
+from cronledger.migrations.obstacles import CLASS, NamesTaken, obstacles
 from tests.checker import problems, triggered
 from tests.cli_runner import run_cli
 from tests.conftest import lines_of, opened
@@ -200,6 +200,81 @@ def test_who_is_in_the_way_is_named_in_a_schema_of_any_name(empty_postgres_url: 
 
     assert expected in refused.value.message
     assert "holds event" in refused.value.message
+
+
+@contextmanager
+def as_a_role_with_a_schema(url: str) -> Iterator[str]:
+    """Give the URL of a role that the default search path leads to a schema of its own first."""
+    role = f"own_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN SUPERUSER; CREATE SCHEMA {role}")  # type: ignore[arg-type]
+        try:
+            yield url.replace("postgres@", f"{role}@")
+        finally:
+            owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")  # type: ignore[arg-type]
+
+
+def test_an_upgrade_by_a_role_with_a_schema_of_its_name_is_made_where_the_ledger_is(
+    empty_postgres_url: str, tmp_path: Path
+) -> None:
+    """Functions and tables were made in the role's schema; the former found no `head` there."""
+    store = opened(empty_postgres_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    with as_a_role_with_a_schema(empty_postgres_url) as url:
+        other = opened(url)
+        migrations.upgrade(other, steps=steps(tmp_path))
+        other.close()
+        found = (migrations.current(store), tables(store))
+        with store.reading() as connection:
+            strays = connection.exec_driver_sql(
+                "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'own%%'"
+            ).all()
+    store.close()
+
+    assert ("9999", (True, True)) == found
+    assert [] == strays
+
+
+def test_who_has_the_turn_is_named_to_a_role_with_a_schema_of_its_name(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """Each of two roles took a turn of its own, at the same time."""
+    with (
+        as_a_role_with_a_schema(postgres_url) as url,
+        psycopg.connect(postgres_url, application_name="another upgrade") as connection,
+    ):
+        connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext('public'))", (CLASS,))
+        store = opened(url)
+        with pytest.raises(MigrationBlocked, match=r"another upgrade.*the turn to upgrade"):
+            migrations.upgrade(store, seconds=0.5, steps=steps(tmp_path))
+        store.close()
+
+
+def test_an_upgrade_takes_over_no_table_of_a_later_revision(empty_sql_url: str) -> None:
+    """It was said that the ledger does not answer."""
+    store = opened(empty_sql_url)
+    migrations.upgrade(store, steps=Steps(head="0001"))
+    with store.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE run_progress (title text)")
+    with pytest.raises(NamesTaken, match=r"is at schema 0001, but .*: run_progress; none") as refused:
+        migrations.upgrade(store)
+
+    assert (6, ("run_progress",)) == (refused.value.exit_code, refused.value.names)
+    assert "0001" == migrations.current(store)
+    store.close()
+
+
+@pytest.mark.parametrize("found", [["0000"], ["0003x"], [""], ["abc"], ["0003", "0004"], ["٠٠٠٤"]])
+@pytest.mark.parametrize("command", ["upgrade", "check", "current"])
+def test_what_no_version_has_written_is_no_revision(sqlite_url: str, found: list[str], command: str) -> None:
+    """There was a traceback for most of them, and `abc` was taken for a later revision."""
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other, other:
+        other.execute("DELETE FROM cronledger_version")
+        other.executemany("INSERT INTO cronledger_version VALUES (?)", [(each,) for each in found])
+    refused = run_cli("--database-url", sqlite_url, "db", command)
+
+    assert 6 == refused.exit_code
+    assert f"at no schema of cronledger: its table cronledger_version says {found[0]!r}" in refused.stderr
 
 
 def test_nobody_is_named_by_a_server_that_does_not_answer() -> None:

@@ -66,6 +66,17 @@ def test_whatever_is_logged_a_line_of_json_is_json(
     assert ("info", "cronledger.jobs.tidy", said) == (line["level"], line["logger"], line["event"])
 
 
+def test_a_line_of_json_has_nothing_that_a_terminal_might_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    """C1 controls and marks of direction stood there as they were."""
+    text = "ü \x7f\x85\x9b\u2028\u202e\u200e"
+    configure(LogLevel.INFO, LogFormat.JSON)
+    logging.getLogger("cronledger.jobs.tidy").info("%s", text)
+    said = capsys.readouterr().err
+
+    assert (text, "ü") == (msgspec.json.decode(said)["event"], said[said.index("ü")])
+    assert said.rstrip("\n").isprintable()
+
+
 class Slow(io.StringIO):
     """A stream that takes nothing before it may."""
 

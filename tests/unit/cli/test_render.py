@@ -14,6 +14,7 @@ from cronledger.cli.render import also, clean, emit, fail, note
 from cronledger.errors import ConfigError, UnknownJob
 
 EVIL = "tidy\x1b[31m\x9b1m\u202e\u2028\n\tup \ud800"
+UNSEEN = ["\x7f", "\x85", "\x9b", "\u061c", "\u200e", "\u2028", "\u202e", "\u2069"]
 COLUMNS = ("name", "enabled", "outcome", "tags")
 ROWS: list[dict[str, Any]] = [
     {"name": "tidy", "enabled": True, "outcome": "failed", "tags": ["a", "b"], "hidden": 1},
@@ -149,6 +150,23 @@ def test_yaml_is_the_same_document(screen: Screen) -> None:
     emit(screen.of(Output.YAML), DOCUMENT)
 
     assert DOCUMENT == msgspec.yaml.decode(screen.text)
+
+
+@pytest.mark.parametrize("text", [*UNSEEN, EVIL.replace("\ud800", ""), f"long {UNSEEN[-1]} " * 40])
+def test_yaml_escapes_what_a_terminal_might_obey(screen: Screen, text: str) -> None:
+    """Marks of direction stood there as they were."""
+    document = {"runs": [{"name": text, text: None}]}
+    emit(screen.of(Output.YAML), document)
+    printed = screen.text
+
+    assert document == msgspec.yaml.decode(printed)
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_yaml_leaves_what_is_harmless_as_it_is(screen: Screen) -> None:
+    emit(screen.of(Output.YAML), {"a": "Grüße, 日本 ✓", "b": "\u200e", "c": ["x: y", 1.5, None]})
+
+    assert "a: Grüße, 日本 ✓\nb: \"\\u200e\"\nc:\n- 'x: y'\n- 1.5\n- null\n" == screen.text
 
 
 @pytest.mark.parametrize(

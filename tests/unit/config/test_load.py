@@ -91,7 +91,7 @@ def test_only_what_is_written_is_kept_with_its_place() -> None:
     assert (Overlap.QUEUE, 3, (RetryOn.ERROR,), 7) == tuple(
         fields[key].value for key in ("overlap", "retry.max_attempts", "retry.on", "parameters.days")
     )
-    assert ("config.yaml", 7, 15) == (
+    assert ("config.yaml", 7, 9) == (
         fields["parameters.days"].place.file,
         fields["parameters.days"].place.line,
         fields["parameters.days"].place.column,
@@ -173,3 +173,34 @@ def test_a_secret_that_is_missing_is_named(environ: dict[str, str]) -> None:
 
     with pytest.raises(ConfigError, match="TOKEN"):
         Secrets(environ).reveal("${env:TOKEN}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("postgresql://app:pa/ss@db/app", "postgresql://app:***@db/app"),
+        ("postgresql://app:p@ss@db:5432/app", "postgresql://app:***@db:5432/app"),
+        ("postgresql://app@there:pw@db/app", "postgresql://app@there:***@db/app"),
+        ("https://ann:p/w@example.com/", "https://ann:***@example.com/"),
+        ("git+https://ann:pw@example.com/x@v1", "git+https://ann:***@example.com/x@v1"),
+        ('{"at":"redis://ann:pw@db/0","to":"a@b"}', '{"at":"redis://ann:***@db/0","to":"a@b"}'),
+        ("amqp://h:1/x,amqp://ann:pw@mq", "amqp://h:1/x,amqp://ann:***@mq"),
+    ],
+)
+def test_a_password_in_a_url_is_starred_whatever_it_holds(text: str, told: str) -> None:
+    """A `/` in it, or an `@` in it or in the user's name, left it readable."""
+    assert f"no answer from {told}" == Secrets({}).hide(f"no answer from {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com:8080/a@b",
+        "HTTP://example.com:80?to=a@b",
+        "postgresql://db:5432/app asked by ann@example.com",
+        '{"site":"https://example.com","mail":"ann@example.com"}',
+        "sqlite:////srv/a:b@c.db",
+    ],
+)
+def test_what_is_no_password_stays_readable(text: str) -> None:
+    assert text == Secrets({}).hide(text)

@@ -71,3 +71,15 @@ def test_a_schedule_that_croniter_reads_differently_is_worth_a_second_look(
     )
 
     assert ["'tidy': croniter"] == [warning[:16] for warning in document["warnings"]]
+
+
+def test_a_clock_change_months_ahead_is_looked_at_by_the_rule_of_each_job(tmp_path: Path) -> None:
+    """It was only found by somebody who asked in the autumn, and then also for a job that fires twice."""
+    entry = "job: tidy, schedule: '0 30 2 * * *', timezone: Europe/Berlin"
+    names = {"a": "", "b": "", "c": ", dst: {fold: both}"}
+    jobs = ", ".join(f"{{name: {name}, {entry}{dst}}}" for name, dst in names.items())
+    document = checked(*resolved(tmp_path, f"scheduler: {{jobs: [{jobs}]}}"), NOON)
+
+    assert ["'a': croniter fires at 2026-10-25", "'b': croniter fires at 2026-10-25"] == [
+        warning.partition("T")[0] for warning in document["warnings"]
+    ]

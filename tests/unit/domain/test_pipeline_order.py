@@ -85,9 +85,8 @@ def test_a_need_that_is_no_step_is_refused_with_what_was_meant() -> None:
     assert "its steps are fetch, store" == far.hint
 
 
-def test_a_name_that_is_missing_or_used_twice_is_refused() -> None:
+def test_a_name_that_is_used_twice_is_refused() -> None:
     assert "two steps of the pipeline are called 'a'" == refusal(Needs("a"), Needs("a")).message
-    assert "a step of the pipeline has no name" == refusal(Needs("a"), Needs("")).message
 
 
 def test_steps_that_can_all_be_done_are_accepted() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Engine, inspect, text
 
 from cronledger.ledger.application import new_file
+from cronledger.migrations.runner import ALEMBIC
 
 VERSION_TABLE = "cronledger_app_version"
 HEAD = "app0001"
@@ -42,7 +43,8 @@ def upgrade(engine: Engine, named: Mapping[str, str] | None = None) -> None:
             config = Config()
             config.set_main_option("script_location", "cronledger:migrations/application")
             config.attributes.update(connection=connection, named=named or {})
-            command.upgrade(config, HEAD)
+            with ALEMBIC:
+                command.upgrade(config, HEAD)
         connection.commit()
 
 
