@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain
@@ -42,6 +43,30 @@ class BuiltIn(Look):
 BuiltIn.__module__ = "cronledger.extensions.core.look"
 
 
+@pytest.fixture
+def engine_for() -> Iterator[Callable[[Path], Engine]]:
+    """Return what opens a file as an application's database until the end of the test."""
+    engines: list[Engine] = []
+
+    def engine(path: Path) -> Engine:
+        engines.append(application_engine(f"sqlite:///{path}"))
+        return engines[-1]
+
+    yield engine
+    for each in engines:
+        each.dispose()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Engine]:
+    """Return the database that the built-in jobs have made for themselves."""
+    database = OwnDatabase(f"sqlite:///{tmp_path}/ledger.db")
+    engine = database.open()
+    assert isinstance(engine, Engine)
+    yield engine
+    database.close()
+
+
 def look(folder: Path, job: Job) -> RunState:
     scheduler = Scheduler(database_url=f"sqlite:///{folder}/ledger.db", jobs=[job])
     (run,) = asyncio.run(scheduler.run_manually(["look"], actor="test", local=True))
@@ -67,33 +92,32 @@ def test_there_is_no_place_beside_a_ledger_that_is_no_file(url: str) -> None:
     assert OwnDatabase(url).open() is None
 
 
-def test_what_is_created_gives_pages_back_and_lets_readers_read(tmp_path: Path) -> None:
-    engine = opened(tmp_path)
-
-    with engine.connect() as connection:
+def test_what_is_created_gives_pages_back_and_lets_readers_read(own: Engine) -> None:
+    with own.connect() as connection:
         assert (2, "wal") == (
             connection.execute(text("PRAGMA auto_vacuum")).scalar_one(),
             connection.execute(text("PRAGMA journal_mode")).scalar_one(),
         )
 
 
-def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = opened(tmp_path)
-    application.upgrade(engine)
+def test_upgrading_twice_changes_nothing(own: Engine) -> None:
+    application.upgrade(own)
 
-    assert application.HEAD == application.current(engine)
+    assert application.HEAD == application.current(own)
 
 
-def test_several_that_begin_together_create_one_set_of_tables(tmp_path: Path) -> None:
-    engines = [application_engine(f"sqlite:///{tmp_path}/shared.db") for _ in range(4)]
+def test_several_that_begin_together_create_one_set_of_tables(
+    tmp_path: Path, engine_for: Callable[[Path], Engine]
+) -> None:
+    engines = [engine_for(tmp_path / "shared.db") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(application.upgrade, engines))
 
     assert {application.HEAD} == {application.current(engine) for engine in engines}
 
 
-def test_a_table_that_a_host_has_is_left_alone(tmp_path: Path) -> None:
-    engine = application_engine(f"sqlite:///{tmp_path}/host.db")
+def test_a_table_that_a_host_has_is_left_alone(tmp_path: Path, engine_for: Callable[[Path], Engine]) -> None:
+    engine = engine_for(tmp_path / "host.db")
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE users (id INTEGER, nickname TEXT)"))
     application.upgrade(engine)
@@ -101,9 +125,11 @@ def test_a_table_that_a_host_has_is_left_alone(tmp_path: Path) -> None:
     assert ["id", "nickname"] == [column["name"] for column in inspect(engine).get_columns("users")]
 
 
-def test_files_that_begin_together_in_one_process_are_all_made(tmp_path: Path) -> None:
+def test_files_that_begin_together_in_one_process_are_all_made(
+    tmp_path: Path, engine_for: Callable[[Path], Engine]
+) -> None:
     """Alembic has one context for the process: one upgrade ran the other's, and both failed."""
-    engines = [application_engine(f"sqlite:///{tmp_path}/{number}-app.db") for number in range(4)]
+    engines = [engine_for(tmp_path / f"{number}-app.db") for number in range(4)]
     ledgers = [at_hand(f"sqlite:///{tmp_path}/{number}.db") for number in range(4)]
     with ThreadPoolExecutor(8) as pool:
         applied = pool.map(application.upgrade, engines)
@@ -156,11 +182,10 @@ def test_what_an_instance_opens_for_its_jobs_is_closed_with_it(tmp_path: Path, j
     assert 0 == kept_open(tmp_path, job())
 
 
-def test_what_an_application_gives_its_jobs_is_left_to_it(tmp_path: Path) -> None:
-    engine = application_engine(f"sqlite:///{tmp_path}/given.db")
-
-    assert 1 == kept_open(tmp_path, Keeper(), db=engine)
-    engine.dispose()
+def test_what_an_application_gives_its_jobs_is_left_to_it(
+    tmp_path: Path, engine_for: Callable[[Path], Engine]
+) -> None:
+    assert 1 == kept_open(tmp_path, Keeper(), db=engine_for(tmp_path / "given.db"))
 
 
 def test_the_folder_and_the_clock_are_those_of_the_application(tmp_path: Path) -> None:
@@ -170,9 +195,3 @@ def test_the_folder_and_the_clock_are_those_of_the_application(tmp_path: Path) -
     run = asyncio.run(perform(Look(), config=config, clock=ManualClock(NOON)))
 
     assert f"12:00 {tmp_path}/site 0" == run.message
-
-
-def opened(folder: Path) -> Engine:
-    engine = OwnDatabase(f"sqlite:///{folder}/ledger.db").open()
-    assert isinstance(engine, Engine)
-    return engine

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import NullPool
 
 from cronledger.jobs.calling import PATIENCE_SECONDS, Stoppable, call, kept_of, said
 from tests.simulation.loop import run
@@ -147,7 +148,7 @@ def test_an_error_that_hides_what_it_is_made_of_is_told_all_the_same() -> None:
 
 def test_of_a_statement_that_fails_only_what_the_database_says_is_kept() -> None:
     """Not the statement, nor the values it was given: nobody could erase them from the history."""
-    with create_engine("sqlite://").connect() as connection:
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
         connection.execute(text("CREATE TABLE person (name TEXT UNIQUE)"))
         insert = text("INSERT INTO person VALUES (:name)")
         connection.execute(insert, {"name": "Ann"})

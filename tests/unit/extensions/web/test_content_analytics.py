@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -414,13 +415,14 @@ _chunks = st.lists(st.tuples(st.lists(_events, max_size=6), _moves), min_size=1,
 
 
 @pytest.fixture
-def empty_file(tmp_path: Path) -> Engine:
+def empty_file(tmp_path: Path) -> Iterator[Engine]:
     engine = application_engine(f"sqlite:///{tmp_path / 'property.db'}")
     application.upgrade(engine)
     for slug in ("a", "b", "c"):
         post(engine, slug, updated_at=NOON - 400 * DAY)
     post(engine, "d", source_id="legal", updated_at=NOON - 400 * DAY)
-    return engine
+    yield engine
+    engine.dispose()
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
