@@ -13,13 +13,10 @@ BLOCK = 65536
 
 
 class Entropy(Protocol):
-    """Sixteen bytes at a time, and a fraction for jitter."""
+    """Sixteen bytes at a time."""
 
     def token(self) -> bytes:
         """Return 16 unpredictable bytes: an event's id or a body's salt."""
-
-    def fraction(self) -> float:
-        """Return a number in [0, 1): spreads retries of connections."""
 
 
 class SystemEntropy:
@@ -29,7 +26,6 @@ class SystemEntropy:
         self._block = b""
         self._used = 0
         self._lock = threading.Lock()
-        self._random = random.SystemRandom()
         os.register_at_fork(after_in_child=self._forget)
 
     def token(self) -> bytes:
@@ -41,10 +37,6 @@ class SystemEntropy:
             start = self._used
             self._used = start + 16
             return self._block[start : start + 16]
-
-    def fraction(self) -> float:
-        """Return a number in [0, 1)."""
-        return self._random.random()
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
@@ -61,10 +53,6 @@ class SeededEntropy:
     def token(self) -> bytes:
         """Return 16 bytes that follow from the seed."""
         return self._random.randbytes(16)
-
-    def fraction(self) -> float:
-        """Return a number in [0, 1) that follows from the seed."""
-        return self._random.random()
 
 
 def uuid7(now: datetime, entropy: Entropy) -> str:

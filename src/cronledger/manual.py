@@ -61,6 +61,7 @@ class Request(msgspec.Struct, frozen=True):
     """What somebody wants to run, and on whose word.
 
     Attributes:
+        parameters: As the ledger keeps them.
         key: The same key from the same actor asks for one run, however often.
         of: The run that is to be repeated; from_step: the step from which on nothing is taken over from it.
     """
@@ -82,11 +83,7 @@ def definition_of(resolution: Resolution, name: str) -> JobDefinition:
     if name in by_name:
         return by_name[name]  # type: ignore[index] # a text that equals a JobName is one
     extension, _, job = name.partition(":")
-    found = [
-        each
-        for each in resolution.every
-        if job and (each.extension, each.job or each.name) == (extension, job)
-    ]
+    found = [each for each in resolution.every if job and (each.extension, each.code) == (extension, job)]
     if len(found) == 1:
         return found[0]
     close = difflib.get_close_matches(name, by_name, n=1)
@@ -114,11 +111,14 @@ def requests(
 
 def fitted_parameters(
     registry: Registry, definition: JobDefinition, given: Mapping[Any, Any] | None
-) -> dict[Any, Any]:
-    """Return parameters as the code of a job declares them, as far as the code is here. Raises UsageError."""
+) -> dict[str, Any]:
+    """Return parameters as the ledger keeps them, and as the code of a job declares them if it is here.
+
+    Raises UsageError.
+    """
     given = checked_parameters(given or {})
-    code = registry.code_of(definition.extension, definition.job or definition.name)
-    return fitted(code, definition.name, given, definition.parameters) if code else given
+    code = registry.code_of(definition.extension, definition.code)
+    return checked_parameters(fitted(code, definition.name, given, definition.parameters)) if code else given
 
 
 def provided_by_the_living(store: Store) -> frozenset[str]:
@@ -137,13 +137,12 @@ def trigger(
 ) -> RunId:
     """Append the trigger of a manual run, or of a retry, under the job's overlap policy.
 
-    Raises Overlap, Conflict or UsageError, or an `Outdated` if only a newer version may decide here.
+    Raises Overlap or Conflict, or an `Outdated` if only a newer version may decide here.
     """
     require_current(store.ledger)
     definition = request.definition
     actor = e.Actor.operator(request.actor)
     unique = request.key or uuid7(clock.now(), entropy)
-    parameters = checked_parameters(request.parameters)
 
     def decide() -> RunId:
         run_id = _name(store, request, unique)
@@ -153,7 +152,7 @@ def trigger(
             e.Cause.RETRY if request.of else e.Cause.MANUAL,
             actor,
             fire_at=request.of.fire_at if request.of else None,
-            parameters=parameters,
+            parameters=request.parameters,
             of=request.of.run_id if request.of else None,
             from_step=request.from_step,
             instance=bound_to,
@@ -189,7 +188,7 @@ def request_over(
         id=uuid7(now, entropy),
         job=request.definition.name,
         actor=request.actor,
-        parameters=checked_parameters(request.parameters),
+        parameters=request.parameters,
         key=request.key or None,
         reason=request.reason and truncated(request.reason, MESSAGE_BYTES),
     )
@@ -342,9 +341,7 @@ async def followed(
 
 def folded(store: Store, run_id: RunId) -> RunState:
     """Return a run that is known to be in the ledger, as its stream tells it."""
-    state: RunState | None = None
-    for recorded in store.ledger.read_stream(run_stream(run_id)):
-        state = run.evolve(state, recorded)
+    state = run.folded(store.ledger.read_stream(run_stream(run_id)))
     assert state is not None, f"{run_id} has been triggered"
     return state
 

@@ -15,8 +15,9 @@ import anyio.to_thread
 from cronledger import process_identity, tz_database
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG, JobName, instance_stream
+from cronledger.domain.job import FILES
 from cronledger.domain.zone_rules import rules_for
-from cronledger.engine import definitions, own_log
+from cronledger.engine import own_log
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.farewell import Farewell
@@ -76,7 +77,7 @@ def provided(plan: Plan, configuration: Configuration, provision: Provision) -> 
     return tuple(
         name
         for name, each in sorted(configuration.every.items())
-        if plan.enabled and provision.find(each.extension, each.job or name) is not None
+        if plan.enabled and provision.find(each.extension, each.code) is not None
     )
 
 
@@ -106,7 +107,7 @@ def _sign_on(world: ProcessWorld, row: instances.Instance, configuration: Config
     )
     writes = [Write(instance_stream(row.id), (e.Event(body=body, actor=ACTOR),))]
     if row.kind == "service":
-        loaded = e.Event(body=e.ConfigLoaded(revision=configuration.revision), actor=definitions.ACTOR)
+        loaded = e.Event(body=e.ConfigLoaded(revision=configuration.revision), actor=FILES)
         writes.append(Write(CONFIG, (loaded,), expected=None))
     world.store.ledger.append(*writes)
 

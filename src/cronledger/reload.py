@@ -19,7 +19,8 @@ from cronledger.config.resolve import Resolution, resolve
 from cronledger.config.sources import Sources
 from cronledger.domain import events as e
 from cronledger.domain.ids import CONFIG
-from cronledger.engine.definitions import ACTOR, compared
+from cronledger.domain.job import FILES
+from cronledger.engine.definitions import compared
 from cronledger.errors import ConfigError, Conflict, CronledgerError, LedgerUnreachable, Outdated
 from cronledger.jobs.registry import Registry
 from cronledger.ledger.api import START, Item, Write
@@ -126,7 +127,7 @@ class Reloader:
             kept, "; ".join(problems),
         )  # fmt: skip
         body = e.ConfigRejected(kept=kept, problems=problems, count=count)
-        self._unsaid.append(e.Event(body=body, actor=ACTOR))
+        self._unsaid.append(e.Event(body=body, actor=FILES))
 
     # --- in the ledger ----------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ def _loaded(before: Resolution, after: Resolution) -> e.Event:
     body = e.ConfigLoaded(
         revision=after.revision, previous=before.revision, **msgspec.structs.asdict(changes)
     )
-    return e.Event(body=body, actor=ACTOR)
+    return e.Event(body=body, actor=FILES)
 
 
 def _needing_a_restart(before: Settings, after: Settings) -> Iterator[str]:

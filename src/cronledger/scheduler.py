@@ -328,7 +328,7 @@ class Scheduler:
         databases, build = self.databases(), os.environ.get("CRONLEDGER_BUILD", __version__)
         provision = msgspec.structs.replace(self._provision(), **databases.provided)
         here = store.ledger.instance
-        world = ProcessWorld(store, instance=here, clock=self.clock, entropy=self.entropy, build=build)
+        world = ProcessWorld(store, instance=here, clock=self.clock, build=build)
         engine = Engine(world, configuration, provision, plan)
         known_as = presence.announced(
             world, self._label, engine.farewell, plan=plan, configuration=configuration, provision=provision

@@ -173,7 +173,7 @@ def _definition(scheduler: Scheduler, job: Job) -> JobDefinition:
 
 
 def _code(scheduler: Scheduler, definition: JobDefinition) -> Job | None:
-    return scheduler.registry.code_of(definition.extension, definition.job or definition.name)
+    return scheduler.registry.code_of(definition.extension, definition.code)
 
 
 def _provides(code: Job | None, job: Job, name: str) -> bool:

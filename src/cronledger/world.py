@@ -33,7 +33,6 @@ from cronledger.domain.ids import (
 from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions, evolve
 from cronledger.engine.world import Instance, Loaded
-from cronledger.entropy import Entropy
 from cronledger.errors import CronledgerError, LedgerRegressed
 from cronledger.ledger import inbox, instances
 from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same, Write
@@ -49,19 +48,15 @@ _CLOCK = e.Actor.engine("clock")
 _MOVED = {"uptime": "was set", "ledger": "differs from the ledger's"}
 BEAT_SECONDS = 5.0
 MISSED_BEATS = 3
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READERS = 2
 
 
 class ProcessWorld:
     """Implements `cronledger.engine.world.World` for a process of its own or a host application."""
 
-    def __init__(
-        self, store: Store, *, instance: InstanceId, clock: Clock, entropy: Entropy, build: str
-    ) -> None:
+    def __init__(self, store: Store, *, instance: InstanceId, clock: Clock, build: str) -> None:
         self.store = store
         self.clock = clock
-        self.entropy = entropy
         self.instance = instance
         self.build = build
         self.leader_lock = store.leader_lock()
@@ -87,7 +82,7 @@ class ProcessWorld:
         """Return the ledger's clock: the machine's own for a file, the server's as last seen otherwise."""
         if self._offset is None:
             return self.clock.now()
-        return _instant(self.clock.boottime() + self._offset)
+        return datetime.fromtimestamp(self.clock.boottime() + self._offset, UTC)
 
     def _observe(self, head: Head) -> Head:
         if self.store.kind == "postgres":
@@ -220,9 +215,9 @@ class ProcessWorld:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function)
 
-    def close(self, deadline_seconds: float = 5.0) -> None:
+    def close(self) -> None:
         """Flush what is queued and end the threads."""
-        self._submitter.close(deadline_seconds)
+        self._submitter.close()
         self.notes.close()
         self._readers.close()
         self._releaser.close()
@@ -242,9 +237,7 @@ class ProcessWorld:
     def _runs(self, run_ids: tuple[RunId, ...]) -> dict[RunId, run.RunState]:
         found: dict[RunId, run.RunState] = {}
         for run_id in run_ids:
-            state: run.RunState | None = None
-            for recorded in self.store.ledger.read_stream(run_stream(run_id)):
-                state = run.evolve(state, recorded)
+            state = run.folded(self.store.ledger.read_stream(run_stream(run_id)))
             if state is not None:
                 found[run_id] = state
         return found
@@ -361,8 +354,3 @@ class Beats:
         while not self._stop.is_set():
             self.beat()
             self._stop.wait(BEAT_SECONDS)
-
-
-def _instant(seconds: float) -> datetime:
-    """Return the instant so many seconds after 1970, in UTC."""
-    return _EPOCH + timedelta(seconds=seconds)

@@ -593,7 +593,7 @@ def test_the_views_of_an_earlier_position_answer_as_they_would_have_then(store: 
     with store.reading() as connection:
         expected = job_status.all_jobs(connection), run_history.history(connection)
     fold.catch_up(store)
-    with replay.views_at(store, then) as views, views.reading() as connection:
+    with replay.views_at(store.ledger, then) as views, views.reading() as connection:
         actual = job_status.all_jobs(connection), run_history.history(connection)
 
     assert then == views.position

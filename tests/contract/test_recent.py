@@ -14,7 +14,6 @@ from cronledger.clock import SystemClock
 from cronledger.domain.events import Actor, AttemptFailed, JobPaused, Recorded, RunTriggered, StepSucceeded
 from cronledger.domain.ids import JobName, Position, job_stream, run_stream, scheduled_run
 from cronledger.engine.board import Board
-from cronledger.entropy import SystemEntropy
 from cronledger.errors import Conflict, LedgerUnreachable
 from cronledger.ledger import recent
 from cronledger.ledger.api import Item, Write
@@ -32,7 +31,7 @@ def scripted(store: Store, script: Callable[[ProcessWorld], Any]) -> Any:
     """Run a script with a world of its own."""
 
     async def main() -> Any:
-        world = ProcessWorld(store, instance=HERE, clock=SystemClock(), entropy=SystemEntropy(), build="1")
+        world = ProcessWorld(store, instance=HERE, clock=SystemClock(), build="1")
         try:
             return await script(world)
         finally:

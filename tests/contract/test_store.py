@@ -20,7 +20,8 @@ from cronledger.clock import SystemClock
 from cronledger.domain.ids import Position, Term
 from cronledger.entropy import SystemEntropy
 from cronledger.errors import LedgerDamaged, LedgerUnreachable, SchemaOutdated, UsageError
-from cronledger.ledger.database import Store, open_store, safe_url
+from cronledger.ledger.database import Store, open_store
+from cronledger.ledger.failures import safe_url
 from cronledger.ledger.missing_tables import NoSuchTable
 from cronledger.ledger.schema import LOG_LINE
 from cronledger.ledger.sqlite import require_sqlite

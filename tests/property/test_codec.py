@@ -15,7 +15,7 @@ from cronledger.domain.definition import JobDefinition
 from cronledger.domain.events import BODIES, Body, Event, StepSucceeded
 from cronledger.entropy import SeededEntropy
 from cronledger.ledger import codec
-from cronledger.ledger.normal import DEPTH, bounded, cleaned, normalised, truncated
+from cronledger.ledger.normal import BODY_BYTES, DEPTH, bounded, cleaned, normalised, truncated
 from tests.events import PLANNER
 from tests.property.test_calendars import CALENDARS
 
@@ -115,7 +115,7 @@ def test_a_bounded_body_stays_as_it_is(value: object, message: str, count: int) 
     body = bounded(StepSucceeded(result=value, message=message, items_processed=count))
 
     assert body == bounded(body)
-    assert len(codec.encode(body)) <= codec.BODY_BYTES
+    assert len(codec.encode(body)) <= BODY_BYTES
 
 
 @given(st.text())

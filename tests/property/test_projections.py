@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronledger.ledger.database import Store
-from cronledger.projections.fold import PROJECTIONS, catch_up, check, fold, fold_ledger, rebuild
+from cronledger.projections.fold import PROJECTIONS, catch_up, check, rebuild
+from cronledger.projections.projection import fold, fold_ledger
 from cronledger.projections.rows import Key
 from tests.unit.projections.streams import Engine, everything, memory_store, moves, nonsense, told
 

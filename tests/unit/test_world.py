@@ -11,7 +11,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cronledger.clock import SystemClock
-from cronledger.entropy import SystemEntropy
 from cronledger.submitting import Pool
 from cronledger.world import READERS, ProcessWorld
 from tests.conftest import opened
@@ -37,7 +36,7 @@ def released(url: str, script: Callable[[ProcessWorld, SlowLock], Any]) -> list[
     store, lock = opened(url), SlowLock()
 
     async def main() -> None:
-        world = ProcessWorld(store, instance=HERE, clock=SystemClock(), entropy=SystemEntropy(), build="1")
+        world = ProcessWorld(store, instance=HERE, clock=SystemClock(), build="1")
         world.leader_lock = lock  # type: ignore[assignment] # as much of a lock as is let go of
         await script(world, lock)
         world.close()

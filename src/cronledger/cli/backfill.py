@@ -20,7 +20,6 @@ from cronledger.domain.backfill import Only, Proposed
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import RunId
 from cronledger.domain.run import Outcome, RunState
-from cronledger.ledger.parameters import checked_parameters
 from cronledger.projections.moments import fire_time
 
 COLUMNS = ("fire_at", "why", "run_id", "of", "outcome")
@@ -64,7 +63,6 @@ def backfill(
         only,
     )
     given = manual.fitted_parameters(opened.registry, asked.definition, given_parameters(parameters))
-    given = checked_parameters(given)
     proposed = backfilling.plan(opened.store(), asked)
     states: dict[RunId, RunState] = {}
     if proposed.runs and not dry_run:

@@ -69,9 +69,7 @@ def _performed(
 def _known(opened: Application, job: str) -> tuple[JobDefinition, dict[str, Any]]:
     """Return how a built-in job is defined here, and the defaults of its parameters."""
     code = opened.registry.code_of("core", job)
-    found = [
-        each for each in opened.resolution.every if (each.extension, each.job or each.name) == ("core", job)
-    ]
+    found = [each for each in opened.resolution.every if (each.extension, each.code) == ("core", job)]
     if code is None or code.params is None or not found:
         raise UnknownJob(job)
     return found[0], msgspec.to_builtins(code.params())

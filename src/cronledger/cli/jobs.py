@@ -171,7 +171,7 @@ def _entry(known: KnownJob, now: datetime) -> dict[str, Any]:
     return {
         "name": state.name,
         "extension": definition.extension,
-        "job": definition.job or state.name,
+        "job": definition.code,
         "description": definition.description,
         "schedule": definition.schedule,
         "timezone": definition.timezone,
@@ -225,7 +225,7 @@ def _pause(opened: Application, state: JobState) -> dict[str, Any] | None:
     told = opened.store().ledger.read_stream(job_stream(state.name)) if state.paused else []
     for each in reversed(told):
         if isinstance(each.body, JobPaused) and each.version <= state.version:
-            by = f"{each.actor.kind}:{each.actor.name}"
+            by = str(each.actor)
             return {"by": by, "reason": each.body.reason, "at": moment(each.recorded_at)}
     return None
 

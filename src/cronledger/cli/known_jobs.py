@@ -167,7 +167,7 @@ def named(name: str, definitions: Iterable[JobDefinition]) -> JobName | None:
     for definition in definitions:
         if definition.name == name:
             return definition.name
-        if f"{definition.extension}:{definition.job or definition.name}" == name:
+        if f"{definition.extension}:{definition.code}" == name:
             found.append(definition.name)
     if len(found) > 1:
         raise UsageError(

@@ -39,11 +39,6 @@ Limit = Annotated[
 ]
 
 
-@app.callback()
-def logs() -> None:
-    """Read the log of runs and of the engine."""
-
-
 @app.command()
 def view(
     ctx: typer.Context,

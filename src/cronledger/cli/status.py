@@ -132,7 +132,7 @@ def _config(views: Views, here: str | None, living: list[Instance] | None) -> di
     return {
         "current": current,
         "applied_at": moment(applied.recorded_at) if applied else None,
-        "applied_by": f"{applied.actor.kind}:{applied.actor.name}" if applied else None,
+        "applied_by": str(applied.actor) if applied else None,
         "here": here,
         "differing": [
             {"instance": each.id, "revision": each.config_revision}

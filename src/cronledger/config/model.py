@@ -29,28 +29,12 @@ Fields = dict[str, Written]
 """Values by field. A part of a mapping has a dotted name: `retry.max_attempts`, `parameters.days`."""
 
 
-class JobEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The operator's decision that a job shall run: one item of `scheduler.jobs`.
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an item of `scheduler.jobs` says of a job.
 
     `title` is how messages begin: `jobs[1] 'publish_content': `. `fields` holds only what was written.
     """
 
-    name: str
-    extension: str
-    job: str
-    title: str
-    place: Place
-    fields: Fields
-
-    def place_of(self, *fields: str) -> Place:
-        """Return where the first of these fields that was written stands, else where the entry begins."""
-        return _place_of(self, fields)
-
-
-class Override(msgspec.Struct, frozen=True, kw_only=True):
-    """What the profile changes in the entries of one job, or in the one called `name`."""
-
-    name: str | None
     extension: str
     job: str
     title: str
@@ -59,12 +43,20 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
     def place_of(self, *fields: str) -> Place:
         """Return where the first of these fields that was written stands, else where the item begins."""
-        return _place_of(self, fields)
+        places = [written.place for field in fields if (written := self.fields.get(field))]
+        return next((place for place in places if place), self.place)
 
 
-def _place_of(item: JobEntry | Override, fields: tuple[str, ...]) -> Place:
-    places = [written.place for field in fields if (written := item.fields.get(field))]
-    return next((place for place in places if place), item.place)
+class JobEntry(Item, frozen=True, kw_only=True, gc=False):
+    """The operator's decision that a job shall run."""
+
+    name: str
+
+
+class Override(Item, frozen=True, kw_only=True, gc=False):
+    """What the profile changes in the entries of one job, or in the one called `name`."""
+
+    name: str | None
 
 
 class NamedEntry(msgspec.Struct, frozen=True, kw_only=True):

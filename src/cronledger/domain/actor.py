@@ -21,6 +21,9 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     kind: ActorKind
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
     @classmethod
     def engine(cls, part: str) -> Actor:
         """Name a part of the engine."""

@@ -14,7 +14,7 @@ import msgspec
 
 from cronledger.domain.cron import Cron
 from cronledger.domain.definition import Fold
-from cronledger.domain.fire_times import EPOCH, second_of
+from cronledger.domain.fire_times import instant_of, second_of
 from cronledger.domain.plain_rules import At, Every, in_units
 from cronledger.domain.schedule import Schedule
 from cronledger.domain.zone import Zone
@@ -67,7 +67,7 @@ def clock_changes(schedule: Schedule, after: datetime, period: timedelta) -> lis
     for at, before, offset in _transitions(schedule.zone, start, until):
         note = _note(schedule, at, before, offset)
         if note is not None:
-            found.append(ClockChange(EPOCH + timedelta(0, at), _offset(before), _offset(offset), note))
+            found.append(ClockChange(instant_of(at), _offset(before), _offset(offset), note))
     return found
 
 
@@ -107,7 +107,7 @@ def _moved(rule: Every, at: int, before: int, after: int) -> str | None:
 
 def _in_gap(schedule: Schedule, named: _Named, at: int, offset: int) -> str:
     is_interval = isinstance(schedule.rule, Cron) and schedule.rule.spec.interval
-    if is_interval or not schedule.matches(EPOCH + timedelta(0, at)):
+    if is_interval or not schedule.matches(instant_of(at)):
         return "nothing fires for it" if named.count == 1 else "nothing fires for them"
     once = "" if named.count == 1 else "once, "
     day = "" if (at + offset) // _DAY == named.first // _DAY else f" on {_date(at + offset)}"
@@ -159,7 +159,7 @@ def _time(local: int) -> str:
 
 
 def _date(local: int) -> str:
-    day = EPOCH + timedelta(0, local)
+    day = instant_of(local)
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 

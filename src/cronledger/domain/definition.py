@@ -114,3 +114,8 @@ class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     queue: str = DEFAULT_QUEUE
     queue_limit: int | None = None
     calendar: Calendar | None = None
+
+    @property
+    def code(self) -> str:
+        """What the code is called: as its entry is, unless said otherwise."""
+        return self.job or self.name

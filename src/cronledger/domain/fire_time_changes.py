@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 import msgspec
 
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.fire_times import EPOCH
+from cronledger.domain.fire_times import second_of
 from cronledger.domain.ids import JobName
 from cronledger.domain.schedule import schedule_for
 from cronledger.domain.zone import zone
@@ -79,8 +79,9 @@ def _fire_times(
     definition: JobDefinition | None, since: datetime, until: datetime
 ) -> tuple[set[datetime], datetime]:
     """Return the fire times of a definition, and up to when they are all of them."""
-    is_due = definition is not None and definition.enabled and definition.scheduled and definition.schedule
-    schedule = schedule_for(definition) if definition is not None and is_due else None
+    schedule = (
+        schedule_for(definition) if definition and definition.enabled and definition.scheduled else None
+    )
     if schedule is None:
         return set(), until
     found = list(islice(schedule.fire_times(since, until, MOST_FIRE_TIMES), MOST_FIRE_TIMES))
@@ -105,7 +106,7 @@ def _by_day(times: list[datetime], timezone: str) -> dict[int, list[datetime]]:
     place = zone(timezone)
     days: dict[int, list[datetime]] = defaultdict(list)
     for at in times:
-        second = (at - EPOCH) // timedelta(seconds=1)
+        second = second_of(at)
         days[(second + place.offset_at(second)) // DAY_SECONDS].append(at)
     return days
 

@@ -37,6 +37,11 @@ def second_of(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(seconds=1)
 
 
+def instant_of(second: int) -> datetime:
+    """Return the instant so many seconds after 1970."""
+    return EPOCH + timedelta(0, second)
+
+
 def next_after(rule: Rule, instant: datetime, zone: Zone, dst: Dst) -> datetime | None:
     """Return the first fire time later than `instant`, or None after the year 9999."""
     since = instant - EPOCH

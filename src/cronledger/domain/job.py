@@ -306,7 +306,7 @@ def _evolve_job(state: JobState, recorded: e.Recorded) -> JobState:
                 state,
                 **moved,
                 override=isinstance(body, e.JobEnabled),
-                override_by=f"{recorded.actor.kind}:{recorded.actor.name}",
+                override_by=str(recorded.actor),
                 override_reason=body.reason,
                 override_at=recorded.recorded_at,
             )

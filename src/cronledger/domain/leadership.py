@@ -56,13 +56,6 @@ def trusted_until(sent_at: float, lease: Lease) -> float:
     return sent_at + lease.seconds - lease.margin_seconds
 
 
-def may_stand(
-    *, have_lock: bool, leader: InstanceId | None, lease_until: datetime | None, clock: datetime
-) -> bool:
-    """Whether a candidate may begin a new term: it holds the lock, or nobody's lease runs."""
-    return have_lock or is_vacant(leader=leader, lease_until=lease_until, clock=clock)
-
-
 def is_vacant(*, leader: InstanceId | None, lease_until: datetime | None, clock: datetime) -> bool:
     """Whether nobody leads, or the lease of whoever did has run out."""
     return leader is None or lease_until is None or lease_until < clock

@@ -67,7 +67,7 @@ def _next_reading(search: Search, zone: Zone, instant: int, rule: Dst) -> int:
         front = spans.floors[here] if opens else max(local, spans.floors[here])
     else:
         front = min(spans.floors[here], local) if opens else local
-        front = min(front, *spans.openings[here + 1 : here + 2], front)
+        front = min([front, *spans.openings[here + 1 : here + 2]])
     while True:
         time = search(front)
         spans = zone.around(time)
@@ -86,7 +86,7 @@ def _previous_reading(search: Search, zone: Zone, instant: int, rule: Dst) -> in
     if rule.fold is Fold.FIRST:
         front = max(front, spans.floors[here] - 1)
     else:
-        front = min(front, *(opening - 1 for opening in spans.openings[here + 1 : here + 2]), front)
+        front = min([front, *(opening - 1 for opening in spans.openings[here + 1 : here + 2])])
     while True:
         time = search(front)
         if time < _NO_TIME:

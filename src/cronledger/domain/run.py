@@ -10,11 +10,14 @@ which it makes no sense returns nothing: somebody else was faster, and that is r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from cronledger.domain import events as e
 from cronledger.domain.definition import JobDefinition
@@ -144,7 +147,7 @@ def start(run: RunState) -> list[e.Event]:
 
 def start_of(triggered: e.Event) -> e.Event:
     """Claim a run in the same append that triggers it."""
-    return msgspec.structs.replace(triggered, body=e.RunStarted(), actor=CLAIMED, attempt=1)
+    return replace(triggered, body=e.RunStarted(), actor=CLAIMED, attempt=1)
 
 
 def finish(run: RunState, ended: Ended, definition: JobDefinition) -> list[e.Event]:
@@ -274,17 +277,9 @@ def evolve(run: RunState | None, recorded: e.Recorded) -> RunState | None:
     if run is None:
         return None
     version = recorded.version
-    replace = msgspec.structs.replace
     if type(body) is e.RunStarted:
-        return replace(
-            run,
-            version=version,
-            phase=Phase.RUNNING,
-            attempt=recorded.attempt or run.attempt + 1,
-            instance=recorded.instance,
-            started_at=recorded.recorded_at,
-            claim_from=None,
-        )
+        attempt = recorded.attempt or run.attempt + 1
+        return started(run, recorded.instance, recorded.recorded_at, version=version, attempt=attempt)
     if e.has_ended_run(body):
         return _ended(run, recorded, body)
     if e.has_ended_attempt(body):
@@ -302,6 +297,24 @@ def evolve(run: RunState | None, recorded: e.Recorded) -> RunState | None:
     return replace(run, version=version)
 
 
+def folded(stream: Iterable[e.Recorded]) -> RunState | None:
+    """Return a run as its stream tells it."""
+    return reduce(evolve, stream, None)
+
+
+def started(run: RunState, instance: InstanceId, at: datetime, *, version: int, attempt: int) -> RunState:
+    """Return a run whose next attempt has begun."""
+    return replace(
+        run,
+        version=version,
+        phase=Phase.RUNNING,
+        attempt=attempt,
+        instance=instance,
+        started_at=at,
+        claim_from=None,
+    )
+
+
 def _triggered(recorded: e.Recorded, body: e.RunTriggered) -> RunState | None:
     if recorded.run_id is None or recorded.job is None:
         return None
@@ -316,7 +329,7 @@ def _triggered(recorded: e.Recorded, body: e.RunTriggered) -> RunState | None:
         fire_at=recorded.fire_at,
         claim_from=body.claim_from,
         bound_to=body.instance,
-        actor=f"{recorded.actor.kind}:{recorded.actor.name}",
+        actor=str(recorded.actor),
         reason=body.reason,
         of=body.of,
         parent=body.parent,
@@ -326,8 +339,8 @@ def _triggered(recorded: e.Recorded, body: e.RunTriggered) -> RunState | None:
 
 def _ended(run: RunState, recorded: e.Recorded, body: e.RunEnded) -> RunState:
     if run.phase is Phase.ENDED:
-        return msgspec.structs.replace(run, version=recorded.version)
-    return msgspec.structs.replace(
+        return replace(run, version=recorded.version)
+    return replace(
         run,
         version=recorded.version,
         phase=Phase.ENDED,

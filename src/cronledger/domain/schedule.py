@@ -21,7 +21,7 @@ from cronledger.domain.cron import DEFAULT_DST, Cron, parse
 from cronledger.domain.cron_parser import split
 from cronledger.domain.cron_words import in_words
 from cronledger.domain.definition import DayMatch, Dst, JobDefinition
-from cronledger.domain.fire_times import EPOCH, LAST_SECOND, second_of
+from cronledger.domain.fire_times import LAST_SECOND, instant_of, second_of
 from cronledger.domain.plain_rules import At, Every, anchor_of, at, every, every_in_words, time_of
 from cronledger.domain.zone import Zone, zone
 from cronledger.errors import CronledgerError
@@ -98,7 +98,7 @@ class Schedule(msgspec.Struct, frozen=True, gc=False):
             return self.ruled(after, until, limit)
         last = second_of(until)
         found = takewhile(lambda second: second <= last, self._open(second_of(after) + 1))
-        return (EPOCH + timedelta(0, second) for second in islice(found, limit))
+        return map(instant_of, islice(found, limit))
 
     def ruled(self, after: datetime, until: datetime, limit: int) -> Iterator[datetime]:
         """Yield what the rule says between two instants, whatever the calendar takes away of it."""
@@ -228,7 +228,7 @@ _ELAPSED_DAYS = (
 
 
 def _instant(second: int | None) -> datetime | None:
-    return None if second is None else EPOCH + timedelta(0, second)
+    return None if second is None else instant_of(second)
 
 
 def _cron(text: str, day_match: DayMatch) -> Cron | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from cronledger.domain.catchup import Skipped
-from cronledger.domain.fire_times import EPOCH, second_of
+from cronledger.domain.fire_times import EPOCH, instant_of, second_of
 from cronledger.domain.schedule import Schedule
 
 MOST = 10_000_000
@@ -64,7 +64,7 @@ class Sifting:
             if found >= known_until:
                 _, known_until, is_open = calendar.stretch(found, schedule.zone)
             if is_open:
-                self._last_left = _instant(found)
+                self._last_left = instant_of(found)
                 yield self._last_left
                 found, read = schedule.first_from(found + 1), read + 1
             else:
@@ -76,8 +76,8 @@ class Sifting:
         found, last, count = first, first, 0
         while found < until and count < most:
             found, last, count = self._schedule.first_from(found + 1), found, count + 1
-        before = self.taken.pop() if self._is_taking() else Skipped(_instant(first), EPOCH, 0, "calendar")
-        self.taken.append(Skipped(before.first_at, _instant(last), before.count + count, "calendar"))
+        before = self.taken.pop() if self._is_taking() else Skipped(instant_of(first), EPOCH, 0, "calendar")
+        self.taken.append(Skipped(before.first_at, instant_of(last), before.count + count, "calendar"))
         return found, count
 
     def _is_taking(self) -> bool:
@@ -98,7 +98,3 @@ class Sifting:
             return [skipped]
         times = self._schedule.fire_times(skipped.first_at - _SECOND, skipped.last_at, MOST)
         return ranges(times, skipped.reason, self.taken)
-
-
-def _instant(second: int) -> datetime:
-    return EPOCH + timedelta(0, second)

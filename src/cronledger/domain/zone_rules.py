@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from cronledger.domain.definition import JobDefinition
-from cronledger.domain.fire_times import EPOCH, second_of
+from cronledger.domain.fire_times import instant_of, second_of
 from cronledger.domain.ids import JobName
 from cronledger.domain.schedule import Schedule, schedule_for
 from cronledger.domain.zone import UTC_ZONE, Transitions, Zone, zone
@@ -111,7 +111,7 @@ class _Comparing:
             rules = own.transitions(second_of(now), second_of(until))
             self._parties.setdefault(rules, []).append(party)
             self._zones.setdefault(rules, own)
-        parting = EPOCH + timedelta(seconds=_parting(list(self._zones)))
+        parting = instant_of(_parting(list(self._zones)))
         self._from = max(now, parting - _LONGEST_SHIFT)
         self._found: dict[Schedule, tuple[datetime | None, ...] | None] = {}
 

@@ -110,10 +110,8 @@ class Attempt:
         self.finished_steps = {name: done for name, done in known.items() if done is not None}
 
     async def _read_again(self) -> None:
-        state: RunState | None = None
-        for recorded in await self._stream_of(self.run.run_id):
-            state = run.evolve(state, recorded)
         mine = self.run
+        state = run.folded(await self._stream_of(mine.run_id))
         if state is None:
             raise RunUnknown(mine.run_id)
         if (state.phase, state.attempt, state.instance) != (

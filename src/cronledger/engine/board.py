@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from cronledger.domain import events as e
 from cronledger.domain import job, revisions, run
@@ -100,14 +100,6 @@ class Board:
                 self.leader = None
             case _:
                 return
-
-    def runs_of(self, job_name: JobName) -> Iterator[RunState]:
-        """Yield the unfinished runs of a job."""
-        state = self.jobs.get(job_name)
-        for run_id in state.in_flight if state else ():
-            found = self.runs.get(run_id)
-            if found is not None:
-                yield found
 
     def cancels(self, run_ids: Iterable[RunId], actor: e.Actor, reason: str) -> list[Write]:
         """Return what asks unfinished runs to stop."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from cronledger.domain import events as e
 from cronledger.domain import run
 from cronledger.domain.ids import InstanceId, Position, RunId, run_stream
@@ -23,14 +21,8 @@ from cronledger.ledger.api import Appended, Item, Same, Write
 
 def claimed(state: RunState, answer: Appended | Same, instance: InstanceId) -> RunState:
     """Return a waiting run as its claim by this instance has made it."""
-    return msgspec.structs.replace(
-        state,
-        version=state.version + 1,
-        phase=Phase.RUNNING,
-        attempt=state.attempt + 1,
-        instance=instance,
-        started_at=answer.recorded_at,
-    )
+    at, version, attempt = answer.recorded_at, state.version + 1, state.attempt + 1
+    return run.started(state, instance, at, version=version, attempt=attempt)
 
 
 def triggered(event: e.Event, position: Position, recorded_at: datetime, instance: InstanceId) -> RunState:
@@ -64,14 +56,11 @@ async def unperformed(
     """
     found = []
     for claim in _not_among(performed, world, board):
-        state: RunState | None = None
-        fence = Position(0)
-        for recorded in await world.stream_of(claim.run_id):
-            state = run.evolve(state, recorded)
-            if isinstance(recorded.body, e.RunStarted):
-                fence = recorded.position
+        stream = await world.stream_of(claim.run_id)
+        state = run.folded(stream)
         if state is not None and state.phase is Phase.RUNNING and state.instance == world.instance:
-            found.append((state, fence))
+            fences = [each.position for each in stream if isinstance(each.body, e.RunStarted)]
+            found.append((state, fences[-1]))
     return found
 
 

@@ -17,7 +17,7 @@ from cronledger.domain import events as e
 from cronledger.domain import job
 from cronledger.domain.definition import JobDefinition
 from cronledger.domain.ids import CONFIG, JobName, Term, job_stream
-from cronledger.domain.job import JobState
+from cronledger.domain.job import FILES, JobState
 from cronledger.domain.revisions import Revisions
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
@@ -25,7 +25,6 @@ from cronledger.errors import Conflict
 from cronledger.ledger.api import START, Item, Write
 
 log = logging.getLogger("cronledger.config")
-ACTOR = e.Actor.engine("config")
 JOBS_PER_ITEM = 200
 NAMES = 100
 """Of a long list of jobs, how many are named."""
@@ -46,23 +45,19 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def events_for(
-    definitions: Definitions, jobs: Mapping[JobName, JobState], revision: str, actor: e.Actor = ACTOR
-) -> list[tuple[Write, e.Event]]:
-    """Return what makes the jobs of the ledger be as defined, each guarded by what it was based on."""
-    return events_about(_names(definitions, jobs), definitions, jobs, revision=revision, actor=actor)
-
-
-def events_about(
-    names: Iterable[JobName],
     definitions: Definitions,
     jobs: Mapping[JobName, JobState],
-    *,
     revision: str,
-    actor: e.Actor = ACTOR,
+    actor: e.Actor = FILES,
+    *,
+    names: Iterable[JobName] | None = None,
 ) -> list[tuple[Write, e.Event]]:
-    """Return the same for some of the jobs only."""
+    """Return what makes the jobs of the ledger, or some of them, be as defined.
+
+    Each is guarded by what it was based on.
+    """
     decided: list[tuple[JobName, e.Event]] = []
-    for name in names:
+    for name in _names(definitions, jobs) if names is None else names:
         definition, state = definitions.get(name), jobs.get(name)
         if definition is not None:
             decided += [(name, event) for event in job.define(state, definition, revision, actor)]
@@ -163,7 +158,7 @@ class Configuration:
         changed = False
         for start in range(0, len(names), JOBS_PER_ITEM):
             some = names[start : start + JOBS_PER_ITEM]
-            while changes := events_about(some, self.definitions, board.jobs, revision=self.revision):
+            while changes := events_for(self.definitions, board.jobs, self.revision, names=some):
                 changed = True
                 await self._append(world, changes, term)
                 await board.follow(world)
@@ -174,7 +169,7 @@ class Configuration:
         if changed:
             return False  # who knows what has come meanwhile
         if self._said != Changes() or self.revision != before:
-            event = applied(self.revision, before, self._said, ACTOR)
+            event = applied(self.revision, before, self._said, FILES)
             await world.append(Item((Write(CONFIG, (event,), expected=None),), fence=term))
             self._said = Changes()
             await board.follow(world)

@@ -108,7 +108,7 @@ class Executor:
 
     def provides(self, definition: JobDefinition) -> bool:
         """Whether this instance has the code of a job."""
-        return self._provision.find(definition.extension, definition.job or definition.name) is not None
+        return self._provision.find(definition.extension, definition.code) is not None
 
     def perform(self, state: RunState, fence: Position) -> None:
         """Begin to perform a run whose claim is durable."""
@@ -194,7 +194,7 @@ class Executor:
 
     async def _run_code(self, attempt: Attempt, definition: JobDefinition, threads: Threads) -> Ended:
         """Call the job and say how it came out, whatever it does."""
-        job = self._provision.find(definition.extension, definition.job or definition.name)
+        job = self._provision.find(definition.extension, definition.code)
         if job is None:  # redefined elsewhere, after its run was claimed here
             return _failed(f"job '{attempt.run.job}' is not provided by this instance")
         leave = self._leaver(attempt, definition)

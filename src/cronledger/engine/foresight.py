@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cronledger.domain import events as e
 from cronledger.domain.foresight import HOLDS
 from cronledger.domain.ids import JobName
 from cronledger.domain.job import Decision, JobState
@@ -28,7 +27,7 @@ class Decided(NamedTuple):
 
     state: JobState
     decision: Decision
-    claims: list[e.Event]
+    claims: bool
     item: Item
     next_at: datetime | None
     prepared: Prepared | None = None

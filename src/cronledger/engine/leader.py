@@ -43,7 +43,7 @@ from datetime import timedelta
 
 from cronledger.domain import events as e
 from cronledger.domain.ids import LEADER, Term
-from cronledger.domain.leadership import Lease, may_stand, opens_epoch, trusted_until
+from cronledger.domain.leadership import Lease, opens_epoch, trusted_until
 from cronledger.engine import lineage
 from cronledger.engine.board import Board
 from cronledger.engine.world import World
@@ -178,7 +178,7 @@ class Leader:
     def _may_stand(self, head: Head, *, have_lock: bool) -> bool:
         """Whether to stand now: of a vacant ledger, whoever holds the lock is let stand first."""
         boottime = self._world.clock.boottime()
-        if may_stand(have_lock=have_lock, leader=head.leader, lease_until=head.lease_until, clock=head.clock):
+        if have_lock or head.is_vacant:
             self._vacant_since = boottime if self._vacant_since is None else self._vacant_since
             self._chance_at = self._vacant_since + PATIENCE_SECONDS
             return have_lock or boottime >= self._chance_at

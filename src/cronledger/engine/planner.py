@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -130,7 +130,7 @@ class Planner:
                 continue
             decided = self._made(state, decision, fire_at, term, claims=may_claim(state, room))
             if decided is not None:
-                room += len(decided.claims)
+                room += decided.claims
                 self._foresight.keep(decided._replace(prepared=self._world.prepare(decided.item)))
 
     def _after_more_urgent(self, name: JobName) -> int:
@@ -185,12 +185,12 @@ class Planner:
                 continue
             may = may_claim(state, room)
             known = self._foresight.take(state, now)
-            if known is None or bool(known.claims) != (may and _at_once(known.decision.triggers[0])):
+            if known is None or known.claims != (may and _at_once(known.decision.triggers[0])):
                 known = self._made(state, job.due(state, now), now, term, claims=may)
             if known is None:
                 self._enter(name, job.next_fire(state))
                 continue
-            room += len(known.claims)
+            room += known.claims
             decided.append(known)
         return _Asked(
             decided, self._world.submit([each.prepared or each.item for each in decided]), room - taken
@@ -200,11 +200,11 @@ class Planner:
         self, state: JobState, decision: Decision, now: datetime, term: Term, *, claims: bool
     ) -> Decided | None:
         """Make what is to be appended of a decision; None if nothing was decided."""
-        at_once = [first for first in decision.triggers[:1] if claims and _at_once(first)]
-        item = self._item(state, decision, at_once, term)
+        claims = claims and bool(decision.triggers) and _at_once(decision.triggers[0])
+        item = self._item(state, decision, term, claims=claims)
         if item is None:
             return None
-        return Decided(state, decision, at_once, item, job.next_fire_after(state, now))
+        return Decided(state, decision, claims, item, job.next_fire_after(state, now))
 
     async def _settle(self, asked: _Asked, claimed: Claimed) -> bool:
         """Take note of the answers; return whether to look again at once."""
@@ -217,8 +217,9 @@ class Planner:
                 self._not_before = self._world.now() + EARLY_PAUSE
                 self._enter(state.name, job.next_fire(state))
             elif isinstance(answer, Appended | Same):
-                for event in decided.claims:
-                    claimed(event, Position(answer.first + len(decision.skips)), answer.recorded_at)
+                if decided.claims:
+                    position = Position(answer.first + len(decision.skips))
+                    claimed(decision.triggers[0], position, answer.recorded_at)
                 if not decision.is_whole:
                     again = True  # the rest of it, once this is folded
                     continue
@@ -230,16 +231,17 @@ class Planner:
                 again = True
         return again
 
-    def _item(self, state: JobState, decision: Decision, claims: list[e.Event], term: Term) -> Item | None:
+    def _item(self, state: JobState, decision: Decision, term: Term, *, claims: bool) -> Item | None:
         """Ask for all that was decided about one job, guarded by what the decision was based on."""
         if not decision.skips and not decision.triggers:
             return None
-        quiet = Quiet(state.name, state.position) if _counts(state, claims) else None
+        quiet = Quiet(state.name, state.position) if _counts(state, claims=claims) else None
         writes = [Write(job_stream(state.name), decision.skips, expected=state.version, quiet_since=quiet)]
-        for trigger in decision.triggers:
+        for number, trigger in enumerate(decision.triggers):
             assert trigger.run_id is not None
-            events = [trigger] + [run.start_of(trigger) for claim in claims if claim is trigger]
-            writes.append(Write(run_stream(trigger.run_id), tuple(events)))
+            is_claimed = claims and number == 0
+            events = (trigger, run.start_of(trigger)) if is_claimed else (trigger,)
+            writes.append(Write(run_stream(trigger.run_id), events))
         writes += self._board.cancels(decision.replaced, job.PLANNER, "replaced by a newer run")
         return Item(tuple(writes), fence=term)
 
@@ -249,7 +251,7 @@ def _at_once(trigger: e.Event) -> bool:
     return isinstance(trigger.body, e.RunTriggered) and trigger.body.claim_from is None
 
 
-def _counts(state: JobState, claims: Sequence[e.Event]) -> bool:
+def _counts(state: JobState, *, claims: bool) -> bool:
     """Whether what was decided depends on how many runs of the job there are.
 
     Also under `allow` where a claim obeys `max_concurrent`, or an earlier definition has fire times left.
@@ -257,4 +259,4 @@ def _counts(state: JobState, claims: Sequence[e.Event]) -> bool:
     definition = state.definition
     if definition is None or definition.overlap is not Overlap.ALLOW or state.undecided:
         return True
-    return bool(claims) and definition.max_concurrent is not None
+    return claims and definition.max_concurrent is not None

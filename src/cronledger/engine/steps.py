@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import msgspec
-from msgspec.structs import replace
 
 from cronledger.clock import Clock
 from cronledger.domain import events as e
@@ -253,8 +252,8 @@ def _given(body: e.StepSucceeded) -> Any:
     """Return what whoever awaits a finished step is given."""
     if body.form != JOB_RESULT:
         return body.result
-    return replace(
-        JobResult.success(),
+    return JobResult(
+        ok=True,
         message=body.message,
         items_processed=body.items_processed,
         items_failed=body.items_failed,

@@ -17,7 +17,6 @@ from cronledger.domain.line import Line
 from cronledger.domain.progress import Progress
 from cronledger.domain.requests import Requested
 from cronledger.domain.revisions import Revisions
-from cronledger.entropy import Entropy
 from cronledger.ledger.api import Answer, Appended, Head, Item, Prepared, Same
 
 T = TypeVar("T")
@@ -88,7 +87,6 @@ class World(Protocol):
     """Clock, ids, the ledger, the lock, the signs of life and the spawning of jobs."""
 
     clock: Clock
-    entropy: Entropy
     instance: InstanceId
     build: str
 

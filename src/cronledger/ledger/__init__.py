@@ -10,35 +10,3 @@ Invariants:
 
 `api` is the contract; `memory`, `sqlite` and `postgres` keep it; `database.open_store` picks one.
 """
-
-from __future__ import annotations
-
-from cronledger.ledger.api import (
-    START,
-    Answer,
-    Appended,
-    Head,
-    Item,
-    Ledger,
-    Prepared,
-    Quiet,
-    Same,
-    Stored,
-    Takeover,
-    Write,
-)
-
-__all__ = [
-    "START",
-    "Answer",
-    "Appended",
-    "Head",
-    "Item",
-    "Ledger",
-    "Prepared",
-    "Quiet",
-    "Same",
-    "Stored",
-    "Takeover",
-    "Write",
-]

@@ -39,27 +39,7 @@ from cronledger.entropy import Entropy
 from cronledger.errors import LedgerDamaged
 from cronledger.ledger.api import Item, Prepared, Sealed, Stored
 from cronledger.ledger.instants import from_micros, rfc3339, rfc3339_exact, to_micros
-from cronledger.ledger.normal import BODY_BYTES, ERROR_BYTES, MESSAGE_BYTES, bounded, normalised, truncated
-
-__all__ = [
-    "BODY_BYTES",
-    "ERROR_BYTES",
-    "MESSAGE_BYTES",
-    "UPCASTERS",
-    "WAKING",
-    "actor_kept",
-    "actor_text",
-    "bounded",
-    "decode",
-    "encode",
-    "exported",
-    "normalised",
-    "prepared",
-    "recorded",
-    "seal",
-    "truncated",
-    "wakes",
-]
+from cronledger.ledger.normal import MESSAGE_BYTES, bounded
 
 Fields = dict[str, Any]
 Upcaster = Callable[[Fields], tuple[str, int, Fields]]

@@ -15,12 +15,10 @@ from cronledger.domain.ids import InstanceId, Position
 from cronledger.entropy import Entropy
 from cronledger.errors import UsageError
 from cronledger.ledger.api import Concern, Ledger
-from cronledger.ledger.failures import parsed, safe_url
+from cronledger.ledger.failures import parsed
 from cronledger.ledger.instances import Instance
 from cronledger.ledger.memory_store import MemoryStore
 from cronledger.ledger.sqlite import SqliteStore
-
-__all__ = ["Closable", "Concern", "InstanceLock", "LeaderLock", "Store", "open_store", "safe_url"]
 
 
 class Closable(Protocol):
@@ -40,10 +38,6 @@ class LeaderLock(Protocol):
     @property
     def session(self) -> int | None:
         """The database session behind the lock, where there is one."""
-
-    @property
-    def error(self) -> str | None:
-        """Why the lock cannot be contended for at the moment, if it cannot."""
 
     def contend(self, on_change: Callable[[], None]) -> None:
         """Wait for the lock in the background and hold it; call back, from any thread, on change."""

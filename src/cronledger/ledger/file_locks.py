@@ -8,6 +8,7 @@ again is a different lock, so the inode is compared after locking and while hold
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from threading import Event, Thread, current_thread
 
 from cronledger.domain.ids import InstanceId
 from cronledger.ledger.instances import Instance
+
+log = logging.getLogger("cronledger.ledger")
 
 PAUSE_SECONDS = 0.1
 WATCH_SECONDS = 1.0
@@ -94,12 +97,6 @@ class FileLeaderLock:
         contender = self._contender
         return contender is not None and contender.held and os.getpid() == contender.lock.owner
 
-    @property
-    def error(self) -> str | None:
-        """Why the lock cannot be contended for, if it cannot."""
-        contender = self._contender
-        return None if contender is None else contender.error
-
     def contend(self, on_change: Callable[[], None]) -> None:
         """Try until held, then watch; `on_change` is called, on the lock's thread, on every change."""
         if self._contender is None:
@@ -119,10 +116,10 @@ class _Contender:
     def __init__(self, lock: FileLock, on_change: Callable[[], None]) -> None:
         self.lock = lock
         self.held = False
-        self.error: str | None = None
         self.thread = Thread(target=self._run, name="cronledger-leader", daemon=True)
         self._on_change = on_change
         self._stopping = Event()
+        self._error: str | None = None
 
     def stop(self) -> None:
         self._stopping.set()
@@ -144,10 +141,16 @@ class _Contender:
         try:
             held = self.lock.take()
         except OSError as error:
-            self.error = f"the lock file {self.lock.path} cannot be used: {error.strerror}"
+            self._say(f"the lock file {self.lock.path} cannot be used: {error.strerror}")
             return False
-        self.error = None
+        self._error = None
         return held
+
+    def _say(self, text: str) -> None:
+        """Warn of what keeps this instance from contending, once."""
+        if text != self._error:
+            log.warning("%s; leadership rests on the lease alone", text)
+        self._error = text
 
 
 class FileInstanceLock:

@@ -135,7 +135,6 @@ class MemoryLeaderLock:
     """The leader's lock among the instances of one process: first come, first served."""
 
     session: int | None = None
-    error: str | None = None
 
     def __init__(self, place: _Place) -> None:
         self._place = place

@@ -26,7 +26,6 @@ log = logging.getLogger("cronledger.ledger")
 
 LEADER_CLASS = 0x63726C64
 INSTANCE_CLASS = 0x63726C69
-MIGRATION_CLASS = 0x63726C6D
 CHANNEL = "cronledger"
 
 TOUCH_SECONDS = 3.0
@@ -63,7 +62,7 @@ class Session:
         attend: Callable[[Connection], None],
         lost: Callable[[], None],
     ) -> None:
-        self.error: str | None = None
+        self._error: str | None = None
         self._address = address
         self._purpose = purpose
         self._begin, self._attend, self._lost = begin, attend, lost
@@ -99,7 +98,7 @@ class Session:
             try:
                 with connect(self._address, self._purpose, self._stopping) as connection:
                     require_own_session(connection, self._address.url)
-                    self.error = None
+                    self._error = None
                     self._begin(connection)
                     pause = SHORT_PAUSE_SECONDS
                     self._watch(connection)
@@ -118,10 +117,10 @@ class Session:
     def _say(self, error: Exception) -> None:
         """Keep why there is no session, and log it once; that the database is away is logged elsewhere."""
         text = str(error).strip()
-        if text != self.error and isinstance(error, CronledgerError):
+        if text != self._error and isinstance(error, CronledgerError):
             level = logging.WARNING if self._purpose == "leader" else logging.INFO
             log.log(level, "no session for %s: %s", self._purpose, text)
-        self.error = text
+        self._error = text
 
     def _watch(self, connection: Connection) -> None:
         poll = select.poll()  # select() knows no descriptor from 1,024 on
@@ -155,11 +154,6 @@ class SessionLock:
         self._clock = clock
         self._changed = changed
         self._session = Session(address, purpose, begin=self._take, attend=touch, lost=self._drop)
-
-    @property
-    def error(self) -> str | None:
-        """Why the lock cannot be contended for, if it cannot."""
-        return self._session.error
 
     def start(self) -> None:
         """Begin to contend."""
@@ -225,11 +219,6 @@ class SessionLeaderLock:
     def session(self) -> int | None:
         """The process id of the database session that holds the lock."""
         return None if self._lock is None else self._lock.session
-
-    @property
-    def error(self) -> str | None:
-        """Why the lock cannot be contended for, if it cannot."""
-        return None if self._lock is None else self._lock.error
 
     def contend(self, on_change: Callable[[], None]) -> None:
         """Wait for the lock, then watch; `on_change` is called, on the lock's thread, on change."""

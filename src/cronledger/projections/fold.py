@@ -25,24 +25,9 @@ from cronledger.ledger.bulk import Row
 from cronledger.ledger.database import Store
 from cronledger.projections import job_status, leadership, run_history, step_history, unrecognized
 from cronledger.projections.outdated import ViewNewer
-from cronledger.projections.projection import Folded, Groups, Projection, fold, fold_groups, fold_ledger
+from cronledger.projections.projection import Folded, Groups, Projection, fold_groups, fold_ledger
 from cronledger.projections.rows import Key
 from cronledger.projections.tables import CHECKPOINT, METADATA, Checkpoint
-
-__all__ = [
-    "PROJECTIONS",
-    "Difference",
-    "Projection",
-    "advance",
-    "catch_up",
-    "check",
-    "checkpoints",
-    "fold",
-    "fold_ledger",
-    "lag",
-    "left_out",
-    "rebuild",
-]
 
 log = logging.getLogger("cronledger.views")
 

@@ -74,10 +74,8 @@ def _folded(store: Store) -> Views:
         return views_at(store.ledger, last)
 
 
-def views_at(source: Ledger | Store, position: Position | None = None) -> Views:
+def views_at(ledger: Ledger, position: Position | None = None) -> Views:
     """Return the views as of a position (the head, if None or beyond it), in tables in memory."""
-    itself: Any = source
-    ledger: Ledger = getattr(source, "ledger", itself)
     folded, reached = fold_ledger(ledger, PROJECTIONS, position)
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
 

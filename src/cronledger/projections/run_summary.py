@@ -86,7 +86,7 @@ def _with_code(
 
 
 def _of(definition: JobDefinition, runs: JobRuns) -> JobRuns:
-    return replace(runs, extension=definition.extension, code=definition.job or definition.name)
+    return replace(runs, extension=definition.extension, code=definition.code)
 
 
 def _newest_errors(connection: Connection, where: _Where) -> dict[str, str]:

@@ -17,8 +17,9 @@ from cronledger import migrations
 from cronledger.errors import Fenced, LedgerUnreachable
 from cronledger.ledger.api import Item, Same
 from cronledger.ledger.postgres import PostgresStore
-from cronledger.ledger.sessions import CLOSING_SECONDS, MIGRATION_CLASS
+from cronledger.ledger.sessions import CLOSING_SECONDS
 from cronledger.ledger.writer import Writer
+from cronledger.migrations.obstacles import CLASS
 from tests.checker import problems, triggered
 from tests.conftest import lines_of
 from tests.contract.test_scheduler import scheduler
@@ -262,10 +263,10 @@ def test_an_upgrade_of_the_schema_may_take_longer_than_a_call(
     def let_go(other: psycopg.Connection[tuple[object, ...]]) -> None:
         time.sleep(2 * LIMIT)
         ended.append(time.monotonic())
-        other.execute("SELECT pg_advisory_unlock(%s, hashtext('public'))", (MIGRATION_CLASS,))
+        other.execute("SELECT pg_advisory_unlock(%s, hashtext('public'))", (CLASS,))
 
     with psycopg.connect(empty_postgres_url, autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(%s, hashtext('public'))", (MIGRATION_CLASS,))
+        other.execute("SELECT pg_advisory_lock(%s, hashtext('public'))", (CLASS,))
         holding = Thread(target=let_go, args=(other,))
         holding.start()
         migrations.upgrade(store)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cronledger.domain.catchup import CatchUp, Skipped, catch_up
 from cronledger.domain.ids import RunId, job_of, keyed_run, manual_run, retry_run, run_of, run_stream
-from cronledger.domain.leadership import Lease, may_stand, opens_epoch, trusted_until
+from cronledger.domain.leadership import Lease, is_vacant, opens_epoch, trusted_until
 from cronledger.domain.overlap import Overlap, admit, may_start
 from cronledger.domain.retry import Retry, pause, stable_fraction
 
@@ -114,21 +114,20 @@ def test_a_leader_trusts_its_lease_for_less_than_the_ledger_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("have_lock", "leader", "seconds", "may"),
+    ("leader", "seconds", "expected"),
     [
-        (False, "other", 5, False),
-        (True, "other", 5, True),
-        (False, "other", 0, False),
-        (False, "other", -1, True),
-        (False, "other", None, True),
-        (False, None, 5, True),
-        (False, None, None, True),
+        ("other", 5, False),
+        ("other", 0, False),
+        ("other", -1, True),
+        ("other", None, True),
+        (None, 5, True),
+        (None, None, True),
     ],
 )
-def test_a_candidate_stands_with_the_lock_or_when_nobody_leads(have_lock, leader, seconds, may) -> None:
+def test_a_ledger_is_vacant_when_nobody_leads_or_the_lease_has_run_out(leader, seconds, expected) -> None:
     lease_until = None if seconds is None else NOW + timedelta(seconds=seconds)
 
-    assert may is may_stand(have_lock=have_lock, leader=leader, lease_until=lease_until, clock=NOW)
+    assert expected is is_vacant(leader=leader, lease_until=lease_until, clock=NOW)
 
 
 def test_a_new_boot_begins_when_nobody_alive_remembers_the_last_one_or_the_build_is_new() -> None:

@@ -15,6 +15,7 @@ from cronledger.domain.zone import Transitions, zone
 from cronledger.domain.zone_rules import ZONES_RECORDED, Party, Rules, compare, rules_for
 from cronledger.entropy import SeededEntropy
 from cronledger.ledger import codec
+from cronledger.ledger.normal import BODY_BYTES
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BERLIN = "Europe/Berlin"
@@ -119,7 +120,7 @@ def test_the_rules_of_all_the_worlds_zones_fit_an_event_and_come_back_from_it() 
     assert ZONES_RECORDED == len(rules.zones)
     assert names[-1] in rules.zones
     assert body == codec.decode(body.type, body.schema, stored)
-    assert len(stored.encode()) < codec.BODY_BYTES
+    assert len(stored.encode()) < BODY_BYTES
 
 
 def test_the_zones_with_the_most_transitions_fit_an_event_too() -> None:

@@ -15,7 +15,6 @@ from cronledger.engine.definitions import Configuration
 from cronledger.engine.executor import Provision
 from cronledger.engine.loop import Engine
 from cronledger.engine.plan import Plan
-from cronledger.entropy import SystemEntropy
 from cronledger.ledger.api import WRITER, Head
 from cronledger.ledger.database import Store
 from cronledger.testing import ManualClock
@@ -131,7 +130,7 @@ def test_a_stack_is_bounded_and_names_no_line_of_the_source() -> None:
 
 async def blocked(store: Store) -> None:
     """Look so often at a loop that does not move that it counts as blocked."""
-    world = ProcessWorld(store, instance=HERE, clock=SystemClock(), entropy=SystemEntropy(), build="1")
+    world = ProcessWorld(store, instance=HERE, clock=SystemClock(), build="1")
     provision = Provision(find=lambda extension, job: None)
     watchdog = watch(world, Engine(world, Configuration((), "1"), provision, Plan()))
     watchdog.stop()  # its own thread looks no more

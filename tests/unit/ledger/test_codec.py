@@ -32,6 +32,7 @@ from cronledger.entropy import SeededEntropy
 from cronledger.errors import LedgerDamaged
 from cronledger.ledger import codec
 from cronledger.ledger.api import Item, Stored, Write
+from cronledger.ledger.normal import BODY_BYTES, ERROR_BYTES, MESSAGE_BYTES
 from tests.events import JOB, NOON, PLANNER, RUN, paused, plain, started, succeeded, triggered
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events"
@@ -158,7 +159,7 @@ def test_a_long_message_is_shortened_in_its_middle_and_says_so() -> None:
 
     assert isinstance(body, RunSucceeded)
     assert body.message is not None
-    assert len(body.message.encode()) <= codec.MESSAGE_BYTES
+    assert len(body.message.encode()) <= MESSAGE_BYTES
     assert body.message.startswith("aaaa")
     assert body.message.endswith("éééé")
     assert "[15000 bytes, shortened to 4096]" in body.message
@@ -169,13 +170,13 @@ def test_an_error_keeps_sixteen_kibibytes() -> None:
 
     assert isinstance(body, RunFailed)
     assert body.error is not None
-    assert codec.ERROR_BYTES >= len(body.error.encode()) > codec.ERROR_BYTES - 100
+    assert ERROR_BYTES >= len(body.error.encode()) > ERROR_BYTES - 100
 
 
 def test_no_body_that_a_job_fills_exceeds_its_limit() -> None:
     body = StepSucceeded(name="n" * 99_999, message="m" * 99_999, result=["r" * 1000] * 1000)
 
-    assert len(sealed_body(body).encode()) <= codec.BODY_BYTES
+    assert len(sealed_body(body).encode()) <= BODY_BYTES
 
 
 def test_a_count_fits_the_columns_of_a_database() -> None:

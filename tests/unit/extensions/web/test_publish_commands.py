@@ -84,5 +84,7 @@ def test_a_library_that_is_not_installed_is_told_with_the_command_that_installs_
     monkeypatch.setitem(sys.modules, library, None)
     errors = site.errors()
 
-    assert {f"ExtraMissing: {library} is not installed: pip install 'cronledger[site]'"} == set(errors.values())
+    assert {f"ExtraMissing: {library} is not installed: pip install 'cronledger[site]'"} == set(
+        errors.values()
+    )
     assert 1 == len(errors)
