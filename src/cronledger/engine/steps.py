@@ -19,11 +19,11 @@ from cronledger.domain import events as e
 from cronledger.domain.result import JobResult
 from cronledger.domain.steps import BLOCK
 from cronledger.engine.attempt import Attempt, ClaimLost
-from cronledger.errors import CronledgerError, UsageError
+from cronledger.errors import CronledgerError
 from cronledger.jobs.api import Job, JobContext, Work
 from cronledger.jobs.calling import call, is_cancellation, kept_of
 from cronledger.jobs.isolation_messages import RaisedApart
-from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named, step_name
+from cronledger.jobs.steps import DuplicateStep, OnError, StepFailed, named
 from cronledger.ledger.normal import MESSAGE_BYTES, kept, normalised, truncated, worded
 
 RESULT_BYTES = 16 * 1024
@@ -159,11 +159,6 @@ class Recorder:
         is recorded would be done again.
         """
         text = truncated(worded(name) or "", MESSAGE_BYTES)
-        if text not in self._attempt.finished_steps:  # earlier versions recorded steps under any name
-            try:
-                step_name(name)
-            except UsageError as error:
-                self._refuse(error)
         if self._attempt.is_secret(text):
             self._attempt.notes.log().warning("the name of a step holds a secret, and names are kept")
         if text in self._names:

@@ -14,7 +14,11 @@ from cronledger.domain.result import JobResult
 from cronledger.errors import UsageError
 from cronledger.jobs.api import Job, JobContext, check_work, member
 from cronledger.jobs.calling import is_cancellation
-from cronledger.jobs.steps import OnError, StepFailed, on_error_of, step_name
+from cronledger.jobs.steps import OnError, StepFailed, on_error_of
+
+LONGEST_NAME = 200
+SHOWN = 60
+"""Of a name that is refused."""
 
 
 class PipelineStep(msgspec.Struct, frozen=True):
@@ -166,10 +170,24 @@ def _step(step: Any) -> PipelineStep:
     if not isinstance(step, PipelineStep):
         name = member(step, "name") if isinstance(step, Job) else getattr(step, "__name__", "")
         step = PipelineStep(name, step)
-    name = step_name(step.name)
+    name = _name(step.name)
     check_work(name, step.work)
     if step.on_error is not None:
         on_error_of(step.on_error)
     if isinstance(step.needs, str):
         raise UsageError(f"the needs of step '{name}' are a text", hint=f"write needs=['{step.needs}']")
     return PipelineStep(name, step.work, step.on_error, tuple(map(str, step.needs)))
+
+
+def _name(name: object) -> str:
+    """Return the name of a step, which a pipeline's author has written for people to read."""
+    if isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() and name.strip():
+        return name
+    if isinstance(name, str):
+        seen = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+    else:
+        seen = f"a value of type {type(name).__name__}"
+    raise UsageError(
+        f"the name of a step is {seen}: use 1 to {LONGEST_NAME} printable characters, not only blanks",
+        hint='name it as in ("send", function)',
+    )

@@ -11,8 +11,6 @@ from cronledger.errors import CronledgerError, UsageError
 
 STEP: ContextVar[str | None] = ContextVar("cronledger_step", default=None)
 """The step that the code at hand belongs to: each task, and each thread of a plain step, has its own."""
-LONGEST_NAME = 200
-_SHOWN = 60
 
 
 class OnError(StrEnum):
@@ -42,24 +40,6 @@ class DuplicateStep(CronledgerError):
             f"again, by its name; give each step a name of its own, for example '{name} 2'",
         )
         self.name = name
-
-
-def step_name(name: object) -> str:
-    """Return the name of a step. Raises UsageError for one that people could not read, or tell from another.
-
-    >>> step_name("mail ann")
-    'mail ann'
-    """
-    if isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() and name.strip():
-        return name
-    if isinstance(name, str):
-        seen = repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
-    else:
-        seen = f"a value of type {type(name).__name__}"
-    raise UsageError(
-        f"the name of a step is {seen}: use 1 to {LONGEST_NAME} printable characters, not only blanks",
-        hint='name it as in ctx.step("send", function) or, in a pipeline, ("send", function)',
-    )
 
 
 def on_error_of(value: str) -> OnError:

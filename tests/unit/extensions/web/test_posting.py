@@ -170,7 +170,7 @@ def test_nobody_listening_fails_the_run_and_leaves_the_next_attempt_free(reporte
     reporter.says(f'{{webhook_url: "http://127.0.0.1:1/{TOKEN}", allow_loopback: true}}')
     run = reporter.report()
 
-    assert "step 'post' failed: Discord cannot be reached: ConnectError" in str(run.error)
+    assert "step 'post' failed: NotPosted: Discord cannot be reached: ConnectError" in str(run.error)
     assert (1, []) == (reporter.kept(), reporter.claims())
 
 
@@ -211,7 +211,7 @@ def test_a_server_that_takes_no_connection_in_time_has_certainly_posted_nothing(
         reporter.says(f'{{webhook_url: "http://127.0.0.1:{server.getsockname()[1]}", allow_loopback: true}}')
         run = reporter.report()
 
-    assert "step 'post' failed: Discord cannot be reached within 0.2 s" in str(run.error)
+    assert "step 'post' failed: NotPosted: Discord cannot be reached within 0.2 s" in str(run.error)
     assert (1, []) == (reporter.kept(), reporter.claims())
 
 
