@@ -94,9 +94,7 @@ def _alone(places: Places, database: str, scale: Scale) -> Figure:
 
 
 async def _single_runs(store: Store, numbers: range) -> float:
-    world = ProcessWorld(
-        store, instance=INSTANCE, clock=SystemClock(), entropy=SystemEntropy(), build="bench"
-    )
+    world = ProcessWorld(store, instance=INSTANCE, clock=SystemClock(), build="bench")
     began = time.perf_counter()
     for number in numbers:
         trigger = _trigger(number)

@@ -36,7 +36,6 @@ from cronledger.domain.ids import JobName, Term
 from cronledger.engine.board import Board
 from cronledger.engine.definitions import Configuration
 from cronledger.engine.planner import Planner
-from cronledger.entropy import SystemEntropy
 from cronledger.ledger.database import Store
 from cronledger.projections import fold
 from cronledger.world import ProcessWorld
@@ -159,7 +158,7 @@ async def _load(store: Store) -> dict[str, float]:
 
 
 def _world(store: Store) -> ProcessWorld:
-    return ProcessWorld(store, instance=INSTANCE, clock=SystemClock(), entropy=SystemEntropy(), build="bench")
+    return ProcessWorld(store, instance=INSTANCE, clock=SystemClock(), build="bench")
 
 
 # --- the files ------------------------------------------------------------------------------------------

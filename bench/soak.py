@@ -73,7 +73,7 @@ def soak(places: Places, fires: int) -> dict[str, Any]:
 async def _soak(url: str, fires: int) -> dict[str, Any]:
     clock = VirtualClock()
     store = open_store(url, instance=INSTANCE, clock=clock, entropy=SeededEntropy(1))
-    world = VirtualWorld(store, instance=INSTANCE, clock=clock, entropy=SeededEntropy(2), build="bench")
+    world = VirtualWorld(store, instance=INSTANCE, clock=clock, build="bench")
     definitions = [
         JobDefinition(name=JobName(f"nothing_{number}"), schedule="* * * * * *", overlap=Overlap.ALLOW)
         for number in range(JOBS)

@@ -55,6 +55,11 @@ class Proxy:
         """Return a database URL that leads through here."""
         return url.replace(f":{self._target[1]}/", f":{self.port}/")
 
+    @property
+    def connections(self) -> int:
+        """How many lead through here."""
+        return len(self._pairs)
+
     def hold(self, *sides: Literal["requests", "replies"]) -> None:
         """Hold what comes from these sides from now on, and nothing else."""
         self._held = frozenset(sides)
