@@ -92,19 +92,20 @@ def resolve(settings: Settings, registry: Registry) -> Resolution:
     booted = bootstrap(settings, paired, problems)
     merged = [_merged(settings, pair, overridden[pair.code.extension, pair.code.name]) for pair in paired]
     merged = [fields | _limit(settings, fields) for fields in merged]
+    startups = [
+        _startup(pair, fields, booted.get(pair.name)) for pair, fields in zip(paired, merged, strict=True)
+    ]
     warnings: list[str] = []
-    for pair, fields in zip(paired, merged, strict=True):
+    for pair, fields, (startup, _) in zip(paired, merged, startups, strict=True):
         check_effective(fields, pair, problems, calendars=settings.calendars)
         _check_isolation(settings, pair, fields, problems)
         at = booted.get(pair.name)
-        startup, _ = _startup(pair, fields, at)
         warnings += check_parameters(settings, pair, fields, problems, startup=startup, booted=at)
     problems.refuse()
     definitions: list[JobDefinition] = []
     spare: list[JobDefinition] = []
     origins: dict[JobName, dict[str, str]] = {}
-    for pair, fields in zip(paired, merged, strict=True):
-        startup, origin = _startup(pair, fields, booted.get(pair.name))
+    for pair, fields, (startup, origin) in zip(paired, merged, startups, strict=True):
         calendar = settings.calendars[said.value] if (said := fields.get("calendar")) and said.value else None
         definition = _definition(pair, fields, startup, calendar)
         is_spare = pair.entry is None and is_built_in(pair.code.job) and pair.name not in booted
